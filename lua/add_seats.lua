@@ -1,0 +1,60 @@
+--[[
+Add seats and areas to an event while it sells. The seats that are there keep their index.
+
+KEYS[1-9]  event seats map areas bookings deadlines customers ended journal
+KEYS[10]   layout     string   gzipped JSON
+
+ARGV[1]    now_ms          "" = Redis' own clock
+ARGV[2]    owner           only if the event is this organiser's; "" = anybody's
+ARGV[3]    known version   of the layout the new one was made from
+ARGV[4]    layout
+ARGV[5]    layout version
+ARGV[6]    prices
+ARGV[7]    map             what follows the map that is there, its separator included
+ARGV[8]    available       places added, areas included
+ARGV[9]    blocked         places added
+ARGV[10]   seat count      1 to 2,000
+ARGV[11...] seat, value pairs; then area, value pairs
+
+Returns  {"OK"}
+         {"EVENT_NOT_FOUND"} {"NOT_OWNER"} {"LAYOUT_CHANGED"} {"SEAT_EXISTS", seat, ...}
+         A refusal has written nothing.
+]]
+-- @include lib/event
+-- @include lib/journal
+local box = event.open(KEYS, ARGV[1])
+local owner, known_version, layout, version, prices = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local map, available, blocked = ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9])
+local areas_from = 11 + 2 * tonumber(ARGV[10])
+
+if not box then
+  return { "EVENT_NOT_FOUND" }
+elseif owner ~= "" and owner ~= box.is.owner_id then
+  return { "NOT_OWNER" }
+elseif redis.call("HGET", box.event, "layout_version") ~= known_version then
+  return { "LAYOUT_CHANGED" }
+end
+local there = {}
+for i = 11, #ARGV, 2 do
+  local key = i < areas_from and box.seats or box.areas
+  if redis.call("HEXISTS", key, ARGV[i]) == 1 then
+    there[#there + 1] = ARGV[i]
+  end
+end
+if #there > 0 then
+  return { "SEAT_EXISTS", unpack(there) }
+end
+
+-- Writes.
+for i = 11, #ARGV, 2 do
+  redis.call("HSET", i < areas_from and box.seats or box.areas, ARGV[i], ARGV[i + 1])
+end
+redis.call("APPEND", box.map, map)
+redis.call("SET", KEYS[10], layout)
+redis.call("HSET", box.event, "layout_version", version, "prices", prices)
+redis.call("HINCRBY", box.event, "capacity", available + blocked)
+box.is.available, box.is.blocked = box.is.available + available, box.is.blocked + blocked
+journal.event(box, "seats_added",
+  cjson.encode({ layout_version = version, prices = prices }), layout)
+event.save(box)
+return { "OK" }

@@ -1,0 +1,52 @@
+--[[
+Release the pending bookings whose deadline has passed, and forget ended ones after their time.
+
+The listener names bookings, the sweep names none; both may come twice, late or out of order: only
+what is pending and overdue by Redis' clock is touched.
+
+KEYS[1-9]  event seats map areas bookings deadlines customers ended journal
+
+ARGV[1]    now_ms     "" = Redis' own clock
+ARGV[2]    limit      most bookings to release, and most to forget; 1 to 256
+ARGV[3...] ulid       look at these only; none: at the deadlines
+
+Returns  {"OK", now_ms, next_deadline_ms or "", pending_count, forgotten_count, late_ms, ...}
+         late_ms: one for each booking released
+         {"EVENT_NOT_FOUND"}
+]]
+-- @include lib/event
+-- @include lib/bookings
+local box = event.open(KEYS, ARGV[1])
+local limit = tonumber(ARGV[2])
+
+if not box then
+  return { "EVENT_NOT_FOUND" }
+end
+local ulids = {}
+for i = 3, math.min(#ARGV, 2 + limit) do
+  ulids[#ulids + 1] = ARGV[i]
+end
+if #ulids == 0 then
+  ulids = redis.call("ZRANGE", box.deadlines, "-inf", box.now_ms, "BYSCORE", "LIMIT", 0, limit)
+end
+local gone = redis.call("ZRANGE", box.ended, "-inf", box.now_ms, "BYSCORE", "LIMIT", 0, limit)
+
+-- Writes.
+local late_ms = {}
+for _, ulid in ipairs(ulids) do
+  local record = bookings.read(box, ulid, "")
+  if record and record.status == "pending" and record.expires_at_ms <= box.now_ms then
+    late_ms[#late_ms + 1] = tostring(box.now_ms - record.expires_at_ms)
+    bookings.finish(box, "booking_expired", ulid, record, "expired")
+  end
+end
+if #late_ms > 0 then
+  event.save(box)
+end
+if #gone > 0 then
+  redis.call("HDEL", box.bookings, unpack(gone))
+  redis.call("ZREM", box.ended, unpack(gone))
+end
+local next_due = redis.call("ZRANGE", box.deadlines, 0, 0, "WITHSCORES")
+return { "OK", tostring(box.now_ms), next_due[2] or "",
+  tostring(redis.call("ZCARD", box.deadlines)), tostring(#gone), unpack(late_ms) }

@@ -1,0 +1,49 @@
+--[[
+Move the deadline of a pending booking to one hold TTL from now, at most `hold_max_ms` after its
+hold.
+
+KEYS[1-9]  event seats map areas bookings deadlines customers ended journal
+KEYS[10]   hold       string
+
+ARGV[1]    now_ms     "" = Redis' own clock
+ARGV[2]    ulid
+ARGV[3]    customer   "" = anybody's booking
+
+Returns  {"OK", ulid, record, "new"}
+         {"EXTEND_LIMIT", expires_at_ms}   the deadline stands as far out as it may
+         {"EVENT_NOT_FOUND"} {"BOOKING_NOT_FOUND"} {"BOOKING_EXPIRED"} {"BOOKING_RELEASED"}
+         {"BOOKING_CANCELLED"} {"ALREADY_CONFIRMED"}
+         A refusal has written nothing.
+]]
+-- @include lib/event
+-- @include lib/seats
+-- @include lib/bookings
+-- @include lib/refusals
+local box = event.open(KEYS, ARGV[1])
+local hold_key, ulid, customer = KEYS[10], ARGV[2], ARGV[3]
+
+if not box then
+  return { "EVENT_NOT_FOUND" }
+end
+local record = bookings.read(box, ulid, customer)
+local refusal = refusals.not_pending(record)
+if refusal then
+  return refusal
+elseif record.expires_at_ms <= box.now_ms then
+  return { "BOOKING_EXPIRED" }
+end
+local expires_at_ms = math.min(box.now_ms + box.is.hold_ttl_ms,
+  record.held_at_ms + box.is.hold_max_ms)
+if expires_at_ms <= record.expires_at_ms then
+  return { "EXTEND_LIMIT", tostring(record.expires_at_ms) }
+end
+local own = bookings.own_seats(box, ulid, record)
+
+-- Writes.
+seats.put(box, own, "h", ulid, expires_at_ms)
+redis.call("ZADD", box.deadlines, expires_at_ms, ulid)
+redis.call("SET", hold_key, "", "PX", expires_at_ms - box.now_ms)
+record.expires_at_ms = expires_at_ms
+local json = bookings.write(box, "booking_extended", ulid, record)
+event.save(box)
+return { "OK", ulid, json, "new" }

@@ -1,0 +1,146 @@
+-- @include lib/event
+-- @include lib/seats
+-- @include lib/areas
+-- @include lib/bookings
+-- May this booking have these places? One answer for a hold and for a payment that comes late.
+-- A claim is { ulid, customer, seats = {id}, areas = {{id, quantity}}, places, overdue }. A hold
+-- whose deadline has passed is no obstacle: `overdue` collects it, `claims.clear` expires it.
+local claims = {}
+
+claims.OVERDUE_MAX = 500
+
+function claims.new(ulid, customer, seat_ids, area_list)
+  local places = #seat_ids
+  for _, area in ipairs(area_list) do
+    places = places + area.quantity
+  end
+  return { ulid = ulid, customer = customer, seats = seat_ids, areas = area_list, places = places,
+    overdue = {} }
+end
+
+-- The record of an overdue hold, if that is what this booking is. It need not be swept yet.
+function claims.add_overdue(box, claim, ulid)
+  local record = claim.overdue[ulid] or bookings.read(box, ulid, "")
+  if record and record.status == "pending" and record.expires_at_ms <= box.now_ms then
+    claim.overdue[ulid] = record
+    return record
+  end
+end
+
+-- Finds overdue holds that free what an area lacks. Returns how many places they free.
+function claims.overdue_places(box, claim, area_id)
+  local due = redis.call("ZRANGE", box.deadlines, "-inf", box.now_ms, "BYSCORE", "LIMIT", 0,
+    claims.OVERDUE_MAX)
+  local places = 0
+  for _, ulid in ipairs(due) do
+    local record = bookings.read(box, ulid, "")
+    for _, area in ipairs(record and bookings.areas(record) or {}) do
+      if area.id == area_id and claims.add_overdue(box, claim, ulid) then
+        places = places + area.quantity
+      end
+    end
+  end
+  return places
+end
+
+function claims.check_areas(box, claim)
+  local unknown, full = {}, {}
+  claim.area_rows = {}
+  for i, wanted in ipairs(claim.areas) do
+    local area = areas.read(box, wanted.id)
+    claim.area_rows[i] = area
+    if not area then
+      unknown[#unknown + 1] = wanted.id
+    else
+      local lacking = wanted.quantity - (area.capacity - area.held - area.sold)
+      if lacking > 0 and claims.overdue_places(box, claim, wanted.id) < lacking then
+        full[#full + 1] = wanted.id
+      end
+    end
+  end
+  if #unknown > 0 then
+    return { "AREA_NOT_FOUND", unpack(unknown) }
+  elseif #full > 0 then
+    return { "AREA_FULL", unpack(full) }
+  end
+end
+
+function claims.check_seats(box, claim)
+  local found, unknown = seats.read(box, claim.seats)
+  if #unknown > 0 then
+    return { "SEAT_NOT_FOUND", unpack(unknown) }
+  end
+  local taken = {}
+  for _, seat in ipairs(found) do
+    local free = seat.letter == "a" or seat.letter == "h" and seat.deadline_ms <= box.now_ms
+      and claims.add_overdue(box, claim, seat.booking)
+    if not free then
+      taken[#taken + 1] = seat.id
+    end
+  end
+  if #taken > 0 then
+    return { "SEAT_TAKEN", unpack(taken) }
+  end
+  claim.seat_rows = found
+end
+
+-- The purchase limit: what the customer holds and has bought, this booking aside.
+function claims.check_limit(box, claim)
+  if box.is.customer_max == 0 then
+    return nil
+  end
+  local has = 0
+  local listed = redis.call("ZRANGE", box.customers, "[" .. claim.customer .. " ",
+    "(" .. claim.customer .. "!", "BYLEX")
+  for _, member in ipairs(listed) do
+    local ulid = string.sub(member, -26)
+    if ulid ~= claim.ulid and not claims.add_overdue(box, claim, ulid) then
+      has = has + bookings.read(box, ulid, claim.customer).places
+    end
+  end
+  if has + claim.places > box.is.customer_max then
+    return { "LIMIT_REACHED", tostring(box.is.customer_max), tostring(has) }
+  end
+end
+
+-- nil, or the refusal: a code and what it is about. Nothing is written.
+function claims.refusal(box, claim)
+  return claims.check_seats(box, claim) or claims.check_areas(box, claim)
+    or claims.check_limit(box, claim)
+end
+
+-- What the claimed places cost, in minor units. After `refusal` found none.
+function claims.amount_minor(box, claim)
+  local prices = {}
+  for price in string.gmatch(box.is.prices, "%d+") do
+    prices[#prices + 1] = tonumber(price)
+  end
+  local amount = 0
+  for _, seat in ipairs(claim.seat_rows) do
+    amount = amount + prices[seat.category + 1]
+  end
+  for i, area in ipairs(claim.areas) do
+    amount = amount + prices[claim.area_rows[i].category + 1] * area.quantity
+  end
+  return amount
+end
+
+-- Expire the overdue holds in the way. Returns how late each was, in ms.
+function claims.clear(box, claim)
+  local late_ms = {}
+  for ulid, record in pairs(claim.overdue) do
+    late_ms[#late_ms + 1] = box.now_ms - record.expires_at_ms
+    bookings.finish(box, "booking_expired", ulid, record, "expired")
+  end
+  return late_ms
+end
+
+-- Make the places the booking's: `letter` h or s.
+function claims.take(box, claim, letter, deadline_ms)
+  local to = letter == "h" and "held" or "sold"
+  seats.put(box, claim.seat_rows, letter, claim.ulid, deadline_ms)
+  for _, area in ipairs(claim.areas) do
+    areas.move(box, area.id, "available", to, area.quantity)
+  end
+  event.move(box, "available", to, claim.places)
+end

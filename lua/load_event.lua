@@ -1,0 +1,62 @@
+--[[
+Put a staged event in place, whole, at one instant.
+
+The seats wait in a staging hash of their own: a load of any size blocks nobody, and one that
+breaks off leaves no event.
+
+KEYS[1-9]  event seats map areas bookings deadlines customers ended journal
+KEYS[10]   staged     hash     seat -> value, renamed to seats
+KEYS[11]   layout     string   gzipped JSON
+
+ARGV[1]    now_ms     "" = Redis' own clock
+ARGV[2]    mode       "new", or "replace": only while nothing is held or sold
+ARGV[3]    seat count that must be staged
+ARGV[4]    map
+ARGV[5]    layout
+ARGV[6]    field count
+ARGV[7...] field, value pairs of the event hash; then area, value pairs
+
+Returns  {"OK"}
+         {"EVENT_EXISTS"} {"EVENT_IN_USE", held, sold} {"LOAD_INCOMPLETE", staged}
+         A refusal has written nothing.
+]]
+-- @include lib/event
+-- @include lib/journal
+local staged_key, layout_key = KEYS[10], KEYS[11]
+local mode, seat_count, map, layout = ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
+local areas_from = 7 + 2 * tonumber(ARGV[6])
+
+local old = event.open(KEYS, ARGV[1])
+if old and mode ~= "replace" then
+  return { "EVENT_EXISTS" }
+elseif old and old.is.held + old.is.sold > 0 then
+  return { "EVENT_IN_USE", tostring(old.is.held), tostring(old.is.sold) }
+end
+local staged = redis.call("HLEN", staged_key)
+if staged ~= seat_count then
+  return { "LOAD_INCOMPLETE", tostring(staged) }
+end
+local settings = {}
+for i = 7, areas_from - 1, 2 do
+  settings[ARGV[i]] = ARGV[i + 1]
+end
+
+-- Writes.
+redis.call("DEL", KEYS[2], KEYS[3], KEYS[4])
+redis.call("HSET", KEYS[1], unpack(ARGV, 7, areas_from - 1))
+redis.call("HSETNX", KEYS[1], "epoch", 1)
+if seat_count > 0 then
+  redis.call("RENAME", staged_key, KEYS[2])
+  redis.call("PERSIST", KEYS[2])  -- the staging key's TTL came along
+  redis.call("SET", KEYS[3], map)
+end
+for i = areas_from, #ARGV, 2 do
+  redis.call("HSET", KEYS[4], ARGV[i], ARGV[i + 1])
+end
+redis.call("SET", layout_key, layout)
+local box = event.open(KEYS, ARGV[1])
+redis.call("HSET", box.event, "loaded_at_ms", box.now_ms)
+settings.loaded_at_ms = tostring(box.now_ms)
+journal.event(box, "event_loaded", cjson.encode(settings), layout)
+event.save(box)
+return { "OK" }

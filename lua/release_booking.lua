@@ -1,0 +1,39 @@
+--[[
+The customer gives a pending booking up: its places are available again.
+
+KEYS[1-9]  event seats map areas bookings deadlines customers ended journal
+KEYS[10]   hold       string
+
+ARGV[1]    now_ms     "" = Redis' own clock
+ARGV[2]    ulid
+ARGV[3]    customer   "" = anybody's booking
+
+Returns  {"OK", ulid, record, "new"}
+         {"OK", ulid, record, "repeated"}   it was released before
+         {"EVENT_NOT_FOUND"} {"BOOKING_NOT_FOUND"} {"BOOKING_EXPIRED"} {"BOOKING_CANCELLED"}
+         {"ALREADY_CONFIRMED"}
+         A refusal has written nothing.
+]]
+-- @include lib/event
+-- @include lib/bookings
+-- @include lib/refusals
+local box = event.open(KEYS, ARGV[1])
+local hold_key, ulid, customer = KEYS[10], ARGV[2], ARGV[3]
+
+if not box then
+  return { "EVENT_NOT_FOUND" }
+end
+local record, json = bookings.read(box, ulid, customer)
+if record and record.status == "released" then
+  return { "OK", ulid, json, "repeated" }
+end
+local refusal = refusals.not_pending(record)
+if refusal then
+  return refusal
+end
+
+-- Writes.
+json = bookings.finish(box, "booking_released", ulid, record, "released")
+redis.call("DEL", hold_key)
+event.save(box)
+return { "OK", ulid, json, "new" }

@@ -1,0 +1,36 @@
+--[[
+Open, pause or close an event's sales, or move its sales window.
+
+KEYS[1-9]  event seats map areas bookings deadlines customers ended journal
+
+ARGV[1]    now_ms        "" = Redis' own clock
+ARGV[2]    owner         only if the event is this organiser's; "" = anybody's
+ARGV[3]    sales         open, paused or closed; "" = as it is
+ARGV[4]    opens_at_ms   "" = as it is
+ARGV[5]    closes_at_ms  "" = as it is; 0 = never
+
+Returns  {"OK"}
+         {"EVENT_NOT_FOUND"} {"NOT_OWNER"}   nothing was written
+]]
+-- @include lib/event
+-- @include lib/journal
+local box = event.open(KEYS, ARGV[1])
+local owner = ARGV[2]
+
+if not box then
+  return { "EVENT_NOT_FOUND" }
+elseif owner ~= "" and owner ~= box.is.owner_id then
+  return { "NOT_OWNER" }
+end
+local change = {
+  sales = ARGV[3] ~= "" and ARGV[3] or box.is.sales,
+  opens_at_ms = ARGV[4] ~= "" and ARGV[4] or tostring(box.is.opens_at_ms),
+  closes_at_ms = ARGV[5] ~= "" and ARGV[5] or tostring(box.is.closes_at_ms),
+}
+
+-- Writes.
+redis.call("HSET", box.event, "sales", change.sales, "opens_at_ms", change.opens_at_ms,
+  "closes_at_ms", change.closes_at_ms)
+journal.event(box, "sales_set", cjson.encode(change))
+event.save(box)
+return { "OK" }
