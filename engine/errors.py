@@ -1,0 +1,186 @@
+"""Everything the engine can answer instead of a result, as one tree.
+
+EngineError
+    Refused          understood and refused, nothing was written: one subclass a script code
+    OutcomeUnknown   the answer was lost: repeat with the same request id to learn the outcome
+    Unavailable      Redis could not be reached, nothing was tried
+    Overloaded       turned away before anything was tried
+    ScriptDefect     a bug: a script and its caller disagree
+    Misconfigured    a setting or a server is wrong, said at start
+
+A refusal's `code` is the script's code in lower case: the same word in the Lua header, here and
+in the HTTP problem. The engine knows no HTTP status; `api/problems.py` has that table.
+"""
+
+from typing import ClassVar
+
+
+class EngineError(Exception):
+    """The root: catch it to catch all the engine raises."""
+
+    code: ClassVar[str] = "engine_error"
+
+
+class OutcomeUnknown(EngineError):
+    """No answer came back: the call may or may not have had its effect. Safe to repeat."""
+
+    code = "outcome_unknown"
+
+
+class Unavailable(EngineError):
+    """Redis could not be reached; nothing was tried."""
+
+    code = "unavailable"
+
+
+class Overloaded(EngineError):
+    """More calls are waiting than the bound allows; nothing was tried."""
+
+    code = "overloaded"
+
+
+class ScriptDefect(EngineError):
+    """A script failed or answered what its header does not name."""
+
+    code = "script_defect"
+
+
+class Misconfigured(EngineError):
+    """A setting, a file or a server is not as it must be; the message names it."""
+
+    code = "misconfigured"
+
+
+class Refused(EngineError):
+    """A business "no". `found` has what the script named: seats, a limit, a time."""
+
+    says: ClassVar[str] = "refused"
+
+    def __init__(self, *found: str) -> None:
+        self.found = found
+        named = ", ".join(found)
+        super().__init__(f"{self.says}: {named}" if named else self.says)
+
+
+class EventNotFound(Refused):
+    code, says = "event_not_found", "there is no such event"
+
+
+class EventExists(Refused):
+    code, says = "event_exists", "the event is loaded already"
+
+
+class EventInUse(Refused):
+    """`found`: places held, places sold."""
+
+    code, says = "event_in_use", "the event has places held or sold"
+
+
+class LoadIncomplete(Refused):
+    code, says = "load_incomplete", "the staged seats are not all there"
+
+
+class LayoutChanged(Refused):
+    code, says = "layout_changed", "the layout was changed by someone else"
+
+
+class SeatExists(Refused):
+    """`found`: the seats."""
+
+    code, says = "seat_exists", "the event has these seats already"
+
+
+class NotOwner(Refused):
+    code, says = "not_owner", "the event belongs to another organiser"
+
+
+class SeatNotFound(Refused):
+    """`found`: the seats."""
+
+    code, says = "seat_not_found", "the event has no such seats"
+
+
+class AreaNotFound(Refused):
+    """`found`: the areas."""
+
+    code, says = "area_not_found", "the event has no such areas"
+
+
+class SeatTaken(Refused):
+    """`found`: the seats."""
+
+    code, says = "seat_taken", "these seats are not available"
+
+
+class AreaFull(Refused):
+    """`found`: the areas."""
+
+    code, says = "area_full", "not enough places are left"
+
+
+class SalesClosed(Refused):
+    """`found`: `paused`, `closed`, `not_yet` or `ended`."""
+
+    code, says = "sales_closed", "the event is not on sale"
+
+
+class TooManySeats(Refused):
+    """`found`: the most places one booking may hold."""
+
+    code, says = "too_many_seats", "more places than one booking may hold"
+
+
+class LimitReached(Refused):
+    """`found`: the most places a customer may have, and how many this one has."""
+
+    code, says = "limit_reached", "the purchase limit of the event is reached"
+
+
+class RequestReused(Refused):
+    code, says = "request_reused", "the request id was used with another body"
+
+
+class BookingNotFound(Refused):
+    code, says = "booking_not_found", "there is no such booking"
+
+
+class BookingKnown(Refused):
+    """`found`: the status it has."""
+
+    code, says = "booking_known", "Redis has this booking with another status"
+
+
+class BookingExpired(Refused):
+    code, says = "booking_expired", "the booking has expired"
+
+
+class BookingReleased(Refused):
+    code, says = "booking_released", "the booking was released"
+
+
+class BookingCancelled(Refused):
+    code, says = "booking_cancelled", "the booking was cancelled"
+
+
+class AlreadyConfirmed(Refused):
+    code, says = "already_confirmed", "the booking is confirmed"
+
+
+class NotConfirmed(Refused):
+    code, says = "not_confirmed", "the booking is not confirmed"
+
+
+class ExtendLimit(Refused):
+    """`found`: the deadline that stands, in ms since the epoch."""
+
+    code, says = "extend_limit", "the deadline cannot move any further"
+
+
+class RefundDue(Refused):
+    """`found`: the amount in minor units, and why the seats could not be given."""
+
+    code, says = "refund_due", "the payment came too late and a refund is recorded"
+
+
+REFUSALS: dict[str, type[Refused]] = {kind.code.upper(): kind for kind in Refused.__subclasses__()}
+"""Script code -> exception. `tests/test_tidy.py` holds it against the headers in lua/."""

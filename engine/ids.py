@@ -1,0 +1,81 @@
+"""Ids that route themselves: `<event>:<ulid>` a booking, `<event>:<section>-<row>-<number>` a seat.
+
+No call has to look up which event, or which cluster slot, an id is about. Ids are checked here,
+at the edge: what passes can be put into a Redis key, a Lua list or a URL without escaping.
+"""
+
+import re
+from typing import NewType
+
+from ulid import ULID
+
+EventId = NewType("EventId", str)
+BookingId = NewType("BookingId", str)
+SeatId = NewType("SeatId", str)
+AreaId = NewType("AreaId", str)
+CustomerId = NewType("CustomerId", str)
+
+EVENT_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
+PLACE_PATTERN = r"[A-Za-z0-9_.~-]{1,80}"
+ULID_PATTERN = r"[0-7][0-9A-HJKMNP-TV-Z]{25}"
+CUSTOMER_PATTERN = r"[!-~]{1,128}"
+
+_EVENT = re.compile(EVENT_PATTERN)
+_PLACE = re.compile(PLACE_PATTERN)
+_BOOKING = re.compile(f"({EVENT_PATTERN}):({ULID_PATTERN})")
+_SEAT = re.compile(f"({EVENT_PATTERN}):({PLACE_PATTERN})")
+_CUSTOMER = re.compile(CUSTOMER_PATTERN)
+
+
+class InvalidId(ValueError):
+    """An id that is not of its kind's form. The message names the kind and shows the id."""
+
+    def __init__(self, kind: str, value: str) -> None:
+        super().__init__(f"not {kind}: {value[:100]!r}")
+
+
+def event_id(text: str) -> EventId:
+    """Check an event id: letters, digits, `_.-`, at most 64."""
+    if not _EVENT.fullmatch(text):
+        raise InvalidId("an event id", text)
+    return EventId(text)
+
+
+def customer_id(text: str) -> CustomerId:
+    """Check a customer id: printable ASCII with no space, at most 128."""
+    if not _CUSTOMER.fullmatch(text):
+        raise InvalidId("a customer id", text)
+    return CustomerId(text)
+
+
+def place(text: str) -> str:
+    """Check the part of a seat id behind the event, or an area id: letters, digits, `_.~-`."""
+    if not _PLACE.fullmatch(text):
+        raise InvalidId("a seat or area id", text)
+    return text
+
+
+def area_id(text: str) -> AreaId:
+    """Check an area id; it is unique within its event and does not carry it."""
+    return AreaId(place(text))
+
+
+def new_booking_id(event: EventId) -> BookingId:
+    """A booking id nobody has used; the ULID in it sorts by time."""
+    return BookingId(f"{event}:{ULID()}")
+
+
+def split_booking(text: str) -> tuple[EventId, str]:
+    """`<event>:<ulid>` -> (event, ulid). Raises InvalidId."""
+    found = _BOOKING.fullmatch(text)
+    if not found:
+        raise InvalidId("a booking id", text)
+    return EventId(found[1]), found[2]
+
+
+def split_seat(text: str) -> tuple[EventId, str]:
+    """`<event>:<section>-<row>-<number>` -> (event, the rest). Raises InvalidId."""
+    found = _SEAT.fullmatch(text)
+    if not found:
+        raise InvalidId("a seat id", text)
+    return EventId(found[1]), found[2]

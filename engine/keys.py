@@ -1,0 +1,69 @@
+"""The only speller of Redis keys. `{event}` is the hash tag: one event, one cluster slot.
+
+The order in `EventKeys` is the KEYS order of every script; `lua/README.md` says what each holds.
+"""
+
+from functools import lru_cache
+from hashlib import blake2b
+from typing import NamedTuple
+
+from engine.ids import CustomerId, EventId
+
+EVENTS = "events"
+
+
+class EventKeys(NamedTuple):
+    """The keys every script of one event is given, in KEYS order."""
+
+    event: str
+    seats: str
+    map: str
+    areas: str
+    bookings: str
+    deadlines: str
+    customers: str
+    ended: str
+    journal: str
+
+
+@lru_cache(maxsize=4096)
+def of_event(event: EventId) -> EventKeys:
+    """The nine keys of one event."""
+    return EventKeys(*(f"{{{event}}}:{name}" for name in EventKeys._fields))
+
+
+def hold(event: EventId, ulid: str) -> str:
+    """The TTL key of a pending booking: its expiry is only the trigger."""
+    return f"{{{event}}}:hold:{ulid}"
+
+
+def split_hold(key: str) -> tuple[EventId, str] | None:
+    """The event and the ULID of a TTL key, or None for any other key."""
+    event, found, ulid = key.partition("}:hold:")
+    return (EventId(event[1:]), ulid) if found and event.startswith("{") else None
+
+
+def request(event: EventId, customer: CustomerId, request_id: str) -> str:
+    """The idempotency record. Hashed: neither name can reach into another customer's."""
+    digest = blake2b(f"{customer}\0{request_id}".encode(), digest_size=16).hexdigest()
+    return f"{{{event}}}:request:{digest}"
+
+
+def layout(event: EventId) -> str:
+    """The layout: gzipped JSON, as the API serves it."""
+    return f"{{{event}}}:layout"
+
+
+def staged_seats(event: EventId, load: str) -> str:
+    """Where one load gathers its seats until `load_event` puts them in place at once."""
+    return f"{{{event}}}:loading:{load}"
+
+
+def dead_letters(event: EventId) -> str:
+    """Journal entries that Postgres refused, with the reason."""
+    return f"{{{event}}}:dead"
+
+
+def heartbeat(part: str) -> str:
+    """Set with a short TTL by a running part (`expirer`, `writer`)."""
+    return f"part:{part}"

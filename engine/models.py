@@ -1,0 +1,226 @@
+"""What the engine talks about: frozen structs, one word per concept (see docs/glossary.md).
+
+msgspec structs rather than dataclasses: the same class decodes a record from Redis, a journal
+entry and a plan, checked in C. Times are milliseconds since the epoch by Redis' clock, money is
+in minor units.
+"""
+
+from enum import StrEnum
+from typing import Annotated
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from engine.ids import AreaId, BookingId, CustomerId, EventId, SeatId
+
+Milliseconds = Annotated[int, Meta(ge=0, le=10**14)]
+
+
+class BookingStatus(StrEnum):
+    PENDING = "pending"
+    CONFIRMED = "confirmed"
+    RELEASED = "released"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+
+class Sales(StrEnum):
+    OPEN = "open"
+    PAUSED = "paused"
+    CLOSED = "closed"
+
+
+class AreaQuantity(Struct, frozen=True):
+    """Places of one standing area."""
+
+    area_id: AreaId
+    quantity: int
+
+
+class Booking(Struct, frozen=True, kw_only=True):
+    """A claim on seats and standing places: one id from hold to ticket."""
+
+    id: BookingId
+    event_id: EventId
+    customer_id: CustomerId
+    status: BookingStatus
+    seats: tuple[SeatId, ...]
+    areas: tuple[AreaQuantity, ...]
+    amount_minor: int
+    currency: str
+    held_at_ms: int
+    expires_at_ms: int
+    confirmed_at_ms: int | None = None
+    ended_at_ms: int | None = None
+    late: bool = False
+    refund_minor: int = 0
+    refund_reason: str | None = None
+
+    @property
+    def place_count(self) -> int:
+        """Seats and standing places together."""
+        return len(self.seats) + sum(area.quantity for area in self.areas)
+
+
+class Counts(Struct, frozen=True):
+    """Places by status; their sum is the capacity (promise G4)."""
+
+    available: int
+    held: int
+    sold: int
+    blocked: int
+
+
+class Event(Struct, frozen=True, kw_only=True):
+    """One show at one time, as Redis has it. 0 as a limit or a time means: none."""
+
+    id: EventId
+    name: str
+    currency: str
+    owner_id: str
+    sales: Sales
+    opens_at_ms: int
+    closes_at_ms: int
+    hold_ttl_ms: int
+    hold_max_ms: int
+    seats_max: int
+    customer_max: int
+    ended_ttl_ms: int
+    capacity: int
+    layout_version: str
+    epoch: int
+    position: str
+    loaded_at_ms: int
+    counts: Counts
+
+
+class Terms(Struct, frozen=True, kw_only=True):
+    """How an event is sold: what a plan does not say. `hold_max_ms` 0 means twice the TTL."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=200)]
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$", max_length=3)] = "EUR"
+    owner_id: Annotated[str, Meta(max_length=128)] = ""
+    sales: Sales = Sales.OPEN
+    opens_at_ms: Milliseconds = 0
+    closes_at_ms: Milliseconds = 0
+    hold_ttl_ms: Annotated[int, Meta(ge=1000, le=86_400_000)] = 900_000
+    hold_max_ms: Milliseconds = 0
+    seats_max: Annotated[int, Meta(ge=1, le=50)] = 10
+    customer_max: Annotated[int, Meta(ge=0, le=1000)] = 0
+    ended_ttl_ms: Annotated[int, Meta(ge=1000)] = 86_400_000
+
+
+class SalesChange(Struct, frozen=True, kw_only=True):
+    """What to change of an event's sales; None keeps what is there."""
+
+    sales: Sales | None = None
+    opens_at_ms: Milliseconds | None = None
+    closes_at_ms: Milliseconds | None = None
+
+
+class Selection(Struct, frozen=True, kw_only=True):
+    """What one customer asks to hold, in one event: all of it or none."""
+
+    event_id: EventId
+    customer_id: CustomerId
+    seats: tuple[SeatId, ...] = ()
+    areas: tuple[AreaQuantity, ...] = ()
+
+
+class LayoutCategory(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """A price category; its position in the layout is its number."""
+
+    id: str
+    name: str
+    price_minor: int
+    color: str | None = None
+
+
+class LayoutSeat(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`id` is the seat id without the event; `category` is a category's id."""
+
+    id: str
+    number: str
+    category: str
+    x: float | UnsetType = UNSET
+    y: float | UnsetType = UNSET
+    accessible: bool = False
+    blocked: bool = False
+
+
+class LayoutRow(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`index` is the place of its first seat in the map; its seats follow one another."""
+
+    id: str
+    index: int
+    seats: tuple[LayoutSeat, ...]
+
+
+class LayoutSection(Struct, frozen=True, kw_only=True):
+    """A block of seats."""
+
+    id: str
+    name: str
+    rows: tuple[LayoutRow, ...]
+
+
+class LayoutArea(Struct, frozen=True, kw_only=True):
+    """Standing room with a capacity."""
+
+    id: str
+    name: str
+    category: str
+    capacity: int
+
+
+class Layout(Struct, frozen=True, kw_only=True):
+    """Where every seat is and what it costs. Never changes under one `version`."""
+
+    version: str
+    currency: str
+    categories: tuple[LayoutCategory, ...]
+    sections: tuple[LayoutSection, ...]
+    areas: tuple[LayoutArea, ...]
+
+
+class Availability(Struct, frozen=True, kw_only=True):
+    """The whole event at one journal position. `map` has one letter a seat, by index:
+    `a`vailable, `h`eld, `s`old, `b`locked, and `/` between rows."""
+
+    event_id: EventId
+    layout_version: str
+    position: str
+    sales: Sales
+    opens_at_ms: int
+    closes_at_ms: int
+    counts: Counts
+    map: str
+    areas: tuple[AreaQuantity, ...]
+
+
+class JournalEntry(Struct, frozen=True, kw_only=True):
+    """One change of state. Booking entries carry the whole booking as it was after the change."""
+
+    event_id: EventId
+    entry_id: str
+    kind: str
+    at_ms: int
+    epoch: int
+    booking: Booking | None = None
+    event: dict[str, str] | None = None
+    layout: bytes | None = None
+
+
+class Expired(Struct, frozen=True):
+    """What one `expire_bookings` call did. `late_ms` has one number a booking it released."""
+
+    now_ms: int
+    next_deadline_ms: int | None
+    late_ms: tuple[int, ...]
+    forgotten_count: int
+
+
+class Page(Struct, frozen=True):
+    """Part of a list of bookings; `next` is the cursor of the rest, or None."""
+
+    bookings: tuple[Booking, ...]
+    next: str | None
