@@ -1,0 +1,179 @@
+"""The one place where a layout comes from: every format feeds this builder, and it checks.
+
+Readers call `add_*` with the place each thing came from (`zones[0].rows[3].seats[5]`, `line 17`),
+so a problem is told in the words of the file. It checks as it goes and raises at the end. Begun on
+a base, it extends that layout: what is there keeps its index, what is new follows the map's end.
+
+A row may be given more than once: each time is a run of neighbouring seats of its own, with a `/`
+between the runs, as at an aisle. Seat, section, area and category ids are unique.
+"""
+
+import re
+from collections.abc import Sequence
+
+from msgspec import UnsetType
+
+from engine.errors import SeatExists
+from engine.ids import PLACE_PATTERN
+from engine.models import Layout, LayoutArea, LayoutCategory, LayoutRow, LayoutSeat, LayoutSection
+from engine.plans.layout import capacity, map_length, rows_of, with_version
+from engine.plans.problems import LISTED_MAX, PlanError
+
+PLACES_MAX = 1_000_000
+"""Seats and standing places one event may have."""
+
+PRICE_MINOR_MAX = 1_000_000_000
+"""A whole booking at this price is still exact, and printed in digits, in Lua."""
+
+COORDINATE_MAX = 1_000_000.0
+
+_PLACE = re.compile(PLACE_PATTERN)
+_LABEL = re.compile(r"[^\x00-\x1f\x7f]{1,100}")
+
+
+class LayoutBuilder:
+    """Gathers a plan's parts and its problems. Readers may add to `problems` themselves."""
+
+    def __init__(self, base: Layout | None = None) -> None:
+        self.problems: list[str] = []
+        self._seen: dict[str, str] = {}
+        self._unknown_categories: set[str] = set()
+        self._categories: dict[str, LayoutCategory] = {}
+        self._names: dict[str, str] = {}
+        self._rows: dict[str, list[LayoutRow]] = {}
+        self._areas: dict[str, LayoutArea] = {}
+        self._next_index = 0
+        self._place_count = 0
+        self._base_place_count = 0
+        self._base_seats: frozenset[str] = frozenset()
+        self._base_areas: frozenset[str] = frozenset()
+        self._in_base: list[str] = []
+        if base:
+            self._stand_on(base)
+
+    def add_category(self, where: str, category: LayoutCategory) -> None:
+        """A price category; the order of the calls gives its number."""
+        self._check_id(where, "category", category.id)
+        self._check_label(where, "category name", category.name)
+        if not 0 <= category.price_minor <= PRICE_MINOR_MAX:
+            self.problems.append(f"{where}: the price must be 0 to {PRICE_MINOR_MAX} minor units")
+        known = self._categories.setdefault(category.id, category)
+        if self._check_new(where, "category", category.id) and known != category:
+            self.problems.append(
+                f"{where}: the event has category {category.id!r} with another name, price or color"
+            )
+
+    def add_section(self, where: str, section_id: str, name: str) -> None:
+        """A section, before its rows. One that the base has keeps the name it has."""
+        self._check_id(where, "section", section_id)
+        self._check_label(where, "section name", name)
+        self._check_new(where, "section", section_id)
+        self._names.setdefault(section_id, name)
+        self._rows.setdefault(section_id, [])
+
+    def add_row(
+        self, where: str, section_id: str, row_id: str, seats: Sequence[tuple[str, LayoutSeat]]
+    ) -> None:
+        """A run of neighbouring seats, each with its own place in the file; at least one."""
+        self._check_label(where, "row", row_id)
+        for seat_where, seat in seats:
+            self._check_seat(seat_where, seat)
+        self._count_places(len(seats))
+        run = tuple(seat for _, seat in seats)
+        self._rows[section_id].append(LayoutRow(id=row_id, index=self._next_index, seats=run))
+        self._next_index += len(run) + 1
+
+    def add_area(self, where: str, area: LayoutArea) -> None:
+        """A standing area."""
+        self._check_id(where, "area", area.id)
+        self._check_label(where, "area name", area.name)
+        if area.id in self._base_areas:
+            self._in_base.append(area.id)
+        self._check_new(where, "area", area.id)
+        self._check_category(where, area.category)
+        if area.capacity < 1:
+            self.problems.append(f"{where}: the capacity must be at least 1")
+        self._count_places(area.capacity)
+        self._areas[area.id] = area
+
+    def build(self, currency: str, *, allow_empty: bool = False) -> Layout:
+        """The layout, under its version.
+
+        Raises: PlanError with every problem; SeatExists for seats and areas the base has already.
+        """
+        if not self._place_count and not allow_empty and not self.problems:
+            self.problems.append("the plan has no seats and no standing areas")
+        if self.problems:
+            raise PlanError(self.problems)
+        if self._in_base:
+            raise SeatExists(*self._in_base[:LISTED_MAX])
+        sections = tuple(
+            LayoutSection(id=section_id, name=self._names[section_id], rows=tuple(rows))
+            for section_id, rows in self._rows.items()
+        )
+        return with_version(
+            Layout(
+                version="",
+                currency=currency,
+                categories=tuple(self._categories.values()),
+                sections=sections,
+                areas=tuple(self._areas.values()),
+            )
+        )
+
+    def _stand_on(self, base: Layout) -> None:
+        self._categories = {category.id: category for category in base.categories}
+        self._names = {section.id: section.name for section in base.sections}
+        self._rows = {section.id: list(section.rows) for section in base.sections}
+        self._areas = {area.id: area for area in base.areas}
+        self._base_areas = frozenset(self._areas)
+        self._base_seats = frozenset(seat.id for row in rows_of(base) for seat in row.seats)
+        self._base_place_count = capacity(base)
+        self._next_index = map_length(base) + 1 if self._base_seats else 0
+
+    def _check_seat(self, where: str, seat: LayoutSeat) -> None:
+        self._check_id(where, "seat", seat.id)
+        self._check_label(where, "seat number", seat.number)
+        self._check_category(where, seat.category)
+        if seat.id in self._base_seats:
+            self._in_base.append(seat.id)
+        self._check_new(where, "seat", seat.id)
+        if isinstance(seat.x, UnsetType) or isinstance(seat.y, UnsetType):
+            if seat.x is not seat.y:
+                self.problems.append(f"{where}: x and y go together, one is missing")
+        elif not (abs(seat.x) <= COORDINATE_MAX and abs(seat.y) <= COORDINATE_MAX):
+            # Written so that NaN fails it.
+            self.problems.append(f"{where}: x and y must be within ±{COORDINATE_MAX:.0f}")
+
+    def _check_category(self, where: str, category: str) -> None:
+        # Once a name: a category left out would else be told for each of its thousand seats.
+        if category not in self._categories and category not in self._unknown_categories:
+            self._unknown_categories.add(category)
+            missing = f"there is no category {category!r}" if category else "no category is named"
+            self.problems.append(f"{where}: {missing}")
+
+    def _check_new(self, where: str, kind: str, new_id: str) -> bool:
+        key = f"{kind} {new_id}"
+        first = self._seen.get(key)
+        if first is None:
+            self._seen[key] = where
+            return True
+        self.problems.append(f"{where}: the {kind} id {new_id!r} is used before, at {first}")
+        return False
+
+    def _check_id(self, where: str, kind: str, text: str) -> None:
+        if not _PLACE.fullmatch(text):
+            self.problems.append(
+                f"{where}: the {kind} id {text[:100]!r} is not 1 to 80 letters, digits or _.~-"
+            )
+
+    def _check_label(self, where: str, kind: str, text: str) -> None:
+        if not _LABEL.fullmatch(text):
+            self.problems.append(
+                f"{where}: the {kind} {text[:100]!r} is not 1 to 100 printable characters"
+            )
+
+    def _count_places(self, count: int) -> None:
+        self._place_count += count
+        if self._base_place_count + self._place_count > PLACES_MAX:
+            raise PlanError([*self.problems, f"more than {PLACES_MAX} places"])

@@ -1,0 +1,267 @@
+"""pretix seating plans, with the flaws that real ones have."""
+
+import json
+from typing import Any
+
+import pytest
+
+from engine.models import LayoutSeat, Terms
+from engine.plans import PlanError, PlanOptions, parse_event
+from engine.plans import layout as layouts
+
+PRICED = PlanOptions(prices="Parkett vorne=5000,Balkon=3000")
+
+
+def at(x: float, y: float) -> dict[str, float]:
+    return {"x": x, "y": y}
+
+
+def seats(row: str, count: int, category: str) -> list[dict[str, Any]]:
+    """As editors write them: the guid is row and number, and says nothing of the zone."""
+    return [
+        {
+            "seat_guid": f"{row}-{n}",
+            "seat_number": f"{row}-{n}",
+            "position": at(30 * n, 0),
+            "category": category,
+        }
+        for n in range(1, count + 1)
+    ]
+
+
+def theatre(balcony_row: str = "3") -> dict[str, Any]:
+    """Two zones; a balcony row named as one of the ground floor makes guids that clash."""
+    return {
+        "name": "Theatre",
+        "categories": [{"name": "Parkett vorne", "color": "#7f4a91"}, {"name": "Balkon"}],
+        "zones": [
+            {
+                "name": "Ground floor",
+                "position": at(0, 0),
+                "rows": [
+                    {"row_number": r, "position": at(10, y), "seats": seats(r, 2, "Parkett vorne")}
+                    for r, y in (("1", 85), ("2", 110))
+                ],
+                "areas": [{"text": {"text": "STAGE"}, "shape": "rectangle", "color": "#eee"}],
+            },
+            {
+                "name": "Bälkon!",
+                "position": at(0, 920),
+                "rows": [
+                    {
+                        "row_number": balcony_row,
+                        "position": at(10, 85.25),
+                        "seats": seats(balcony_row, 2, "Balkon"),
+                    }
+                ],
+            },
+        ],
+        "size": {"width": 1150, "height": 1150},
+    }
+
+
+def encoded(plan: object) -> bytes:
+    return json.dumps(plan).encode()
+
+
+def problems_of(plan: object, options: PlanOptions = PRICED) -> tuple[str, ...]:
+    with pytest.raises(PlanError) as caught:
+        parse_event(encoded(plan), options)
+    return caught.value.problems
+
+
+def first_seat(plan: dict[str, Any]) -> dict[str, Any]:
+    seat: dict[str, Any] = plan["zones"][0]["rows"][0]["seats"][0]
+    return seat
+
+
+def test_parse_pretix_makes_sections_of_zones_and_keeps_guids() -> None:
+    layout = parse_event(encoded(theatre()), PRICED).layout
+    assert [(s.id, s.name) for s in layout.sections] == [
+        ("Ground_floor", "Ground floor"),
+        ("Balkon_", "Bälkon!"),
+    ]
+    ids = [seat_id for seat_id, _ in layouts.seat_values(layout)]
+    assert ids == ["1-1", "1-2", "2-1", "2-2", "3-1", "3-2"]
+    assert layouts.map_of(layout) == "aa/aa/aa"
+    assert layout.areas == ()
+
+
+def test_parse_pretix_places_a_seat_at_zone_and_row_and_seat() -> None:
+    layout = parse_event(encoded(theatre()), PRICED).layout
+    assert layout.sections[1].rows[0].seats[1] == LayoutSeat(
+        id="3-2", number="2", category="Balkon", x=70.0, y=1005.25
+    )
+
+
+def test_parse_pretix_prices_categories_by_their_names() -> None:
+    layout = parse_event(encoded(theatre()), PRICED).layout
+    assert [(c.id, c.name, c.price_minor, c.color) for c in layout.categories] == [
+        ("Parkett_vorne", "Parkett vorne", 5000, "#7f4a91"),
+        ("Balkon", "Balkon", 3000, None),
+    ]
+
+
+def test_parse_pretix_with_one_price_gives_it_to_every_category() -> None:
+    layout = parse_event(encoded(theatre()), PlanOptions(prices="700")).layout
+    assert {category.price_minor for category in layout.categories} == {700}
+
+
+def test_parse_pretix_takes_its_name_and_the_usual_terms() -> None:
+    assert parse_event(encoded(theatre()), PRICED).terms == Terms(name="Theatre")
+
+
+def test_parse_pretix_with_guids_used_twice_is_refused_with_the_list() -> None:
+    assert problems_of(theatre(balcony_row="2")) == (
+        "2 seat_guids are used more than once; "
+        "ids can be derived from zone, row and number instead (--derive-ids)",
+        "zones[1].rows[0].seats[0]: the seat id '2-1' is used before, at zones[0].rows[1].seats[0]",
+        "zones[1].rows[0].seats[1]: the seat id '2-2' is used before, at zones[0].rows[1].seats[1]",
+    )
+
+
+def test_parse_pretix_with_84_guids_used_twice_lists_all_84() -> None:
+    plan = theatre(balcony_row="2")
+    for zone in plan["zones"]:
+        zone["rows"][-1]["seats"] = seats("2", 84, "Balkon")
+    assert sum("is used before" in problem for problem in problems_of(plan)) == 84
+
+
+def test_parse_pretix_deriving_ids_takes_zone_row_and_number() -> None:
+    options = PlanOptions(prices="1", derive_ids=True)
+    layout = parse_event(encoded(theatre(balcony_row="2")), options).layout
+    assert [seat_id for seat_id, _ in layouts.seat_values(layout)] == [
+        "Ground_floor-1-1",
+        "Ground_floor-1-2",
+        "Ground_floor-2-1",
+        "Ground_floor-2-2",
+        "Balkon_-2-1",
+        "Balkon_-2-2",
+    ]
+
+
+def test_parse_pretix_deriving_the_same_id_twice_is_refused() -> None:
+    plan = theatre()
+    first_seat(plan)["seat_number"] = "2"
+    (problem,) = problems_of(plan, PlanOptions(prices="1", derive_ids=True))
+    assert "the seat id 'Ground_floor-1-2' is used before" in problem
+
+
+@pytest.mark.parametrize(
+    ("row", "number", "shown"),
+    [("17", "17-3", "3"), ("17", "3", "3"), ("17", "17-", "17-"), ("1", "17-3", "17-3")],
+)
+def test_parse_pretix_shows_what_is_printed_on_the_seat(row: str, number: str, shown: str) -> None:
+    plan = theatre()
+    plan["zones"][0]["rows"][0]["row_number"] = row
+    first_seat(plan)["seat_number"] = number
+    layout = parse_event(encoded(plan), PRICED).layout
+    assert layout.sections[0].rows[0].seats[0].number == shown
+
+
+def test_parse_pretix_makes_valid_ids_of_any_guid() -> None:
+    plan = theatre()
+    first_seat(plan)["seat_guid"] = "Säl: 1/{a}"
+    layout = parse_event(encoded(plan), PRICED).layout
+    assert layout.sections[0].rows[0].seats[0].id == "Sal__1__a_"
+
+
+def test_parse_pretix_tells_zones_of_one_name_apart() -> None:
+    plan = theatre()
+    for zone, name in zip(plan["zones"], ("Rang", "Rang"), strict=True):
+        zone["name"] = name
+    layout = parse_event(encoded(plan), PRICED).layout
+    assert [section.id for section in layout.sections] == ["Rang", "Rang_2"]
+
+
+def test_parse_pretix_without_zone_names_and_row_numbers_names_them() -> None:
+    plan = theatre()
+    del plan["zones"][0]["name"]
+    plan["zones"][0]["rows"][1]["row_number"] = ""
+    section = parse_event(encoded(plan), PRICED).layout.sections[0]
+    assert (section.id, section.name, section.rows[1].id) == ("_", "_", "row2")
+
+
+def test_parse_pretix_passes_over_unknown_fields_and_empty_rows() -> None:
+    plan = theatre()
+    first_seat(plan)["radius"] = 12
+    plan["version"] = "2"
+    plan["zones"][0]["rows"].append({"row_number": "9", "seats": []})
+    layout = parse_event(encoded(plan), PRICED).layout
+    assert layouts.capacity(layout) == 6
+
+
+def test_parse_pretix_without_prices_names_every_category() -> None:
+    problems = problems_of(theatre(), PlanOptions())
+    assert problems == ("no price for 'Parkett vorne', 'Balkon'",)
+
+
+def test_parse_pretix_with_a_price_for_no_category_names_it() -> None:
+    problems = problems_of(theatre(), PlanOptions(prices="Parkett vorne=1,Balkn=2"))
+    assert problems == ("no price for 'Balkon'", "prices for unknown 'Balkn'")
+
+
+def test_parse_pretix_with_an_unlisted_category_names_it_once() -> None:
+    plan = theatre()
+    for seat in plan["zones"][0]["rows"][1]["seats"]:
+        seat["category"] = "Loge"
+    assert problems_of(plan) == ("zones[0].rows[1].seats[0].category: there is no category 'Loge'",)
+
+
+def test_parse_pretix_with_an_empty_guid_names_the_seat() -> None:
+    plan = theatre()
+    first_seat(plan)["seat_guid"] = ""
+    plan["zones"][1]["rows"][0]["seats"][1]["seat_guid"] = ""
+    assert problems_of(plan) == (
+        "zones[0].rows[0].seats[0].seat_guid: is empty",
+        "zones[1].rows[0].seats[1].seat_guid: is empty",
+    )
+
+
+def test_parse_pretix_deriving_ids_needs_no_guid() -> None:
+    plan = theatre()
+    first_seat(plan)["seat_guid"] = ""
+    layout = parse_event(encoded(plan), PlanOptions(prices="1", derive_ids=True)).layout
+    assert layout.sections[0].rows[0].seats[0].id == "Ground_floor-1-1"
+
+
+def test_parse_pretix_with_a_category_listed_twice_takes_it_as_one() -> None:
+    plan = theatre()
+    plan["categories"].append({"name": "Balkon"})
+    layout = parse_event(encoded(plan), PRICED).layout
+    assert [category.id for category in layout.categories] == ["Parkett_vorne", "Balkon"]
+
+
+def test_parse_pretix_tells_categories_apart_whose_ids_would_be_one() -> None:
+    plan = theatre()
+    plan["categories"].append({"name": "Parkett-vorne"})
+    plan["categories"].append({"name": "Parkett/vorne"})
+    layout = parse_event(encoded(plan), PlanOptions(prices="1")).layout
+    assert [c.id for c in layout.categories] == [
+        "Parkett_vorne",
+        "Balkon",
+        "Parkett-vorne",
+        "Parkett_vorne_2",
+    ]
+
+
+@pytest.mark.parametrize("field", ["seat_guid", "seat_number", "category", "position"])
+def test_parse_pretix_with_a_seat_that_misses_a_field_names_it(field: str) -> None:
+    plan = theatre()
+    del first_seat(plan)[field]
+    assert problems_of(plan) == (
+        f"zones[0].rows[0].seats[0]: Object missing required field `{field}`",
+    )
+
+
+def test_parse_pretix_without_categories_is_refused() -> None:
+    plan = theatre()
+    del plan["categories"]
+    assert problems_of(plan) == ("Object missing required field `categories`",)
+
+
+def test_parse_pretix_with_positions_that_add_up_to_nowhere_is_refused() -> None:
+    plan = theatre()
+    plan["zones"][0]["position"] = at(1e308, 0)
+    plan["zones"][0]["rows"][0]["position"] = at(1e308, 0)
+    assert problems_of(plan)[0] == "zones[0].rows[0].seats[0]: x and y must be within ±1000000"
