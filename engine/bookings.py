@@ -1,0 +1,180 @@
+"""Bookings: one method a script, of the same name; one script call a method.
+
+Ids are taken apart at the edge of this module: within an event the scripts know seats by what
+stands behind the event, and bookings by their ULID.
+"""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+
+from engine import keys, metrics
+from engine.batcher import Argument, Batcher
+from engine.errors import BookingNotFound, SeatNotFound, SeatTaken, Unavailable
+from engine.ids import BookingId, CustomerId, EventId, SeatId, new_booking_id, split_booking
+from engine.models import AreaQuantity, Booking, BookingStatus, Expired, Page, Selection
+from engine.records import booking_of, json_of
+from engine.scripts import Scripts
+
+EXPIRE_MAX = 256
+
+
+class Bookings:
+    """The life of a booking. `customer` None acts for anybody: the payment provider, an admin.
+
+    `now_ms` is for tests alone; without it Redis' own clock decides.
+    """
+
+    def __init__(self, scripts: Scripts, batcher: Batcher) -> None:
+        self._scripts = scripts
+        self._batcher = batcher
+        self.now_ms: int | str = ""
+
+    async def hold_seats(self, selection: Selection, *, request_id: str | None = None) -> Booking:
+        """Hold every place of the selection or none. The same request id has the same outcome.
+
+        Raises: EventNotFound, SalesClosed, TooManySeats, SeatNotFound, AreaNotFound, SeatTaken,
+        AreaFull, LimitReached, RequestReused.
+        """
+        event, customer = selection.event_id, selection.customer_id
+        booking = new_booking_id(event)
+        ulid = booking[len(event) + 1 :]
+        seats = [_local(event, seat) for seat in selection.seats]
+        areas = [item for area in selection.areas for item in (area.area_id, area.quantity)]
+        request_key = keys.request(event, customer, request_id or "")
+        digest = _digest(seats, selection.areas) if request_id else ""
+        try:
+            found = await self._scripts.run(
+                "hold_seats",
+                [*keys.of_event(event), keys.hold(event, ulid), request_key],
+                [self.now_ms, ulid, customer, digest, len(seats), *seats, *areas],
+            )
+        except (SeatTaken, SeatNotFound) as refused:
+            raise type(refused)(*(f"{event}:{seat}" for seat in refused.found)) from None
+        return _answer(event, found)
+
+    async def extend_booking(self, booking: BookingId, customer: CustomerId | None) -> Booking:
+        """Move the deadline to one TTL from now, up to the event's cap.
+
+        Raises: BookingNotFound, BookingExpired, ExtendLimit, AlreadyConfirmed, BookingReleased,
+        BookingCancelled.
+        """
+        return await self._run("extend_booking", booking, customer)
+
+    async def release_booking(self, booking: BookingId, customer: CustomerId | None) -> Booking:
+        """Give a pending booking up; repeatable.
+
+        Raises: BookingNotFound, BookingExpired, AlreadyConfirmed, BookingCancelled.
+        """
+        return await self._run("release_booking", booking, customer)
+
+    async def confirm_booking(self, booking: BookingId, customer: CustomerId | None) -> Booking:
+        """Make it sold; repeatable. A late one gets its places if they are free.
+
+        Raises: BookingNotFound, BookingCancelled, RefundDue.
+        """
+        return await self._run("confirm_booking", booking, customer)
+
+    async def cancel_booking(self, booking: BookingId, customer: CustomerId | None) -> Booking:
+        """Undo a confirmed booking and record what is to be refunded; repeatable.
+
+        Raises: BookingNotFound, NotConfirmed, BookingExpired, BookingReleased.
+        """
+        return await self._run("cancel_booking", booking, customer)
+
+    async def impose_booking(self, booking: Booking) -> Booking:
+        """Give Redis back a confirmed booking that Postgres remembers.
+
+        Raises: EventNotFound, BookingKnown, SeatTaken, SeatNotFound, AreaFull, AreaNotFound.
+        """
+        event, ulid = split_booking(booking.id)
+        found = await self._scripts.run(
+            "impose_booking", keys.of_event(event), [self.now_ms, ulid, json_of(booking)]
+        )
+        return _answer(event, found)
+
+    async def expire_bookings(
+        self, event: EventId, ulids: Sequence[str] = (), *, path: str
+    ) -> Expired:
+        """Release what is overdue: among `ulids`, or at the deadlines. At most EXPIRE_MAX.
+
+        Raises: EventNotFound.
+        """
+        found = await self._scripts.run(
+            "expire_bookings", keys.of_event(event), [self.now_ms, EXPIRE_MAX, *ulids]
+        )
+        now_ms, next_ms, pending, forgotten, *late = found
+        metrics.bookings_pending.labels(event).set(int(pending))
+        late_ms = tuple(int(ms) for ms in late)
+        _count_expired(path, late_ms)
+        return Expired(int(now_ms), int(next_ms) if next_ms else None, late_ms, int(forgotten))
+
+    async def read_booking(self, booking: BookingId, customer: CustomerId | None) -> Booking:
+        """One booking, while Redis has it. Raises: BookingNotFound; a stranger's is not found."""
+        event, ulid = split_booking(booking)
+        json = await self._batcher.call(("HGET", keys.of_event(event).bookings, ulid))
+        if isinstance(json, bytes):
+            found = booking_of(event, ulid, json)
+            if customer in (None, found.customer_id):
+                return found
+        elif json is not None:
+            raise Unavailable(f"Redis cannot read the booking: {json!r}")
+        raise BookingNotFound(booking)
+
+    async def list_bookings(
+        self, event: EventId, customer: CustomerId, limit: int, cursor: str | None = None
+    ) -> Page:
+        """The customer's pending and confirmed bookings, newest first."""
+        named = keys.of_event(event)
+        newest = f"({customer} {cursor}" if cursor else f"({customer}!"
+        listed = await self._batcher.ask(
+            *("ZRANGE", named.customers, newest, f"[{customer} ", "BYLEX", "REV"),
+            *("LIMIT", 0, limit + 1),
+        )
+        ulids = [member[-26:].decode() for member in listed]
+        shown = ulids[:limit]
+        records = await self._batcher.ask("HMGET", named.bookings, *shown) if shown else []
+        bookings = tuple(
+            booking_of(event, ulid, json)
+            for ulid, json in zip(shown, records, strict=True)
+            if json  # it may have ended since
+        )
+        return Page(bookings, shown[-1] if len(ulids) > limit else None)
+
+    async def _run(self, script: str, booking: BookingId, customer: CustomerId | None) -> Booking:
+        event, ulid = split_booking(booking)
+        found = await self._scripts.run(
+            script,
+            [*keys.of_event(event), keys.hold(event, ulid)],
+            [self.now_ms, ulid, customer or ""],
+        )
+        return _answer(event, found)
+
+
+def _answer(event: EventId, found: list[bytes]) -> Booking:
+    ulid, json, repeated, *late = found
+    booking = booking_of(event, ulid.decode(), json)
+    if booking.status == BookingStatus.CONFIRMED and repeated == b"new":
+        metrics.tickets_sold.inc(booking.place_count)
+    _count_expired("hold", [int(ms) for ms in late])
+    return booking
+
+
+def _count_expired(path: str, late_ms: Sequence[int]) -> None:
+    metrics.bookings_expired.inc(len(late_ms))
+    for ms in late_ms:
+        metrics.release_delay.labels(path).observe(ms / 1000)
+
+
+def _local(event: EventId, seat: SeatId) -> str:
+    if not seat.startswith(f"{event}:"):
+        raise SeatNotFound(seat)
+    return seat[len(event) + 1 :]
+
+
+def _digest(seats: list[str], areas: Sequence[AreaQuantity]) -> str:
+    wanted: list[Argument] = [
+        *sorted(seats),
+        "",
+        *sorted(f"{a.area_id}={a.quantity}" for a in areas),
+    ]
+    return blake2b("\n".join(map(str, wanted)).encode(), digest_size=16).hexdigest()

@@ -1,0 +1,79 @@
+"""The engine: one connection to one Redis, and what can be done there."""
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from engine import connection, keys
+from engine.availability import AvailabilityReader
+from engine.batcher import Batcher
+from engine.bookings import Bookings
+from engine.connection import RedisClient
+from engine.errors import Unavailable
+from engine.events import Events
+from engine.journal import Journal
+from engine.scripts import Scripts
+from engine.settings import Settings
+
+HEARTBEAT_S = 5
+
+
+class Engine:
+    """Everything a process needs of Redis. Make one with `connect`, use it as a context."""
+
+    def __init__(self, client: RedisClient, batcher: Batcher) -> None:
+        scripts = Scripts(batcher)
+        self.client = client
+        self._batcher = batcher
+        self.events = Events(scripts, batcher, client)
+        self.bookings = Bookings(scripts, batcher)
+        self.availability = AvailabilityReader(scripts, batcher)
+        self.journal = Journal(client)
+
+    @classmethod
+    async def connect(cls, settings: Settings) -> Self:
+        """Connect and check the server.
+
+        Raises: Misconfigured (too old, less durable than asked, password), Unavailable.
+        """
+        await connection.check(settings)
+        batcher = Batcher(
+            connection.pool_of(settings),
+            connections_max=settings.redis_connections_max,
+            waiting_max=settings.calls_waiting_max,
+            timeout_ms=settings.redis_timeout_ms,
+        )
+        return cls(connection.client_of(settings), batcher)
+
+    async def close(self) -> None:
+        """Finish what was sent and close the connections."""
+        await self._batcher.close()
+        await self.client.aclose()
+
+    async def ping(self) -> None:
+        """Raises Unavailable or OutcomeUnknown if Redis does not answer."""
+        answer = await self._batcher.call(("PING",))
+        if answer != b"PONG":
+            raise Unavailable(f"Redis answers {answer!r}")
+
+    async def beat(self, part: str) -> None:
+        """Say that a part of the system runs. To be repeated within HEARTBEAT_S."""
+        await self.client.set(keys.heartbeat(part), "1", ex=HEARTBEAT_S)
+
+    async def parts_running(self, parts: Sequence[str]) -> dict[str, bool]:
+        """Which of these parts said lately that they run. Raises Unavailable."""
+        if not parts:
+            return {}
+        beats = await self.client.mget([keys.heartbeat(part) for part in parts])
+        return {part: beat is not None for part, beat in zip(parts, beats, strict=True)}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()

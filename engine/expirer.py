@@ -1,0 +1,146 @@
+"""Releases what expired: a listener that is quick and a sweep that is sure.
+
+The listener hears that a TTL key expired; such events are fire-and-forget, and with many live
+holds Redis notices a due key tens of seconds late. The sweep asks the deadlines every 100 ms and
+is the guarantee. Both call the same idempotent script, which decides by Redis' own clock; and a
+hold does not wait for either, it expires what is overdue and in its way.
+"""
+
+import asyncio
+import contextlib
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+
+from redis.asyncio.client import PubSub
+from redis.exceptions import RedisError, ResponseError
+
+from engine import keys, logs, metrics
+from engine.bookings import EXPIRE_MAX
+from engine.engine import Engine
+from engine.errors import EngineError, EventNotFound
+from engine.ids import EventId
+from engine.models import Expired
+
+SWEEP_S = 0.1
+IDLE_S = 1.0
+"""An event with no deadline in sight is looked at this often; a hold lives at least as long."""
+RETRY_S = 0.5
+CHANNEL = "__keyevent@{db}__:expired"
+
+_log = logs.get("expirer")
+
+
+class Expirer:
+    """One process of it is enough; several do no harm."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._look_at: dict[EventId, float] = {}
+        self._stop = asyncio.Event()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Listen and sweep until `stop` is set; goes on through any outage of Redis."""
+        self._stop = stop
+        tasks = [
+            asyncio.create_task(self._forever(step, pause_s))
+            for step, pause_s in (
+                (self._listen, RETRY_S),
+                (self.sweep, SWEEP_S),
+                (self._discover, IDLE_S),
+            )
+        ]
+        try:
+            await stop.wait()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _forever(self, step: Callable[[], Awaitable[None]], pause_s: float) -> None:
+        # Not `while True`: redis-py may swallow a cancellation when its answer has just arrived.
+        while not self._stop.is_set():
+            try:
+                await step()
+            except (EngineError, RedisError, OSError) as error:
+                _log.warning(
+                    "expirer_interrupted", step=getattr(step, "__name__", ""), why=str(error)
+                )
+                await asyncio.sleep(RETRY_S)
+            await asyncio.sleep(pause_s)
+
+    async def _discover(self) -> None:
+        """Learn of new events, and say that this part runs."""
+        events = await self._engine.events.list_events()
+        self._look_at = {event: self._look_at.get(event, 0.0) for event in events}
+        await self._engine.beat("expirer")
+
+    async def sweep(self) -> None:
+        """Release what is overdue in every event whose next deadline may have come."""
+        now = asyncio.get_running_loop().time()
+        due = [event for event, at in self._look_at.items() if at <= now]
+        await asyncio.gather(*(self._sweep_event(event) for event in due))
+
+    async def _sweep_event(self, event: EventId) -> None:
+        found = await self._expire(event, [], "sweep")
+        while found and max(len(found.late_ms), found.forgotten_count) == EXPIRE_MAX:
+            found = await self._expire(event, [], "sweep")
+        wait_s = IDLE_S
+        if found and found.next_deadline_ms is not None:
+            wait_s = min(IDLE_S, (found.next_deadline_ms - found.now_ms) / 1000)
+        if event in self._look_at:
+            self._look_at[event] = asyncio.get_running_loop().time() + wait_s
+
+    async def _listen(self) -> None:
+        """Hear of expired TTL keys until the connection breaks."""
+        await self._switch_on()
+        async with self._engine.client.pubsub(ignore_subscribe_messages=True) as pubsub:
+            db = self._engine.client.get_connection_kwargs().get("db", 0)
+            await pubsub.subscribe(CHANNEL.format(db=db))
+            metrics.listener_up.set(1)
+            try:
+                while not self._stop.is_set():
+                    await self._release_heard(await _heard(pubsub))
+            finally:
+                metrics.listener_up.set(0)
+                metrics.listener_reconnects.inc()
+
+    async def _switch_on(self) -> None:
+        """Ask Redis for the notifications; a server that refuses has the sweep alone."""
+        try:
+            config = await self._engine.client.config_get("notify-keyspace-events")
+            flags = str(config.get("notify-keyspace-events", ""))
+            if "E" not in flags or not {"x", "A"} & set(flags):
+                wanted = flags + "Ex"
+                await self._engine.client.config_set("notify-keyspace-events", wanted)
+        except ResponseError as error:
+            _log.warning(
+                "notifications_not_switched_on",
+                why=str(error),
+                effect="the sweep alone releases what expired, within 0.2 s of the deadline",
+                mend="set notify-keyspace-events Ex on the server",
+            )
+
+    async def _release_heard(self, found: dict[EventId, list[str]]) -> None:
+        for event, ulids in found.items():
+            await self._expire(event, ulids, "listener")
+
+    async def _expire(self, event: EventId, ulids: list[str], path: str) -> Expired | None:
+        try:
+            return await self._engine.bookings.expire_bookings(event, ulids, path=path)
+        except EventNotFound:  # listed, but its load broke off or is not done
+            return None
+
+
+async def _heard(pubsub: PubSub) -> dict[EventId, list[str]]:
+    """Wait for a message, then take along what else has arrived, up to what one call expires."""
+    found: defaultdict[EventId, list[str]] = defaultdict(list)
+    wait_s: float = 1.0
+    for _ in range(EXPIRE_MAX):
+        message = await pubsub.get_message(timeout=wait_s)
+        if message is None:
+            break
+        with contextlib.suppress(AttributeError, UnicodeDecodeError):
+            if hold := keys.split_hold(message["data"].decode()):
+                found[hold[0]].append(hold[1])
+        wait_s = 0.0
+    return found

@@ -1,0 +1,145 @@
+"""The promises G1, G3 and G4 as code, recomputed from the raw state of one event.
+
+Used by `engine verify`, reconcile, the tests and the bench. Every rule says what it found and
+where; a state with no violation keeps its promises. The tests plant each violation.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from engine.inspection import EventState
+from engine.models import Booking, BookingStatus
+
+OVERDUE_MS_MAX = 1000
+"""Promise G3: a hold ends within its TTL and this."""
+
+_STATUS = {"a": "available", "h": "held", "s": "sold", "b": "blocked"}
+_LETTER = {BookingStatus.PENDING: "h", BookingStatus.CONFIRMED: "s"}
+
+
+class Violation(Struct, frozen=True):
+    """A broken promise: its kind, the seat, booking or count it is about, what was found."""
+
+    kind: str
+    subject: str
+    detail: str
+
+
+def check(state: EventState) -> list[Violation]:
+    """Every violation in one event; empty when all is as promised."""
+    return [
+        *_sold_twice(state),
+        *_owners(state),
+        *_orphans(state),
+        *_counts(state),
+        *_map(state),
+        *_areas(state),
+        *_lists(state),
+        *_overdue(state),
+    ]
+
+
+def _active(state: EventState) -> Iterator[tuple[str, Booking]]:
+    return ((u, b) for u, b in state.bookings.items() if b.status in _LETTER)
+
+
+def _local_seats(booking: Booking) -> Iterator[str]:
+    start = len(booking.event_id) + 1
+    return (seat[start:] for seat in booking.seats)
+
+
+def _sold_twice(state: EventState) -> Iterator[Violation]:
+    owners: dict[str, list[str]] = {}
+    for ulid, booking in _active(state):
+        if booking.status == BookingStatus.CONFIRMED:
+            for seat in _local_seats(booking):
+                owners.setdefault(seat, []).append(ulid)
+    for seat, ulids in owners.items():
+        if len(ulids) > 1:
+            yield Violation("sold_twice", seat, f"confirmed for {', '.join(sorted(ulids))}")
+
+
+def _owners(state: EventState) -> Iterator[Violation]:
+    for ulid, booking in _active(state):
+        letter = _LETTER[booking.status]
+        for local in _local_seats(booking):
+            seat = state.seats.get(local)
+            found = f"{_STATUS[seat.letter]} of {seat.booking or 'nobody'}" if seat else "no seat"
+            if seat is None or seat.letter != letter or seat.booking != ulid:
+                yield Violation("owner_differs", local, f"{booking.status} by {ulid}, but {found}")
+
+
+def _orphans(state: EventState) -> Iterator[Violation]:
+    kinds = {
+        "h": (BookingStatus.PENDING, "orphan_hold"),
+        "s": (BookingStatus.CONFIRMED, "orphan_sale"),
+    }
+    for local, seat in state.seats.items():
+        if seat.letter in kinds:
+            status, kind = kinds[seat.letter]
+            booking = state.bookings.get(seat.booking)
+            if booking is None or booking.status != status:
+                has = booking.status if booking else "unknown"
+                yield Violation(kind, local, f"its booking {seat.booking} is {has}")
+
+
+def _counts(state: EventState) -> Iterator[Violation]:
+    found = Counter(_STATUS[seat.letter] for seat in state.seats.values())
+    for area in state.areas.values():
+        found["held"] += area.held
+        found["sold"] += area.sold
+        found["available"] += area.capacity - area.held - area.sold
+    for status in _STATUS.values():
+        said = getattr(state.event.counts, status)
+        if said != found[status]:
+            yield Violation(
+                "counts_differ", status, f"counted {found[status]}, the event says {said}"
+            )
+    capacity = len(state.seats) + sum(area.capacity for area in state.areas.values())
+    if capacity != state.event.capacity:
+        detail = f"counted {capacity}, the event says {state.event.capacity}"
+        yield Violation("counts_differ", "capacity", detail)
+
+
+def _map(state: EventState) -> Iterator[Violation]:
+    for local, seat in state.seats.items():
+        shown = state.map[seat.index : seat.index + 1]
+        if shown != seat.letter:
+            yield Violation("map_differs", local, f"the seat is {seat.letter!r}, the map {shown!r}")
+
+
+def _areas(state: EventState) -> Iterator[Violation]:
+    claimed: Counter[tuple[str, str]] = Counter()
+    for _, booking in _active(state):
+        for area in booking.areas:
+            claimed[area.area_id, _STATUS[_LETTER[booking.status]]] += area.quantity
+    for area_id, counted in state.areas.items():
+        for status, said in (("held", counted.held), ("sold", counted.sold)):
+            found = claimed[area_id, status]
+            if said != found:
+                yield Violation(
+                    "area_differs", area_id, f"{found} {status} by bookings, says {said}"
+                )
+        if counted.held + counted.sold > counted.capacity:
+            detail = f"{counted.held} held, {counted.sold} sold"
+            yield Violation("area_oversold", area_id, detail)
+
+
+def _lists(state: EventState) -> Iterator[Violation]:
+    pending = {u: b for u, b in _active(state) if b.status == BookingStatus.PENDING}
+    for ulid in pending.keys() ^ state.deadlines.keys():
+        what = "has no deadline" if ulid in pending else "has a deadline and is not pending"
+        yield Violation("deadline_differs", ulid, what)
+    listed = {f"{booking.customer_id} {ulid}" for ulid, booking in _active(state)}
+    for member in listed ^ state.customers:
+        what = "is not listed for its customer" if member in listed else "is listed and not active"
+        yield Violation("customer_differs", member, what)
+
+
+def _overdue(state: EventState) -> Iterator[Violation]:
+    for ulid, booking in _active(state):
+        late_ms = state.now_ms - booking.expires_at_ms
+        if booking.status == BookingStatus.PENDING and late_ms > OVERDUE_MS_MAX:
+            yield Violation("overdue_hold", ulid, f"{late_ms} ms past its deadline")

@@ -1,0 +1,215 @@
+"""The journal of an event: every change of state, read by the writer's consumer group.
+
+A Redis Stream rather than a queue: it is written by the very script that changed the state, keeps
+what a dead writer had in hand, and can be read from any position by others.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, TypedDict
+
+import msgspec
+from redis.exceptions import ResponseError
+
+from engine import keys
+from engine.connection import RedisClient
+from engine.ids import EventId
+from engine.models import JournalEntry
+from engine.records import booking_of
+
+GROUP = "writer"
+_PENDING_MAX = 10_000
+
+Fields = dict[bytes, bytes]
+
+_decode = msgspec.json.Decoder(JournalEntry).decode
+
+
+class Backlog(NamedTuple):
+    """What is not acknowledged yet. `oldest_ms` None: nothing."""
+
+    entries: int
+    oldest_ms: int | None
+    now_ms: int
+
+
+class Claimed(NamedTuple):
+    """An entry a silent writer left, and how often it was handed out."""
+
+    entry: JournalEntry
+    deliveries: int
+
+
+class DeadLetter(NamedTuple):
+    """An entry Postgres refused for good, and why."""
+
+    letter_id: str
+    entry: JournalEntry
+    reason: str
+
+
+class _Group(TypedDict):
+    last: str
+    pending: int
+    lag: int | None
+
+
+class Journal:
+    """Reads, acknowledges and trims journals."""
+
+    def __init__(self, client: RedisClient) -> None:
+        self._client = client
+
+    async def create_group(self, event: EventId) -> None:
+        """Make the writer's group, from the journal's start; harmless if it is there."""
+        try:
+            await self._client.xgroup_create(_journal(event), GROUP, id="0", mkstream=True)
+        except ResponseError as error:
+            if not str(error).startswith("BUSYGROUP"):
+                raise
+
+    async def read(
+        self, events: Sequence[EventId], consumer: str, *, count: int, block_ms: int
+    ) -> list[JournalEntry]:
+        """Entries no writer has seen, of several events; waits up to `block_ms` for the first."""
+        streams = {_journal(event): ">" for event in events}
+        found = await self._client.xreadgroup(
+            GROUP, consumer, streams, count=count, block=block_ms or None
+        )
+        by_key = {_journal(event).encode(): event for event in events}
+        return [
+            _entry(by_key[key], entry_id, fields)
+            for key, entries in found or []
+            for entry_id, fields in entries
+        ]
+
+    async def claim(
+        self, event: EventId, consumer: str, *, idle_ms: int, count: int
+    ) -> list[Claimed]:
+        """Take over entries that their writer has not acknowledged for `idle_ms`."""
+        _, entries, _ = await self._client.xautoclaim(
+            _journal(event), GROUP, consumer, min_idle_time=idle_ms, count=count
+        )
+        if not entries:
+            return []
+        pending = await self._client.xpending_range(
+            _journal(event), GROUP, min=entries[0][0], max=entries[-1][0], count=_PENDING_MAX,
+            consumername=consumer,
+        )  # fmt: skip
+        deliveries = {row["message_id"]: row["times_delivered"] for row in pending}
+        return [
+            Claimed(_entry(event, entry_id, fields), deliveries.get(entry_id, 1))
+            for entry_id, fields in entries
+        ]
+
+    async def acknowledge(self, event: EventId, entry_ids: Sequence[str]) -> None:
+        """These entries are in Postgres."""
+        if entry_ids:
+            await self._client.xack(_journal(event), GROUP, *entry_ids)
+
+    async def trim(self, event: EventId, below_entry_id: str) -> int:
+        """Remove entries below an id, never one that is not acknowledged. How many went."""
+        first_open = await self._first_open(event, await self._group(event))
+        if first_open is not None:
+            below_entry_id = min(below_entry_id, first_open, key=_position)
+        trimmed: int = await self._client.xtrim(
+            _journal(event), minid=below_entry_id, approximate=False
+        )
+        return trimmed
+
+    async def dead_letter(self, entry: JournalEntry, reason: str) -> None:
+        """Set an entry aside that Postgres refuses for good, then acknowledge it."""
+        fields: dict[str | bytes, str | bytes] = {
+            "entry_id": entry.entry_id,
+            "kind": entry.kind,
+            "reason": reason,
+            "entry": msgspec.json.encode(entry),
+        }
+        await self._client.xadd(keys.dead_letters(entry.event_id), fields)
+        await self.acknowledge(entry.event_id, [entry.entry_id])
+
+    async def dead_letters(self, event: EventId) -> list[DeadLetter]:
+        """Everything that was set aside, the oldest first."""
+        found = await self._client.xrange(keys.dead_letters(event))
+        return [
+            DeadLetter(letter_id.decode(), _decode(fields[b"entry"]), fields[b"reason"].decode())
+            for letter_id, fields in found
+        ]
+
+    async def forget_dead_letter(self, event: EventId, letter: DeadLetter) -> None:
+        """It is in Postgres after all."""
+        await self._client.xdel(keys.dead_letters(event), letter.letter_id)
+
+    async def backlog(self, event: EventId) -> Backlog:
+        """How much is not acknowledged, and since when."""
+        seconds, micros = await self._client.time()
+        now_ms = seconds * 1000 + micros // 1000
+        group = await self._group(event)
+        first = await self._first_open(event, group)
+        if first is None:
+            return Backlog(0, None, now_ms)
+        unread = group["lag"]
+        if unread is None:  # Redis does not know it after entries were deleted
+            unread = len(await self._client.xrange(_journal(event), min=f"({group['last']}"))
+        return Backlog(group["pending"] + unread, _position(first)[0], now_ms)
+
+    async def tail_entry_id(self, event: EventId) -> str:
+        """The newest entry's id; "0-0" for an empty journal."""
+        newest = await self._client.xrevrange(_journal(event), count=1)
+        return newest[0][0].decode() if newest else "0-0"
+
+    async def _group(self, event: EventId) -> _Group:
+        """What the writer's group has; before the first writer came, everything is unread."""
+        for group in await self._client.xinfo_groups(_journal(event)):
+            if group["name"] == GROUP.encode():
+                last = group["last-delivered-id"].decode()
+                return {"last": last, "pending": group["pending"], "lag": group["lag"]}
+        return {"last": "0-0", "pending": 0, "lag": await self._client.xlen(_journal(event))}
+
+    async def _first_open(self, event: EventId, group: _Group) -> str | None:
+        """The oldest entry that is handed out or unread; None if all are acknowledged."""
+        candidates = []
+        if group["pending"]:
+            pending = await self._client.xpending(_journal(event), GROUP)
+            candidates += [pending["min"].decode()] if pending["min"] else []
+        unread = await self._client.xrange(_journal(event), min=f"({group['last']}", count=1)
+        if unread:
+            candidates.append(unread[0][0].decode())
+        return min(candidates, key=_position) if candidates else None
+
+
+def _journal(event: EventId) -> str:
+    return keys.of_event(event).journal
+
+
+def _position(entry_id: str) -> tuple[int, int]:
+    ms, _, sequence = entry_id.partition("-")
+    return int(ms), int(sequence or 0)
+
+
+def _entry(event: EventId, entry_id: bytes, fields: Fields) -> JournalEntry:
+    """The entry; one that no script wrote is handed on empty, so that Postgres refuses it."""
+    try:
+        return _read(event, entry_id.decode(), fields)
+    except (LookupError, ValueError, TypeError) as error:
+        return JournalEntry(
+            event_id=event,
+            entry_id=entry_id.decode(),
+            kind=f"unreadable: {error!r} in {fields!r}"[:1000],
+            at_ms=0,
+            epoch=0,
+        )
+
+
+def _read(event: EventId, entry_id: str, fields: Fields) -> JournalEntry:
+    booking = fields.get(b"booking")
+    settings = fields.get(b"event")
+    return JournalEntry(
+        event_id=event,
+        entry_id=entry_id,
+        kind=fields[b"kind"].decode(),
+        at_ms=int(fields[b"at_ms"]),
+        epoch=int(fields[b"epoch"]),
+        booking=booking_of(event, fields[b"booking_id"].decode(), booking) if booking else None,
+        event=msgspec.json.decode(settings, type=dict[str, str]) if settings else None,
+        layout=fields.get(b"layout"),
+    )

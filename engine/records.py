@@ -1,0 +1,79 @@
+"""A booking as Redis and the journal have it: JSON in the scripts' own terms, and back."""
+
+import msgspec
+from msgspec import Struct
+
+from engine.ids import AreaId, BookingId, CustomerId, EventId, SeatId
+from engine.models import AreaQuantity, Booking, BookingStatus
+
+
+class Record(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What `lua/lib/bookings.lua` writes; seats and areas are lists in one string each."""
+
+    customer: CustomerId
+    status: BookingStatus
+    places: int
+    seats: str
+    areas: str
+    amount_minor: int
+    currency: str
+    held_at_ms: int
+    expires_at_ms: int
+    confirmed_at_ms: int | None = None
+    ended_at_ms: int | None = None
+    late: bool = False
+    refund_minor: int = 0
+    refund_reason: str | None = None
+
+
+_decode = msgspec.json.Decoder(Record, strict=False).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def booking_of(event: EventId, ulid: str, json: bytes) -> Booking:
+    """The booking a record describes."""
+    record = _decode(json)
+    return Booking(
+        id=BookingId(f"{event}:{ulid}"),
+        event_id=event,
+        customer_id=record.customer,
+        status=record.status,
+        seats=tuple(SeatId(f"{event}:{seat}") for seat in record.seats.split()),
+        areas=tuple(_area(text) for text in record.areas.split()),
+        amount_minor=record.amount_minor,
+        currency=record.currency,
+        held_at_ms=record.held_at_ms,
+        expires_at_ms=record.expires_at_ms,
+        confirmed_at_ms=record.confirmed_at_ms,
+        ended_at_ms=record.ended_at_ms,
+        late=record.late,
+        refund_minor=record.refund_minor,
+        refund_reason=record.refund_reason,
+    )
+
+
+def json_of(booking: Booking) -> bytes:
+    """The record of a booking: what `booking_of` reads."""
+    start = len(booking.event_id) + 1
+    record = Record(
+        customer=booking.customer_id,
+        status=booking.status,
+        places=booking.place_count,
+        seats=" ".join(seat[start:] for seat in booking.seats),
+        areas=" ".join(f"{area.area_id}={area.quantity}" for area in booking.areas),
+        amount_minor=booking.amount_minor,
+        currency=booking.currency,
+        held_at_ms=booking.held_at_ms,
+        expires_at_ms=booking.expires_at_ms,
+        confirmed_at_ms=booking.confirmed_at_ms,
+        ended_at_ms=booking.ended_at_ms,
+        late=booking.late,
+        refund_minor=booking.refund_minor,
+        refund_reason=booking.refund_reason,
+    )
+    return _encode(record)
+
+
+def _area(text: str) -> AreaQuantity:
+    area, _, quantity = text.partition("=")
+    return AreaQuantity(AreaId(area), int(quantity))
