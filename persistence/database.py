@@ -1,0 +1,92 @@
+"""The way to Postgres: a pool that was checked before it is handed out.
+
+What asyncpg raises at start is translated here, once: a wrong setting is Misconfigured and an
+absent server Unavailable, each naming the server and what to do, never the password. Later
+errors of a query stay what they are; `writer` decides what each of them means.
+"""
+
+from typing import TypeAlias
+from urllib.parse import parse_qs, urlsplit
+
+import asyncpg
+
+from engine.errors import EngineError, Misconfigured, Unavailable
+
+VERSION_MIN = 14
+_CONNECT_TIMEOUT_S = 5.0
+_COMMAND_TIMEOUT_S = 60.0
+_CONNECTIONS_MAX = 4
+
+_FORM = "DATABASE_URL is not of the form postgresql://user:password@host:port/database"
+"""All that is said of a URL that cannot be read: the text itself may hold a password."""
+
+_NO_CONNECTION = (
+    *(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError),
+    *(ValueError, OverflowError),  # a URL that is not one
+)
+
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+Connection: TypeAlias = (
+    "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+)
+
+
+async def connect(url: str) -> Pool:
+    """Open a pool on the database of `url`. Raises Misconfigured or Unavailable."""
+    place = _place(url)
+    try:
+        pool = await asyncpg.create_pool(
+            url,
+            min_size=1,
+            max_size=_CONNECTIONS_MAX,
+            timeout=_CONNECT_TIMEOUT_S,
+            command_timeout=_COMMAND_TIMEOUT_S,
+        )
+    except _NO_CONNECTION as error:
+        raise _translated(error, place) from error
+    try:
+        async with pool.acquire() as connection:
+            _check_version(connection.get_server_version().major, place)
+    except BaseException:
+        pool.terminate()
+        raise
+    return pool
+
+
+def _check_version(major: int, place: str) -> None:
+    if major < VERSION_MIN:
+        raise Misconfigured(f"Postgres {major} found at {place}: {VERSION_MIN} or newer is needed")
+
+
+def _place(url: str) -> str:
+    """Host, port and database of a URL as it is written, for messages. Raises Misconfigured."""
+    try:
+        parts = urlsplit(url)
+        host = (
+            parts.netloc.rpartition("@")[2] or parse_qs(parts.query).get("host", ["localhost"])[0]
+        )
+    except ValueError as error:
+        raise Misconfigured(_FORM) from error
+    if parts.scheme not in ("postgresql", "postgres") or "@" in parts.path:
+        raise Misconfigured(_FORM)
+    return f"{host}{parts.path}"
+
+
+def _translated(error: Exception, place: str) -> EngineError:
+    match error:
+        case asyncpg.InvalidAuthorizationSpecificationError():
+            return Misconfigured(
+                f"Postgres at {place} refused the login ({error}): "
+                "check the user and the password in DATABASE_URL"
+            )
+        case asyncpg.InvalidCatalogNameError():
+            return Misconfigured(f"Postgres at {place}: {error}; create it with createdb")
+        case ValueError() | OverflowError():
+            return Misconfigured(_FORM)
+        case TimeoutError():
+            reason = f"no answer in {_CONNECT_TIMEOUT_S:g} s"
+        case _:
+            reason = str(error)
+    return Unavailable(
+        f"Postgres at {place} cannot be reached ({reason}): is it running, and DATABASE_URL right?"
+    )

@@ -1,0 +1,120 @@
+-- Every query of the system, by name. `store.py` is the only one that runs them.
+
+-- name: insert_entries
+INSERT INTO journal (event_id, epoch, entry_ms, entry_seq, kind, at_ms, booking_id, body, layout)
+SELECT * FROM unnest(
+    $1::text[], $2::int[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[], $7::text[],
+    $8::jsonb[], $9::bytea[])
+ON CONFLICT DO NOTHING;
+
+-- name: put_bookings
+-- Forward only. The same entry again is written again: it says the same, and a repair may have to.
+-- Sorted, so that two writers lock rows in one order. Returns the bookings that are now at the entry.
+INSERT INTO bookings (
+    booking_id, event_id, customer_id, status, seats, areas, amount_minor, currency, held_at_ms,
+    expires_at_ms, confirmed_at_ms, ended_at_ms, late, refund_minor, refund_reason,
+    epoch, entry_ms, entry_seq)
+SELECT b.booking_id, b.event_id, b.customer_id, b.status, string_to_array(b.seats, ' '), b.areas,
+    b.amount_minor, b.currency, b.held_at_ms, b.expires_at_ms, b.confirmed_at_ms, b.ended_at_ms,
+    b.late, b.refund_minor, b.refund_reason, b.epoch, b.entry_ms, b.entry_seq
+FROM unnest(
+    $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::bigint[],
+    $8::text[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::boolean[],
+    $14::bigint[], $15::text[], $16::int[], $17::bigint[], $18::bigint[]
+) AS b (
+    booking_id, event_id, customer_id, status, seats, areas, amount_minor, currency, held_at_ms,
+    expires_at_ms, confirmed_at_ms, ended_at_ms, late, refund_minor, refund_reason,
+    epoch, entry_ms, entry_seq)
+ORDER BY b.booking_id
+ON CONFLICT (booking_id) DO UPDATE SET
+    customer_id = excluded.customer_id, status = excluded.status, seats = excluded.seats,
+    areas = excluded.areas, amount_minor = excluded.amount_minor, currency = excluded.currency,
+    held_at_ms = excluded.held_at_ms, expires_at_ms = excluded.expires_at_ms,
+    confirmed_at_ms = excluded.confirmed_at_ms, ended_at_ms = excluded.ended_at_ms,
+    late = excluded.late, refund_minor = excluded.refund_minor,
+    refund_reason = excluded.refund_reason, epoch = excluded.epoch,
+    entry_ms = excluded.entry_ms, entry_seq = excluded.entry_seq
+WHERE (bookings.epoch, bookings.entry_ms, bookings.entry_seq)
+    <= (excluded.epoch, excluded.entry_ms, excluded.entry_seq)
+RETURNING booking_id;
+
+-- name: free_seats
+UPDATE booking_seats s SET active = false
+FROM bookings b
+WHERE b.booking_id = ANY ($1::text[]) AND s.booking_id = b.booking_id AND s.active
+    AND NOT (b.status = 'confirmed' AND s.seat_id = ANY (b.seats));
+
+-- name: take_seats
+-- The unique index refuses a seat that is active for another booking.
+INSERT INTO booking_seats AS s (booking_id, seat_id, event_id, active)
+SELECT b.booking_id, seat_id, b.event_id, b.status = 'confirmed'
+FROM bookings b, unnest(b.seats) AS seat_id
+WHERE b.booking_id = ANY ($1::text[]) AND b.status IN ('confirmed', 'cancelled')
+ORDER BY b.booking_id, seat_id
+ON CONFLICT (booking_id, seat_id) DO UPDATE SET active = excluded.active
+WHERE s.active <> excluded.active;
+
+-- name: owe_refunds
+INSERT INTO refund_obligations (
+    booking_id, event_id, customer_id, amount_minor, currency, reason, due_at_ms)
+SELECT booking_id, event_id, customer_id, refund_minor, currency, coalesce(refund_reason, ''),
+    entry_ms
+FROM bookings
+WHERE booking_id = ANY ($1::text[]) AND refund_minor > 0
+ON CONFLICT DO NOTHING;
+
+-- name: lock_event
+-- Two writers that fold one event do it one after the other; ends with the transaction.
+SELECT pg_advisory_xact_lock(hashtextextended($1, 0));
+
+-- name: read_event_entries
+SELECT epoch, body::text FROM journal
+WHERE event_id = $1 AND booking_id IS NULL
+ORDER BY epoch, entry_ms, entry_seq;
+
+-- name: read_layout
+SELECT layout FROM journal
+WHERE event_id = $1 AND booking_id IS NULL AND layout IS NOT NULL
+ORDER BY epoch DESC, entry_ms DESC, entry_seq DESC
+LIMIT 1;
+
+-- name: read_layout_version
+SELECT layout_version FROM events WHERE event_id = $1;
+
+-- name: put_event
+INSERT INTO events (
+    event_id, name, currency, owner_id, sales, opens_at_ms, closes_at_ms, hold_ttl_ms, hold_max_ms,
+    seats_max, customer_max, ended_ttl_ms, loaded_at_ms, epoch, capacity, layout_version, layout)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+ON CONFLICT (event_id) DO UPDATE SET
+    name = excluded.name, currency = excluded.currency, owner_id = excluded.owner_id,
+    sales = excluded.sales, opens_at_ms = excluded.opens_at_ms,
+    closes_at_ms = excluded.closes_at_ms, hold_ttl_ms = excluded.hold_ttl_ms,
+    hold_max_ms = excluded.hold_max_ms, seats_max = excluded.seats_max,
+    customer_max = excluded.customer_max, ended_ttl_ms = excluded.ended_ttl_ms,
+    loaded_at_ms = excluded.loaded_at_ms, epoch = excluded.epoch, capacity = excluded.capacity,
+    layout_version = excluded.layout_version, layout = excluded.layout;
+
+-- name: drop_seats
+DELETE FROM seats WHERE event_id = $1;
+
+-- name: insert_seats
+INSERT INTO seats (
+    event_id, seat_id, section_id, row_id, number, category_id, price_minor, accessible, blocked)
+SELECT $1, * FROM unnest(
+    $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::boolean[],
+    $9::boolean[]);
+
+-- name: list_events
+SELECT event_id FROM events ORDER BY event_id;
+
+-- name: stream_bookings
+-- What Redis must know, and what it does know: live bookings, and those given by id. `sold` are
+-- the seats the booking owns here.
+SELECT b.*, array(
+        SELECT s.seat_id FROM booking_seats s WHERE s.booking_id = b.booking_id AND s.active
+        ORDER BY s.seat_id) AS sold,
+    r.amount_minor AS obligation_minor
+FROM bookings b LEFT JOIN refund_obligations r USING (booking_id)
+WHERE b.event_id = $1
+    AND (b.status IN ('pending', 'confirmed') OR b.booking_id = ANY ($2::text[]));

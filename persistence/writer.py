@@ -1,0 +1,189 @@
+"""The write-behind worker: drains the journal of every event into Postgres.
+
+One transaction a batch, acknowledged after its commit: what is lost on the way comes again, and
+`store` makes coming again harmless. So the writer keeps no state of its own and any number may
+run. Each failure has one answer: rows that Postgres refuses are halved until one entry is left,
+which is handed out again later and set aside after DELIVERIES_MAX; anything else (Postgres or
+Redis away, busy or wrong) is tried again, slower each time, while the heartbeat goes on.
+"""
+
+import asyncio
+import contextlib
+import os
+import socket
+
+import stamina
+
+from engine import Engine, Settings, logs, metrics
+from engine.ids import EventId
+from engine.journal import Claimed
+from persistence.database import Pool
+from persistence.store import Store, Unwritable
+
+DELIVERIES_MAX = 5
+"""How often an entry is tried before it is set aside as a dead letter."""
+
+_BLOCK_MS = 200
+_NO_EVENTS_S = 0.05
+_DRAIN_S = 5.0
+_RETRY_S_MAX = 2.0
+_HOUSEKEEPING_S = 1.0
+
+_log = logs.get("writer")
+
+
+class Writer:
+    """Runs until it is told to stop; may be killed at any moment."""
+
+    def __init__(self, engine: Engine, pool: Pool, settings: Settings) -> None:
+        self._engine = engine
+        self._store = Store(pool)
+        self._settings = settings
+        self._consumer = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(2).hex()}"
+        self._events: list[EventId] = []
+        self._batches: list[list[Claimed]] = []  # read, and not yet acknowledged
+        self._next_claim_s = 0.0
+        self._stopping = asyncio.Event()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Write until `stop` is set, then what the journal has at that moment, and return."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._keep_house())
+            following = tasks.create_task(self._follow())
+            try:
+                await stop.wait()
+            finally:  # a cancellation too: on Python 3.11 a client's wait may swallow one
+                self._stopping.set()
+            await asyncio.wait({following}, timeout=_DRAIN_S)
+            following.cancel()
+
+    async def _follow(self) -> None:
+        again = stamina.AsyncRetryingCaller(attempts=None, timeout=None, wait_max=_RETRY_S_MAX)
+        step = again.on(self._may_try_again)
+        clock = asyncio.get_running_loop()
+        try:
+            while not self._stopping.is_set():
+                await step(self._step)
+            drain_until = clock.time() + _DRAIN_S
+            while clock.time() < drain_until and await step(self._step):
+                pass
+        except Exception as error:  # told to stop while Postgres or Redis is away
+            _log.warning("left_to_the_next_writer", why=repr(error))
+
+    def _may_try_again(self, _: Exception) -> bool:
+        self._events = []  # found again by the housekeeping: Redis may have come back empty
+        return not self._stopping.is_set()
+
+    async def _step(self) -> bool:
+        """Write what is at hand, or what comes within a moment. False: there was nothing."""
+        if not self._batches:
+            size = self._settings.writer_batch_entries_max
+            found = await self._claim() or await self._read()
+            self._batches = [found[i : i + size] for i in range(0, len(found), size)]
+        wrote = bool(self._batches)
+        while self._batches:
+            await self._write(self._batches[0])
+        return wrote
+
+    async def _claim(self) -> list[Claimed]:
+        """What a silent writer left, this one's refused entries included."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s < self._next_claim_s:
+            return []
+        idle_ms = self._settings.writer_claim_idle_ms
+        count = self._settings.writer_batch_entries_max
+        found: list[Claimed] = []
+        for event in self._events:
+            found += await self._engine.journal.claim(
+                event, self._consumer, idle_ms=idle_ms, count=count
+            )
+        if not found:
+            self._next_claim_s = now_s + idle_ms / 2000
+        return found
+
+    async def _read(self) -> list[Claimed]:
+        """New entries; a short wait after the first lets a batch fill."""
+        block_ms = 0 if self._stopping.is_set() else _BLOCK_MS
+        if not self._events:
+            await self._wait(_NO_EVENTS_S)
+            return []
+        count = self._settings.writer_batch_entries_max
+        journal = self._engine.journal
+        found = await journal.read(self._events, self._consumer, count=count, block_ms=block_ms)
+        if 0 < len(found) < count and not self._stopping.is_set():
+            await self._wait(self._settings.writer_batch_wait_ms / 1000)
+            left = count - len(found)
+            found += await journal.read(self._events, self._consumer, count=left, block_ms=0)
+        return [Claimed(entry, 1) for entry in found]
+
+    async def _write(self, batch: list[Claimed]) -> None:
+        """Write the first batch and be done with it, or put its halves in its place."""
+        try:
+            with metrics.batch_duration.time():
+                await self._store.write([claimed.entry for claimed in batch])
+        except Unwritable as error:
+            if len(batch) > 1:
+                middle = len(batch) // 2
+                self._batches[:1] = [batch[:middle], batch[middle:]]
+                return
+            await self._refuse(batch[0], str(error))
+        else:
+            metrics.entries_written.inc(len(batch))
+            await self._acknowledge(batch)
+        del self._batches[0]
+
+    async def _refuse(self, claimed: Claimed, why: str) -> None:
+        """Leave the entry to be handed out again; after DELIVERIES_MAX set it aside."""
+        entry = claimed.entry
+        named = {
+            "event_id": entry.event_id,
+            "entry_id": entry.entry_id,
+            "kind": entry.kind,
+            "why": why,
+        }
+        if claimed.deliveries < DELIVERIES_MAX:
+            _log.warning("entry_refused", deliveries=claimed.deliveries, **named)
+            return
+        await self._engine.journal.dead_letter(entry, why)
+        metrics.dead_letters.inc()
+        _log.error("entry_set_aside", **named)
+
+    async def _acknowledge(self, batch: list[Claimed]) -> None:
+        entry_ids: dict[EventId, list[str]] = {}
+        for claimed in batch:
+            entry_ids.setdefault(claimed.entry.event_id, []).append(claimed.entry.entry_id)
+        for event, ids in entry_ids.items():
+            await self._engine.journal.acknowledge(event, ids)
+
+    async def _keep_house(self) -> None:
+        """Beat, find new events, measure and trim, whatever the other task is waiting for."""
+        while not self._stopping.is_set():
+            try:
+                await self._engine.beat("writer")
+                await self._find_events()
+                for event in self._events:
+                    await self._measure_and_trim(event)
+            except Exception as error:  # Redis is away
+                _log.warning("housekeeping_failed", why=repr(error))
+            await self._wait(_HOUSEKEEPING_S)
+
+    async def _find_events(self) -> None:
+        events = await self._engine.events.list_events()
+        for event in events:
+            if event not in self._events:
+                await self._engine.journal.create_group(event)
+        self._events = events
+
+    async def _measure_and_trim(self, event: EventId) -> None:
+        backlog = await self._engine.journal.backlog(event)
+        lag_ms = 0 if backlog.oldest_ms is None else max(0, backlog.now_ms - backlog.oldest_ms)
+        metrics.journal_backlog.labels(event).set(backlog.entries)
+        metrics.journal_lag.labels(event).set(lag_ms / 1000)
+        keep_from_ms = max(0, backlog.now_ms - self._settings.journal_keep_ms)
+        await self._engine.journal.trim(event, f"{keep_from_ms}-0")
+
+    async def _wait(self, seconds: float) -> None:
+        """Wait, but not for longer than until the stop."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
