@@ -1,0 +1,48 @@
+"""The ASGI app: the route table, one middleware, and an engine for as long as the app lives."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import Route as StarletteRoute
+
+from api.calls import Route, Services
+from api.dispatch import Resource, not_found
+from api.middleware import Edge
+from api.routes import ROUTES
+from api.stores import NoStores, Stores
+from engine import Engine, EngineError, Settings, logs
+
+
+def create_app(engine_settings: Settings, stores: Stores | None = None) -> Starlette:
+    """Make the app; the engine is connected when it starts.
+
+    Raises: Misconfigured for a JWT_SECRET under 32 bytes. Its start raises Misconfigured or
+    Unavailable for a Redis that is not as it must be.
+    """
+    services = Services(engine_settings, stores or NoStores())
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        try:
+            services.engine = await Engine.connect(engine_settings)
+        except EngineError as error:
+            logs.get("api").error("start_refused", code=error.code, why=str(error))
+            raise
+        async with services.engine:
+            yield
+        await services.stores.close()
+
+    paths: dict[str, list[Route]] = {}
+    for route in ROUTES:
+        paths.setdefault(route.path, []).append(route)
+    resources = (Resource(path, routes, services) for path, routes in paths.items())
+    app = Starlette(
+        routes=[StarletteRoute(resource.path, resource) for resource in resources],
+        middleware=[Middleware(Edge)],
+        lifespan=lifespan,
+    )
+    app.router.redirect_slashes = False
+    app.router.default = not_found
+    return app

@@ -1,0 +1,133 @@
+"""Bookings over HTTP: hold, look, extend, release, cancel. One engine call each."""
+
+import re
+
+from msgspec import UNSET
+
+from api.answers import Answer
+from api.calls import Call
+from api.paging import Part, over_events
+from api.payloads import (
+    AreaWish,
+    BookingList,
+    BookingShown,
+    HoldBody,
+    MineQuery,
+    NoQuery,
+    areas_shown,
+    encode,
+    rfc3339,
+    time_shown,
+)
+from api.problems import Problem, checked, invalid
+from engine import ids
+from engine.ids import CustomerId, EventId, SeatId
+from engine.models import AreaQuantity, Booking, Selection
+
+PATH = "/api/v1/booking"
+
+_IDEMPOTENCY_KEY = re.compile(rb"[!-~]([ -~]{0,253}[!-~])?")
+
+
+async def hold_seats(call: Call[NoQuery, HoldBody]) -> Answer:
+    """Hold every seat and standing place of the body for the caller, or none of them."""
+    request_id = _idempotency_key(call.headers.get(b"idempotency-key"))
+    selection = _asked(call.body, call.caller.customer_id)
+    booking = await call.engine.bookings.hold_seats(selection, request_id=request_id)
+    return Answer(encode(shown(booking)), ((b"location", f"{PATH}/{booking.id}".encode()),))
+
+
+async def list_bookings(call: Call[MineQuery, None]) -> Answer:
+    """The caller's pending and confirmed bookings, the newest of an event first."""
+
+    async def read(event: EventId, where: str, limit: int) -> Part[BookingShown]:
+        cursor = checked("cursor", ids.split_booking, f"{event}:{where}")[1] if where else None
+        page = await call.engine.bookings.list_bookings(
+            event, call.caller.customer_id, limit, cursor
+        )
+        return [shown(booking) for booking in page.bookings], page.next
+
+    return Answer(encode(BookingList(*await over_events(call.engine, call.query, read))))
+
+
+async def read_booking(call: Call[NoQuery, None]) -> Answer:
+    """One booking. Somebody else's is not found."""
+    return _answer(await call.engine.bookings.read_booking(call.booking_id, call.customer))
+
+
+async def extend_booking(call: Call[NoQuery, None]) -> Answer:
+    """Move the deadline of a pending booking to one hold TTL from now, up to the event's cap."""
+    return _answer(await call.engine.bookings.extend_booking(call.booking_id, call.customer))
+
+
+async def release_booking(call: Call[NoQuery, None]) -> Answer:
+    """Give up a pending booking; repeatable."""
+    return _answer(await call.engine.bookings.release_booking(call.booking_id, call.customer))
+
+
+async def cancel_booking(call: Call[NoQuery, None]) -> Answer:
+    """Undo a confirmed booking; what was paid becomes a refund obligation. Repeatable."""
+    return _answer(await call.engine.bookings.cancel_booking(call.booking_id, call.customer))
+
+
+def shown(booking: Booking) -> BookingShown:
+    """A booking as the API tells it."""
+    return BookingShown(
+        id=booking.id,
+        event_id=booking.event_id,
+        status=booking.status,
+        seat_ids=booking.seats,
+        areas=areas_shown(booking.areas),
+        amount_minor=booking.amount_minor,
+        currency=booking.currency,
+        held_at=rfc3339(booking.held_at_ms),
+        expires_at=rfc3339(booking.expires_at_ms),
+        late=booking.late,
+        confirmed_at=time_shown(booking.confirmed_at_ms),
+        ended_at=time_shown(booking.ended_at_ms),
+        refund_minor=booking.refund_minor,
+        refund_reason=booking.refund_reason,
+    )
+
+
+def _answer(booking: Booking) -> Answer:
+    return Answer(encode(shown(booking)))
+
+
+def _asked(body: HoldBody, customer: CustomerId) -> Selection:
+    field = "seatIds" if body.seat_id is UNSET else "seatId"
+    seats = body.seat_ids if body.seat_id is UNSET else (body.seat_id, *body.seat_ids)
+    areas = tuple(_area(f"areas[{i}]", wish) for i, wish in enumerate(body.areas))
+    if body.seat_id is not UNSET and body.seat_ids:
+        raise invalid("seatIds", "either seatId or seatIds")
+    if not seats and not areas:
+        raise invalid("seatIds", "name seats, areas or both")
+    if len(set(seats)) < len(seats):
+        raise invalid(field, "a seat is named twice")
+    if len({area.area_id for area in areas}) < len(areas):
+        raise invalid("areas", "an area is named twice")
+    events = {checked(field, ids.split_seat, seat)[0] for seat in seats}
+    if body.event_id is not UNSET:
+        events.add(checked("eventId", ids.event_id, body.event_id))
+    if len(events) != 1:
+        what = "one booking is for one event" if events else "areas need their event"
+        raise invalid("eventId", what)
+    return Selection(
+        event_id=events.pop(),
+        customer_id=customer,
+        seats=tuple(SeatId(seat) for seat in seats),
+        areas=areas,
+    )
+
+
+def _area(field: str, wish: AreaWish) -> AreaQuantity:
+    return AreaQuantity(checked(f"{field}.areaId", ids.area_id, wish.area_id), wish.quantity)
+
+
+def _idempotency_key(header: bytes | None) -> str | None:
+    if header is None:
+        return None
+    if not _IDEMPOTENCY_KEY.fullmatch(header):
+        detail = "an Idempotency-Key is 1 to 255 printable ASCII characters"
+        raise Problem("malformed", detail, {"field": "Idempotency-Key"})
+    return header.decode()

@@ -1,0 +1,80 @@
+"""Query and body to checked structs; what is wrong becomes a problem that names the field."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+from msgspec import Struct
+from starlette.types import Receive
+
+from api.answers import JSON
+from api.problems import Problem, invalid
+
+_PARAMETERS_MAX = 20
+_NAMED_FIELD = re.compile(r"(?:unknown|required) field `(.*)`$", re.DOTALL)
+
+
+def decode_query(text: bytes, kind: type[Struct]) -> Struct:
+    """The query as `kind`. Raises the problems `malformed` and `invalid`."""
+    given: dict[str, str] = {}
+    try:
+        pairs = parse_qsl(
+            text.decode("ascii"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=_PARAMETERS_MAX,
+        )
+    except ValueError as error:
+        raise Problem("malformed", f"the query cannot be read: {error}") from error
+    for name, value in pairs:
+        if name in given:
+            raise invalid(name, "the parameter is given twice")
+        given[name] = value
+    try:
+        return msgspec.convert(given, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise _invalid(error) from error
+
+
+def decode_body(body: bytes, decode: Callable[[bytes], Any]) -> Any:
+    """The body as the decoder's type. Raises the problems `malformed` and `invalid`."""
+    try:
+        return decode(body)
+    except msgspec.ValidationError as error:
+        raise _invalid(error) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Problem("malformed", f"the body is not JSON: {error}") from error
+
+
+async def read_body(receive: Receive, headers: Mapping[bytes, bytes], bytes_max: int) -> bytes:
+    """The whole JSON body. Raises `unsupported_media_type`, `body_too_large`, `malformed`."""
+    if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() != JSON:
+        raise Problem("unsupported_media_type", "the body must be application/json")
+    if headers.get(b"content-encoding", b"identity") != b"identity":
+        raise Problem("unsupported_media_type", "the body must not be compressed")
+    declared = headers.get(b"content-length", b"")
+    size = int(declared) if declared.isdigit() else 0
+    parts: list[bytes] = []
+    more = True
+    while more and size <= bytes_max:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Problem("malformed", "the body broke off")
+        parts.append(message.get("body", b""))
+        more = message.get("more_body", False)
+        size = max(size, sum(map(len, parts)))
+    if size > bytes_max:
+        raise Problem("body_too_large", f"at most {bytes_max} bytes", {"limit": bytes_max})
+    return b"".join(parts)
+
+
+def _invalid(error: msgspec.ValidationError) -> Problem:
+    """msgspec says "what - at `$.where`", and names a missing or unknown field in the what."""
+    what, _, where = str(error).partition(" - at `$")
+    path = where.removesuffix("`").removeprefix(".")
+    named = _NAMED_FIELD.search(what)
+    if named:
+        path = f"{path}.{named[1]}" if path else named[1]
+    return invalid(path, what) if path else Problem("invalid", what)

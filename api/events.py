@@ -1,0 +1,125 @@
+"""Events over HTTP: list, look, create from a plan, add seats, open and close the sales."""
+
+import asyncio
+from datetime import datetime
+
+import msgspec
+from msgspec import UNSET, UnsetType
+from ulid import ULID
+
+from api.answers import Answer
+from api.calls import Call
+from api.payloads import (
+    EventList,
+    EventShown,
+    NewEventQuery,
+    NoQuery,
+    PageQuery,
+    SalesBody,
+    counts_shown,
+    encode,
+    time_shown,
+)
+from api.problems import Problem, checked, invalid
+from engine import Engine, Event, SalesChange, ids
+from engine.errors import EventNotFound, SeatExists
+from engine.ids import EventId
+from engine.plans import PlanOptions, add_sections, parse_event
+
+PATH = "/api/v1/event"
+
+
+async def list_events(call: Call[PageQuery, None]) -> Answer:
+    """Every event with its counts, in the order of their ids."""
+    start = checked("cursor", ids.event_id, call.query.cursor) if call.query.cursor else ""
+    ahead = [event for event in await call.engine.events.list_events() if event >= start]
+    limit = call.query.limit
+    found = await asyncio.gather(*(_read(call.engine, event) for event in ahead[:limit]))
+    data = [shown(event) for event in found if event]
+    return Answer(encode(EventList(data, ahead[limit] if len(ahead) > limit else None)))
+
+
+async def read_event(call: Call[NoQuery, None]) -> Answer:
+    """One event with its counts."""
+    return Answer(encode(shown(await call.engine.events.read_event(call.event_id))))
+
+
+async def create_event(call: Call[NewEventQuery, bytes]) -> Answer:
+    """Create an event of the caller's from our own event JSON or a pretix seating plan."""
+    query = call.query
+    event = checked("id", ids.event_id, query.id or str(ULID()).lower())
+    options = PlanOptions(
+        derive_ids=query.derive_ids,
+        prices=query.prices or None,
+        currency=query.currency or None,
+        name=query.name or None,
+    )
+    plan = await asyncio.to_thread(parse_event, call.body, options)
+    terms = msgspec.structs.replace(plan.terms, owner_id=call.caller.customer_id)
+    created = await call.engine.events.load_event(event, plan.layout, terms)
+    return Answer(encode(shown(created)), ((b"location", f"{PATH}/{event}".encode()),))
+
+
+async def add_seats(call: Call[NoQuery, bytes]) -> Answer:
+    """Add sections, or rows to them, while the event sells. What is there keeps its place."""
+    known = (await call.engine.availability.read_layout(call.event_id)).layout
+    try:
+        layout = await asyncio.to_thread(add_sections, known, call.body)
+        event = await call.engine.events.add_seats(
+            call.event_id, layout, known, owner_id=call.owner_id
+        )
+    except SeatExists as refused:  # a plan knows seats without their event
+        raise SeatExists(*(f"{call.event_id}:{seat}" for seat in refused.found)) from refused
+    except ValueError as error:
+        raise Problem("plan_invalid", str(error), {"problems": [str(error)]}) from error
+    return Answer(encode(shown(event)))
+
+
+async def set_sales(call: Call[NoQuery, SalesBody]) -> Answer:
+    """Open, pause, close or schedule the sales of an event."""
+    body = call.body
+    change = SalesChange(
+        sales=None if body.sales is UNSET else body.sales,
+        opens_at_ms=_milliseconds("opensAt", body.opens_at),
+        closes_at_ms=_milliseconds("closesAt", body.closes_at),
+    )
+    if change == SalesChange():
+        raise invalid("sales", "name sales, opensAt or closesAt")
+    event = await call.engine.events.set_sales(call.event_id, change, owner_id=call.owner_id)
+    return Answer(encode(shown(event)))
+
+
+def shown(event: Event) -> EventShown:
+    """An event as the API tells it."""
+    return EventShown(
+        id=event.id,
+        name=event.name,
+        currency=event.currency,
+        sales=event.sales,
+        seats_max=event.seats_max,
+        customer_max=event.customer_max,
+        hold_ttl_ms=event.hold_ttl_ms,
+        capacity=event.capacity,
+        counts=counts_shown(event.counts),
+        layout_version=event.layout_version,
+        position=event.position,
+        opens_at=time_shown(event.opens_at_ms),
+        closes_at=time_shown(event.closes_at_ms),
+    )
+
+
+async def _read(engine: Engine, event: EventId) -> Event | None:
+    try:
+        return await engine.events.read_event(event)
+    except EventNotFound:
+        return None  # it is being loaded
+
+
+def _milliseconds(field: str, moment: datetime | UnsetType | None) -> int | None:
+    """None keeps what is there, 0 takes the limit away."""
+    if moment is UNSET:
+        return None
+    milliseconds = 0 if moment is None else round(moment.timestamp() * 1000)
+    if milliseconds < 0:
+        raise invalid(field, "before 1970")
+    return milliseconds

@@ -1,0 +1,95 @@
+"""The outermost layer: request id, metrics and the log of what went wrong, in one pass.
+
+Every answer is counted, 401, 404 and 503 like 200. A path no route has is counted under one
+label, so nobody can fill the metrics with paths. The size of a body is limited where the body is
+read (`decoding.read_body`), as the limit is the route's.
+"""
+
+import itertools
+import os
+import re
+from time import perf_counter
+
+from prometheus_client import Counter, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.dispatch import Resource
+from engine import logs, metrics
+
+UNMATCHED = "unmatched"
+
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+_PROCESS = os.urandom(6).hex().encode()
+_NUMBERS = itertools.count(1)
+_Labels = tuple[str, str, str, int]
+
+_log = logs.get("api")
+
+
+class Edge:
+    """Wraps the app. Keeps the series of each label set, as finding them costs more than adding."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._series: dict[_Labels, tuple[Counter, Histogram]] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on and account for its answer."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = perf_counter()
+        request_id = _request_id(scope)
+        status = 500
+
+        async def account(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"].append((b"x-request-id", request_id))
+            await send(message)
+
+        try:
+            await self._app(scope, receive, account)
+        finally:
+            self._record(scope, status, perf_counter() - began)
+            if status >= 500 and "api.error" in scope:
+                _log_failure(scope, status, request_id)
+
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+        method = scope["method"] if scope["method"] in _METHODS else "OTHER"
+        resource = scope.get("endpoint")
+        path = route = UNMATCHED
+        if isinstance(resource, Resource):
+            path, route = resource.path, resource.route_name(method) or UNMATCHED
+        labels = (method, path, route, status)
+        if labels not in self._series:
+            self._series[labels] = (
+                metrics.http_requests.labels(*labels),
+                metrics.http_duration.labels(*labels),
+            )
+        requests, duration = self._series[labels]
+        requests.inc()
+        duration.observe(seconds)
+
+
+def _request_id(scope: Scope) -> bytes:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+            return bytes(value)
+    return b"%s-%x" % (_PROCESS, next(_NUMBERS))
+
+
+def _log_failure(scope: Scope, status: int, request_id: bytes) -> None:
+    """A 503 says why in one line; a 500 is a defect and brings its trace."""
+    error = scope.get("api.error")
+    _log.error(
+        "request_failed",
+        method=scope["method"],
+        path=scope["path"],
+        status=status,
+        request_id=request_id.decode(),
+        error=repr(error),
+        exc_info=error if status == 500 else None,
+    )

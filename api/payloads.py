@@ -1,0 +1,239 @@
+"""The bodies and queries of the API: what comes in is checked here, what goes out is made here.
+
+Field names are camelCase, money is in minor units, times are RFC 3339 in UTC with milliseconds.
+An unknown field is refused: nobody slips a price, a status or a customer into a body.
+"""
+
+from datetime import datetime
+from functools import lru_cache
+from time import gmtime, strftime
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from engine.models import AreaQuantity, BookingStatus, Counts, Sales
+
+PLACES_MAX = 50
+"""The most places one request may name; an event's own limit may be lower."""
+
+encode = msgspec.json.Encoder().encode
+
+IdText = Annotated[str, Meta(min_length=1, max_length=200)]
+Limit = Annotated[int, Meta(ge=1, le=100)]
+Cursor = Annotated[str, Meta(min_length=1, max_length=200)]
+Instant = Annotated[datetime, Meta(tz=True)]
+
+
+@lru_cache(4096)
+def _to_the_second(unix_s: int) -> str:
+    return strftime("%Y-%m-%dT%H:%M:%S", gmtime(unix_s))
+
+
+def rfc3339(at_ms: int) -> str:
+    """Milliseconds since the epoch as `2030-06-01T19:30:00.000Z`."""
+    unix_s, milliseconds = divmod(at_ms, 1000)
+    return f"{_to_the_second(unix_s)}.{milliseconds:03d}Z"
+
+
+def time_shown(at_ms: int | None) -> str | None:
+    """A time that may be missing: None and 0 mean that there is none."""
+    return rfc3339(at_ms) if at_ms else None
+
+
+class Request(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """What comes in."""
+
+
+class NoQuery(Request, frozen=True):
+    """A route without parameters."""
+
+
+class PageQuery(Request, frozen=True):
+    """Part of a list: at most `limit` items, from where the last part's `next` says."""
+
+    limit: Limit = 20
+    cursor: Cursor | UnsetType = UNSET
+
+
+class SeatsQuery(Request, frozen=True):
+    """Which available seats. Without an event: of every event that is on sale."""
+
+    event_id: IdText | UnsetType = UNSET
+    section: IdText | UnsetType = UNSET
+    category: IdText | UnsetType = UNSET
+    limit: Limit = 10
+    cursor: Cursor | UnsetType = UNSET
+
+
+class MineQuery(Request, frozen=True):
+    """Which of one's own bookings."""
+
+    event_id: IdText | UnsetType = UNSET
+    limit: Limit = 20
+    cursor: Cursor | UnsetType = UNSET
+
+
+class NewEventQuery(Request, frozen=True):
+    """What is said beside a plan. `prices` and `deriveIds` are for pretix plans only."""
+
+    id: IdText | UnsetType = UNSET
+    name: IdText | UnsetType = UNSET
+    currency: IdText | UnsetType = UNSET
+    prices: Annotated[str, Meta(min_length=1, max_length=4000)] | UnsetType = UNSET
+    derive_ids: bool = False
+
+
+class LayoutQuery(Request, frozen=True):
+    """With the version in its address, a layout may be kept for ever."""
+
+    version: IdText | UnsetType = UNSET
+
+
+class AreaWish(Request, frozen=True):
+    """Places of one standing area."""
+
+    area_id: IdText
+    quantity: Annotated[int, Meta(ge=1, le=PLACES_MAX)]
+
+
+class HoldBody(Request, frozen=True):
+    """What to hold: all of it or none. Seats name their event, areas need `eventId`."""
+
+    seat_id: IdText | UnsetType = UNSET
+    seat_ids: Annotated[tuple[IdText, ...], Meta(min_length=1, max_length=PLACES_MAX)] = ()
+    event_id: IdText | UnsetType = UNSET
+    areas: Annotated[tuple[AreaWish, ...], Meta(min_length=1, max_length=PLACES_MAX)] = ()
+
+
+class SalesBody(Request, frozen=True):
+    """What to change of an event's sales; a time of null takes the limit away."""
+
+    sales: Sales | UnsetType = UNSET
+    opens_at: Instant | UnsetType | None = UNSET
+    closes_at: Instant | UnsetType | None = UNSET
+
+
+class Shown(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """What goes out."""
+
+
+class AreaShown(Shown, frozen=True):
+    """Places of one standing area."""
+
+    area_id: str
+    quantity: int
+
+
+def areas_shown(areas: tuple[AreaQuantity, ...]) -> tuple[AreaShown, ...]:
+    """Standing places as the API tells them."""
+    return tuple(AreaShown(area_id=area.area_id, quantity=area.quantity) for area in areas)
+
+
+class BookingShown(Shown, frozen=True):
+    """A booking. `late`: it was paid after its deadline and got its places all the same."""
+
+    id: str
+    event_id: str
+    status: BookingStatus
+    seat_ids: tuple[str, ...]
+    areas: tuple[AreaShown, ...]
+    amount_minor: int
+    currency: str
+    held_at: str
+    expires_at: str
+    late: bool
+    confirmed_at: str | None = None
+    ended_at: str | None = None
+    refund_minor: int = 0
+    refund_reason: str | None = None
+
+
+class SeatShown(Shown, frozen=True):
+    """An available seat and its price."""
+
+    id: str
+    event_id: str
+    section: str
+    row: str
+    number: str
+    category: str
+    price_minor: int
+    currency: str
+    accessible: bool = False
+
+
+class CountsShown(Shown, frozen=True):
+    """Places by status, standing places included."""
+
+    available: int
+    held: int
+    sold: int
+    blocked: int
+
+
+def counts_shown(counts: Counts) -> CountsShown:
+    """Counts as the API tells them."""
+    return CountsShown(
+        available=counts.available, held=counts.held, sold=counts.sold, blocked=counts.blocked
+    )
+
+
+class EventShown(Shown, frozen=True):
+    """An event with its counts. `customer_max` left out: no purchase limit."""
+
+    id: str
+    name: str
+    currency: str
+    sales: Sales
+    seats_max: int
+    hold_ttl_ms: int
+    capacity: int
+    counts: CountsShown
+    layout_version: str
+    position: str
+    opens_at: str | None = None
+    closes_at: str | None = None
+    customer_max: int = 0
+
+
+class AvailabilityShown(Shown, frozen=True):
+    """The whole event at one position; see `engine.models.Availability` for the map."""
+
+    event_id: str
+    layout_version: str
+    position: str
+    sales: Sales
+    counts: CountsShown
+    map: str
+    areas: tuple[AreaShown, ...]
+    opens_at: str | None = None
+    closes_at: str | None = None
+
+
+class HealthShown(Shown, frozen=True):
+    """`parts`: each `up`, `down` or, while Redis cannot say, `unknown`."""
+
+    status: str
+    parts: dict[str, str] = {}
+
+
+class SeatList(Struct, frozen=True):
+    """Part of a list; `next` is the cursor of the rest, or null."""
+
+    data: list[SeatShown]
+    next: str | None
+
+
+class BookingList(Struct, frozen=True):
+    """Part of a list, as SeatList."""
+
+    data: list[BookingShown]
+    next: str | None
+
+
+class EventList(Struct, frozen=True):
+    """Part of a list, as SeatList."""
+
+    data: list[EventShown]
+    next: str | None

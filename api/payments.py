@@ -1,0 +1,16 @@
+"""Payments over HTTP: the word that a booking is paid."""
+
+from api.answers import Answer
+from api.bookings import shown
+from api.calls import Call
+from api.payloads import NoQuery, encode
+
+
+async def confirm_booking(call: Call[NoQuery, None]) -> Answer:
+    """Say that a booking is paid: its places are sold. Repeatable.
+
+    A payment that comes late gets the same places if they are still free, else a refund
+    obligation is recorded and the answer is `refund_due`.
+    """
+    booking = await call.engine.bookings.confirm_booking(call.booking_id, call.customer)
+    return Answer(encode(shown(booking)))

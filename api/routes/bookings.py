@@ -1,0 +1,92 @@
+"""Bookings and their payment: the rows of the route table on the path of a sale."""
+
+from api import bookings, payments, seats
+from api.calls import V1, Route
+from api.payloads import BookingList, BookingShown, HoldBody, MineQuery, SeatList, SeatsQuery
+from api.permissions import Permission as May
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        method="POST",
+        path=f"{V1}/booking",
+        endpoint=bookings.hold_seats,
+        permission=May.BOOKING_CREATE_OWN,
+        body=HoldBody,
+        status=201,
+        answer=BookingShown,
+        refusals=(
+            *("event_not_found", "seat_not_found", "area_not_found", "seat_taken", "area_full"),
+            *("sales_closed", "too_many_seats", "limit_reached", "request_reused"),
+        ),
+    ),
+    Route(
+        method="GET",
+        path=f"{V1}/booking",
+        endpoint=seats.list_seats,
+        query=SeatsQuery,
+        answer=SeatList,
+        refusals=("event_not_found",),
+    ),
+    Route(
+        method="GET",
+        path=f"{V1}/booking/mine",
+        endpoint=bookings.list_bookings,
+        permission=May.BOOKING_READ_OWN,
+        query=MineQuery,
+        answer=BookingList,
+    ),
+    Route(
+        method="GET",
+        path=f"{V1}/booking/{{booking_id}}",
+        endpoint=bookings.read_booking,
+        permission=May.BOOKING_READ_OWN,
+        privilege=May.BOOKING_READ_ALL,
+        answer=BookingShown,
+        refusals=("booking_not_found",),
+    ),
+    Route(
+        method="DELETE",
+        path=f"{V1}/booking/{{booking_id}}",
+        endpoint=bookings.release_booking,
+        permission=May.BOOKING_UPDATE_OWN,
+        privilege=May.BOOKING_UPDATE_ANY,
+        answer=BookingShown,
+        refusals=(
+            *("event_not_found", "booking_not_found"),
+            *("booking_expired", "booking_cancelled", "already_confirmed"),
+        ),
+    ),
+    Route(
+        method="POST",
+        path=f"{V1}/booking/{{booking_id}}/extend",
+        endpoint=bookings.extend_booking,
+        permission=May.BOOKING_UPDATE_OWN,
+        privilege=May.BOOKING_UPDATE_ANY,
+        answer=BookingShown,
+        refusals=(
+            *("event_not_found", "booking_not_found", "extend_limit", "already_confirmed"),
+            *("booking_expired", "booking_released", "booking_cancelled"),
+        ),
+    ),
+    Route(
+        method="POST",
+        path=f"{V1}/booking/{{booking_id}}/cancel",
+        endpoint=bookings.cancel_booking,
+        permission=May.BOOKING_UPDATE_OWN,
+        privilege=May.BOOKING_UPDATE_ANY,
+        answer=BookingShown,
+        refusals=(
+            *("event_not_found", "booking_not_found", "not_confirmed"),
+            *("booking_expired", "booking_released"),
+        ),
+    ),
+    Route(
+        method="POST",
+        path=f"{V1}/payment/{{booking_id}}/confirm",
+        endpoint=payments.confirm_booking,
+        permission=May.PAYMENT_CONFIRM,
+        privilege=May.PAYMENT_CONFIRM_ANY,
+        answer=BookingShown,
+        refusals=("event_not_found", "booking_not_found", "booking_cancelled", "refund_due"),
+    ),
+)
