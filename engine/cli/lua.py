@@ -1,0 +1,23 @@
+"""`engine lua`: the scripts as Redis gets them."""
+
+import click
+
+from engine import scripts
+from engine.errors import Misconfigured
+
+
+@click.group()
+def lua() -> None:
+    """Look at the scripts."""
+
+
+@lua.command()
+@click.argument("name")
+def show(name: str) -> None:
+    """Print the script NAME with its includes, and its hash."""
+    if name not in scripts.names():
+        known = ", ".join(scripts.names())
+        raise Misconfigured(f"there is no script {name!r}; there are {known}")
+    script = scripts.load(name)
+    click.echo(f"-- {script.name}, sha1 {script.sha}")
+    click.echo(script.text, nl=False)
