@@ -1,0 +1,86 @@
+"""After a war: wait until everything has come to rest, then judge it from every side.
+
+Judges that know nothing of each other: the buyers' receipts, the engine's invariants (a hold that
+is left over is one of them), the comparison of Redis with Postgres, and the writer's backlog.
+"""
+
+from collections import Counter
+
+from msgspec import Struct
+
+from bench import receipts
+from bench.receipts import BrokenReceipt
+from bench.tally import Summary
+from bench.waiting import until, until_written
+from bench.war import Fought
+from engine import Engine
+from engine.ids import EventId
+from engine.inspection import EventState, read_state
+from engine.invariants import OVERDUE_MS_MAX, Violation, check
+from engine.models import Counts
+from persistence.database import Pool
+from persistence.reconciler import reconcile
+from persistence.report import Difference
+
+HOLD_TTL_MS_MAX = 30_000
+"""Holds that live longer are not waited for: their customers may still come back and pay."""
+
+DRAIN_S_MAX = 30.0
+"""How long the writer may take to catch up after the war."""
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """A war and its verdicts.
+
+    `statuses` counts the bookings that were held in the war, `places` all places of the event.
+    `backlog_entries` the writer had not persisted when the patience was over.
+    """
+
+    summary: Summary
+    statuses: dict[str, int]
+    places: Counts
+    lag_ms_max: int
+    backlog_entries: int
+    broken_receipts: list[BrokenReceipt]
+    violations: list[Violation]
+    differences: list[Difference]
+    clean: bool
+
+
+async def settle(engine: Engine, event: EventId) -> None:
+    """Wait for the last holds to expire and for the writer to have it all, within bounds."""
+    hold_ttl_ms = (await engine.events.read_event(event)).hold_ttl_ms
+
+    async def nothing_held() -> bool:
+        return (await engine.events.read_event(event)).counts.held == 0
+
+    if hold_ttl_ms <= HOLD_TTL_MS_MAX:
+        await until(nothing_held, (hold_ttl_ms + OVERDUE_MS_MAX) / 1000)
+    await until_written(engine, event, DRAIN_S_MAX)
+
+
+async def judge(engine: Engine, pool: Pool, event: EventId, fought: Fought) -> Outcome:
+    """Every verdict on the event as it is now."""
+    backlog = await engine.journal.backlog(event)
+    state = await read_state(engine, event)
+    report = await reconcile(engine, pool, [event])
+    areas = {area_id: area.capacity for area_id, area in state.areas.items()}
+    broken = receipts.check(fought.receipts, state.bookings, areas)
+    violations, differences = check(state), list(report.differences)
+    against = (broken, violations, differences, fought.summary.failures, backlog.entries)
+    return Outcome(
+        summary=fought.summary,
+        statuses=_statuses(state, fought.began_ms),
+        places=state.event.counts,
+        lag_ms_max=fought.lag_ms_max,
+        backlog_entries=backlog.entries,
+        broken_receipts=broken,
+        violations=violations,
+        differences=differences,
+        clean=not any(against),
+    )
+
+
+def _statuses(state: EventState, began_ms: int) -> dict[str, int]:
+    bookings = state.bookings.values()
+    return dict(Counter(str(b.status) for b in bookings if b.held_at_ms >= began_ms))
