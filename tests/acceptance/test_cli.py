@@ -1,0 +1,186 @@
+"""The `engine` command against real servers: what it prints, and its exit codes."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click.testing
+import msgspec
+import pytest
+import redis as sync_redis
+
+from engine import Settings
+from engine.cli import main
+from tests.support.factories import GALA
+
+SEATS = "section,row,number,category,price_minor\nStalls,1,1,A,5000\nStalls,1,2,A,5000\n"
+
+
+class Terminal:
+    """Runs commands as a person would, with REDIS_URL and DATABASE_URL set."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self.env = {
+            "REDIS_URL": settings.redis_url,
+            "DATABASE_URL": settings.database_url,
+            "JWT_SECRET": settings.jwt_secret,
+        }
+        self.folder = folder
+
+    def __call__(self, *arguments: str, exit_code: int = 0) -> str:
+        """Run `engine …`, check how it ends, and return what it printed."""
+        runner = click.testing.CliRunner()
+        data = [] if arguments[0] in ("lua", "--help") else ["--data", str(self.folder / "none")]
+        result = runner.invoke(main, [*arguments, *data], env=self.env)
+        assert result.exit_code == exit_code, result.output
+        return result.output if exit_code == 2 else result.stdout
+
+    def file(self, name: str, text: str) -> str:
+        """A file to load."""
+        path = self.folder / name
+        path.write_text(text)
+        return str(path)
+
+
+@pytest.fixture
+def engine_command(settings: Settings, database_url: str, tmp_path: Path) -> Terminal:
+    return Terminal(msgspec.structs.replace(settings, database_url=database_url), tmp_path)
+
+
+@pytest.fixture
+def raw(settings: Settings) -> Iterator[sync_redis.Redis]:
+    with sync_redis.Redis.from_url(settings.redis_url) as client:
+        yield client
+
+
+def test_load_and_status_show_the_event(engine_command: Terminal) -> None:
+    path = engine_command.file("seats.csv", SEATS)
+    options = ("--hold-ttl", "12.5", "--max-seats", "4", "--customer-max", "6")
+    said = engine_command("load", path, "--event", GALA, "--name", "The Gala", *options)
+    assert "The Gala is loaded as gala: 2 places" in said
+    shown = msgspec.json.decode(engine_command("status", GALA, "--json"))
+    event = shown["events"][0]["event"]
+    assert (event["hold_ttl_ms"], event["seats_max"], event["customer_max"]) == (12_500, 4, 6)
+    assert event["counts"] == {"available": 2, "held": 0, "sold": 0, "blocked": 0}
+    assert shown["parts"] == {"expirer": False, "writer": False}
+    assert "gala" in engine_command("status")
+
+
+def test_load_with_sales_paused_does_not_sell(engine_command: Terminal) -> None:
+    path = engine_command.file("seats.csv", SEATS)
+    said = engine_command("load", path, "--event", GALA, "--sales", "paused", "--json")
+    assert msgspec.json.decode(said)["sales"] == "paused"
+
+
+def test_load_twice_is_refused_and_replace_loads_again(engine_command: Terminal) -> None:
+    path = engine_command.file("seats.csv", SEATS)
+    engine_command("load", path, "--event", GALA)
+    assert "loaded already" in engine_command("load", path, "--event", GALA, exit_code=2)
+    engine_command("load", "venue:hall", "--event", GALA, "--replace")
+    assert "2,063" in engine_command("status", GALA)
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "says"),
+    [
+        (SEATS + "Stalls,1\n", [], "line 4"),
+        (SEATS + "Stalls,1,2,A,5000\n", [], "line 4"),
+        (SEATS, ["--event", "a:b"], "--event: not an event id"),
+        (SEATS, ["--event", "{a}"], "--event: not an event id"),
+        (SEATS, ["--hold-ttl", "0.1"], "hold_ttl_ms"),
+        (SEATS, ["--max-seats", "51"], "seats_max"),
+        (SEATS, ["--currency", "euro"], "urrency"),
+    ],
+)
+def test_load_of_a_bad_plan_or_option_says_what_and_loads_nothing(
+    engine_command: Terminal,
+    raw: sync_redis.Redis,
+    text: str,
+    options: list[str],
+    says: str,
+) -> None:
+    path = engine_command.file("seats.csv", text)
+    said = engine_command("load", path, "--event", GALA, *options, exit_code=2)
+    assert says in said
+    assert raw.keys("*") == []
+
+
+def test_load_of_a_missing_file_names_it(engine_command: Terminal) -> None:
+    assert "nowhere.csv" in engine_command("load", "nowhere.csv", "--event", GALA, exit_code=2)
+
+
+def test_verify_is_1_when_a_promise_is_broken(
+    engine_command: Terminal, raw: sync_redis.Redis
+) -> None:
+    engine_command("load", engine_command.file("seats.csv", SEATS), "--event", GALA)
+    assert "every promise holds" in engine_command("verify", GALA)
+    raw.hset("{gala}:event", "sold", 1)
+    assert "counts_differ" in engine_command("verify", GALA, exit_code=1)
+    found = msgspec.json.decode(engine_command("verify", "--json", exit_code=1))
+    assert found[0]["violations"][0]["kind"] == "counts_differ"
+
+
+def test_reconcile_names_and_mends_a_difference(
+    engine_command: Terminal, raw: sync_redis.Redis
+) -> None:
+    engine_command("load", engine_command.file("seats.csv", SEATS), "--event", GALA)
+    raw.setrange("{gala}:map", 0, "s")
+    options = (GALA, "--lag", "3600")
+    assert "map_differs" in engine_command("reconcile", *options, exit_code=1)
+    report = msgspec.json.decode(engine_command("reconcile", *options, "--repair", "--json"))
+    assert report["events"][0]["differences"][0]["repaired"]
+    assert "agree" in engine_command("reconcile", *options)
+
+
+def test_commands_on_an_unknown_event_are_refused(engine_command: Terminal) -> None:
+    for command in ("status", "verify"):
+        assert "no such event" in engine_command(command, "nothing", exit_code=2)
+
+
+def test_token_is_signed_and_carries_its_role(engine_command: Terminal) -> None:
+    from api.auth import Tokens
+
+    token = engine_command("token", "--sub", "ann", "--role", "organizer").strip()
+    caller = Tokens(engine_command.env["JWT_SECRET"]).caller(f"Bearer {token}".encode())
+    assert caller.customer_id == "ann"
+    assert "event:create:own" in caller.permissions
+
+
+def test_token_without_a_secret_is_refused(engine_command: Terminal) -> None:
+    engine_command.env["JWT_SECRET"] = ""
+    assert "set JWT_SECRET" in engine_command("token", "--sub", "ann", exit_code=2)
+    assert "at least 32 bytes" in engine_command("serve", exit_code=2)
+
+
+def test_migrate_again_applies_nothing(engine_command: Terminal) -> None:
+    assert engine_command("migrate") == ""
+
+
+def test_lua_show_prints_the_assembled_script(engine_command: Terminal) -> None:
+    assert "local claims = {}" in engine_command("lua", "show", "hold_seats")
+    assert "there are add_seats" in engine_command("lua", "show", "nothing", exit_code=2)
+
+
+@pytest.mark.parametrize("command", ["status", "verify", "expire", "write", "serve"])
+def test_commands_with_no_redis_say_so(engine_command: Terminal, command: str) -> None:
+    engine_command.env["REDIS_URL"] = ""
+    assert "no Redis: nothing runs in" in engine_command(command, exit_code=2)
+    engine_command.env["REDIS_URL"] = "redis://127.0.0.1:1"
+    assert "redis://127.0.0.1:1 cannot be reached" in engine_command(command, exit_code=2)
+
+
+@pytest.mark.parametrize("command", ["migrate", "write", "reconcile"])
+def test_commands_with_no_postgres_say_so(engine_command: Terminal, command: str) -> None:
+    engine_command.env["DATABASE_URL"] = ""
+    assert "no Postgres: nothing runs in" in engine_command(command, exit_code=2)
+    engine_command.env["DATABASE_URL"] = "postgresql://u:secret@127.0.0.1:1/none"
+    said = engine_command(command, exit_code=2)
+    assert "127.0.0.1" in said
+    assert "secret" not in said
+
+
+def test_every_command_has_help_with_an_example_or_a_word(engine_command: Terminal) -> None:
+    for name, command in main.commands.items():
+        assert command.help, name
+        for parameter in command.params:
+            if isinstance(parameter, click.Option) and not parameter.is_flag:
+                assert parameter.help or parameter.show_default, f"{name} {parameter.name}"

@@ -1,0 +1,1 @@
+"""The API, called in process on the real Valkey."""

@@ -1,0 +1,75 @@
+"""Who calls the API in its tests: tokens of every kind, and answers that are checked on the way."""
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import jwt
+from httpx2 import AsyncClient, Response
+
+from api.permissions import ROLES, Role
+from tests.support.box_office import BoxOffice
+
+SECRET = "s" * 48
+BOOKING = "/api/v1/booking"
+PAYMENT = "/api/v1/payment"
+EVENT = "/api/v1/event"
+
+Headers = dict[str, str]
+
+
+def token(subject: object, permissions: Iterable[str] = (), **claims: object) -> str:
+    """A token with any claims; the caller may break each of them."""
+    now_s = int(time.time())
+    usual = {"sub": subject, "iat": now_s, "exp": now_s + 60, "typ": "access"}
+    held = {"permissions": sorted(permissions)}
+    stated = {name: value for name, value in (usual | held | claims).items() if value is not None}
+    return jwt.encode(stated, SECRET, algorithm="HS256")
+
+
+def bearer(subject: str, role: Role = "customer") -> Headers:
+    """The header of somebody in this role."""
+    return {"authorization": f"Bearer {token(subject, ROLES[role])}"}
+
+
+class Api:
+    """The app under test, and the box office behind it."""
+
+    def __init__(self, http: AsyncClient, office: BoxOffice) -> None:
+        self.http = http
+        self.office = office
+
+    async def call(
+        self, method: str, path: str, caller: Headers | None = None, **more: Any
+    ) -> Response:
+        """Send one request; a refusal is a problem, and every answer has a request id."""
+        headers = {**(caller or {}), **more.pop("headers", {})}
+        answer = await self.http.request(method, path, headers=headers, **more)
+        assert answer.headers["x-request-id"]
+        if answer.status_code >= 400 and method != "HEAD" and path != "/readyz":
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert answer.json()["status"] == answer.status_code
+        return answer
+
+    async def hold(self, customer: str, *seats: str, **more: Any) -> Response:
+        """`hold("ann", "A-1-1")`: ask for seats of the gala."""
+        body = {"seatIds": [f"gala:{seat}" for seat in seats]}
+        return await self.call("POST", BOOKING, bearer(customer), json=body, **more)
+
+    async def held(self, customer: str, *seats: str) -> dict[str, Any]:
+        """Hold seats of the gala and return the booking."""
+        answer = await self.hold(customer, *seats)
+        assert answer.status_code == 201, answer.text
+        booking: dict[str, Any] = answer.json()
+        return booking
+
+    async def refused(
+        self, status: int, code: str, method: str, path: str, *args: Any, **more: Any
+    ) -> dict[str, Any]:
+        """Assert that a call is refused with this code and changed nothing at all."""
+        before = await self.office.everything()
+        answer = await self.call(method, path, *args, **more)
+        problem: dict[str, Any] = answer.json()
+        assert (answer.status_code, problem["code"]) == (status, code), problem
+        assert await self.office.everything() == before
+        return problem

@@ -1,0 +1,192 @@
+"""Events over HTTP: created, listed, added to, opened and closed, by those who may."""
+
+from typing import Any
+
+import pytest
+
+from engine.ids import EventId
+from tests.api.cases import MORE, PLAN
+from tests.api.client import EVENT, Api, bearer
+from tests.support.factories import layout, terms
+
+ORLA = bearer("orla", "organizer")
+PRETIX = {
+    "name": "Small stage",
+    "categories": [{"name": "Stalls", "color": "#ff0000"}],
+    "zones": [
+        {
+            "name": "Parkett",
+            "position": {"x": 0, "y": 0},
+            "rows": [
+                {
+                    "row_number": "1",
+                    "position": {"x": 0, "y": 0},
+                    "seats": [
+                        {
+                            "seat_guid": f"g{number}",
+                            "seat_number": str(number),
+                            "category": "Stalls",
+                            "position": {"x": number, "y": 0},
+                        }
+                        for number in (1, 2)
+                    ],
+                }
+            ],
+        }
+    ],
+}
+
+
+async def test_create_event_from_our_own_json_can_be_sold_at_once(api: Api) -> None:
+    answer = await api.call("POST", f"{EVENT}?id=recital", ORLA, json=PLAN)
+    assert answer.status_code == 201, answer.text
+    assert answer.headers["location"] == f"{EVENT}/recital"
+    assert answer.json()["counts"] == {"available": 1, "held": 0, "sold": 0, "blocked": 0}
+    assert (await api.call("GET", f"{EVENT}/recital")).json() == answer.json()
+    held = await api.call("POST", "/api/v1/booking", ORLA, json={"seatId": "recital:B-9-1"})
+    assert (held.status_code, held.json()["amountMinor"]) == (201, 500)
+
+
+async def test_create_event_without_an_id_gets_one(api: Api) -> None:
+    created = [(await api.call("POST", EVENT, ORLA, json=PLAN)).json() for _ in range(2)]
+    assert len({event["id"] for event in created}) == 2
+    assert all(event["id"] == event["id"].lower() for event in created)
+
+
+async def test_create_event_from_a_pretix_plan_takes_its_prices_from_the_query(api: Api) -> None:
+    path = f"{EVENT}?id=stage&prices=Stalls=2500&currency=CHF&name=Stage%20night"
+    answer = await api.call("POST", path, ORLA, json=PRETIX)
+    assert answer.status_code == 201, answer.text
+    assert (answer.json()["name"], answer.json()["currency"]) == ("Stage night", "CHF")
+    seats = (await api.call("GET", "/api/v1/booking?eventId=stage")).json()["data"]
+    assert {seat["id"] for seat in seats} == {"stage:g1", "stage:g2"}
+    assert {seat["priceMinor"] for seat in seats} == {2500}
+
+
+async def test_create_event_twice_is_409(api: Api) -> None:
+    await api.call("POST", f"{EVENT}?id=recital", ORLA, json=PLAN)
+    await api.refused(409, "event_exists", "POST", f"{EVENT}?id=recital", ORLA, json=PLAN)
+
+
+TWO_SEATS = [{"id": "9", "seats": [{"number": "1"}, {"number": "1"}]}]
+
+
+@pytest.mark.parametrize(
+    ("query", "change"),
+    [
+        ("", {"colour": "red"}),
+        ("", {"name": ""}),
+        ("", {"name": "n" * 201}),
+        ("", {"name": 7}),
+        ("", {"currency": "euro"}),
+        ("", {"opensAt": "tomorrow"}),
+        ("", {"opensAt": "2030-01-01T00:00:00"}),
+        ("", {"seatsMax": -5}),
+        ("", {"seatsMax": 2.5}),
+        ("", {"holdTtlS": 0}),
+        ("", {"sections": [{"id": "B", "category": "one", "rows": TWO_SEATS}]}),
+        ("", {"sections": [{"id": "B", "category": "none", "rows": TWO_SEATS[:1]}]}),
+        ("", {"sections": [{"id": "{}", "category": "one", "rows": TWO_SEATS[:1]}]}),
+        ("", {"ownerId": "eve"}),
+        ("", {"zones": 7}),
+        ("&prices=5", {}),
+        ("&currency=euro", {}),
+    ],
+)
+async def test_create_event_from_a_bad_plan_lists_its_problems(
+    api: Api, query: str, change: dict[str, object]
+) -> None:
+    problem = await api.refused(
+        422, "plan_invalid", "POST", f"{EVENT}?id=recital{query}", ORLA, json=PLAN | change
+    )
+    assert problem["problems"]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("id=%7B%7D", "id"),
+        ("id=a:b", "id"),
+        ("id=x%0A", "id"),
+        ("id=", "id"),
+        ("deriveIds=maybe", "deriveIds"),
+        ("owner=eve", "owner"),
+    ],
+)
+async def test_create_event_with_a_bad_parameter_names_it(api: Api, query: str, field: str) -> None:
+    problem = await api.refused(422, "invalid", "POST", f"{EVENT}?{query}", ORLA, json=PLAN)
+    assert problem["field"] == field
+
+
+async def test_add_seats_twice_is_409_and_names_them(api: Api) -> None:
+    await api.office.open(owner_id="orla")
+    path = f"{EVENT}/gala/seats"
+    assert (await api.call("POST", path, ORLA, json=MORE)).status_code == 200
+    problem = await api.refused(409, "seat_exists", "POST", path, ORLA, json=MORE)
+    assert problem["seatIds"] == ["gala:A-9-1"]
+
+
+async def test_add_seats_beyond_the_most_of_one_call_is_422(api: Api) -> None:
+    await api.office.open(owner_id="orla")
+    rows = [{"id": "9", "seats": [{"number": str(n)} for n in range(2001)]}]
+    body = {"sections": [{"id": "A", "category": "seat", "rows": rows}]}
+    await api.refused(422, "plan_invalid", "POST", f"{EVENT}/gala/seats", ORLA, json=body)
+
+
+async def test_set_sales_pauses_and_schedules(api: Api) -> None:
+    await api.office.open(owner_id="orla")
+    path = f"{EVENT}/gala"
+    paused = await api.call("PATCH", path, ORLA, json={"sales": "paused"})
+    assert (paused.status_code, paused.json()["sales"]) == (200, "paused")
+    window = {"opensAt": "2030-06-01T19:30:00+02:00", "closesAt": "2030-06-02T00:00:00.5Z"}
+    planned = await api.call("PATCH", path, ORLA, json={"sales": "open"} | window)
+    assert planned.json()["opensAt"] == "2030-06-01T17:30:00.000Z"
+    assert planned.json()["closesAt"] == "2030-06-02T00:00:00.500Z"
+    freed = await api.call("PATCH", path, ORLA, json={"opensAt": None, "closesAt": None})
+    assert not {"opensAt", "closesAt"} & set(freed.json())
+    assert (await api.hold("ann", "A-1-1")).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "sales"),
+        ({"sales": "shut"}, "sales"),
+        ({"sales": None}, "sales"),
+        ({"opensAt": "31.12.2030"}, "opensAt"),
+        ({"opensAt": "2030-01-01T00:00:00"}, "opensAt"),
+        ({"opensAt": 1_900_000_000}, "opensAt"),
+        ({"closesAt": "2030-13-01T00:00:00Z"}, "closesAt"),
+        ({"closesAt": "1969-12-31T23:59:59Z"}, "closesAt"),
+        ({"name": "Other"}, "name"),
+    ],
+)
+async def test_set_sales_with_an_invalid_body_names_the_field(
+    api: Api, body: object, field: str
+) -> None:
+    await api.office.open(owner_id="orla")
+    problem = await api.refused(422, "invalid", "PATCH", f"{EVENT}/gala", ORLA, json=body)
+    assert problem["field"] == field
+
+
+async def test_list_events_pages_in_order_with_counts(api: Api) -> None:
+    for number in range(5):
+        await api.office.engine.events.load_event(
+            EventId(f"show-{number}"), layout(rows=1), terms()
+        )
+    found: list[dict[str, Any]] = []
+    cursor = ""
+    while True:
+        page = (await api.call("GET", f"{EVENT}?limit=2{cursor}")).json()
+        found += page["data"]
+        if page["next"] is None:
+            break
+        cursor = f"&cursor={page['next']}"
+    assert [event["id"] for event in found] == [f"show-{number}" for number in range(5)]
+    assert {event["counts"]["available"] for event in found} == {5}
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=101", "limit=x", "cursor=%7B%7D", "cursor="])
+async def test_list_events_with_a_bad_parameter_names_it(api: Api, query: str) -> None:
+    problem = await api.refused(422, "invalid", "GET", f"{EVENT}?{query}")
+    assert problem["field"] == query.partition("=")[0]

@@ -1,0 +1,114 @@
+"""Alive, ready, measured; and what is answered while Redis is gone."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, ExitStack
+from pathlib import Path
+
+import msgspec
+import pytest
+from httpx2 import ASGITransport, AsyncClient
+
+from api.app import create_app
+from engine import Engine, Settings, Unavailable
+from engine.cli.app import app_factory
+from engine.embedded import servers
+from tests.api.client import BOOKING, EVENT, PAYMENT, SECRET, Api, bearer
+
+ANN = bearer("ann")
+
+
+async def test_readiness_names_the_parts_it_waits_for(settings: Settings, engine: Engine) -> None:
+    waiting = msgspec.structs.replace(settings, ready_parts="expirer,writer")
+    app = create_app(waiting)
+    transport = ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        AsyncClient(transport=transport, base_url="http://api") as http,
+    ):
+        await engine.beat("expirer")
+        half = await http.get("/readyz")
+        await engine.beat("writer")
+        whole = await http.get("/readyz")
+    assert (half.status_code, half.json()) == (
+        503,
+        {"status": "unready", "parts": {"redis": "up", "expirer": "up", "writer": "down"}},
+    )
+    assert (whole.status_code, whole.json()["status"]) == (200, "ready")
+
+
+async def test_metrics_are_in_the_text_format_of_prometheus(api: Api) -> None:
+    await api.office.open()
+    await api.held("ann", "A-1-1")
+    for path in ("/metrics", "/api/v1/metrics"):
+        answer = await api.call("GET", path)
+        assert answer.headers["content-type"].startswith("text/plain")
+        for name in ("http_requests_total", "http_requests_duration_seconds", "tickets_sold_total"):
+            assert f"\n# TYPE {name.removesuffix('_total')}" in answer.text
+        assert 'route="hold_seats",statusCode="201"' in answer.text
+
+
+async def test_metrics_of_several_processes_come_from_their_folder(
+    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    answer = await api.call("GET", "/metrics")
+    assert (answer.status_code, answer.content) == (200, b"")  # no process has written there
+
+
+@pytest.fixture
+async def cut_off(tmp_path: Path) -> AsyncIterator[AsyncClient]:
+    """An app whose Redis was there at its start and then went away."""
+    started = servers.start(tmp_path / "redis", redis=True, postgres=False)
+    async with AsyncExitStack() as stack:
+        running = stack.enter_context(ExitStack())
+        running.callback(started.stop)
+        app = create_app(Settings(redis_url=started.redis_url, jwt_secret=SECRET))
+        await stack.enter_async_context(app.router.lifespan_context(app))
+        http = AsyncClient(transport=ASGITransport(app), base_url="http://api")
+        await stack.enter_async_context(http)
+        assert (await http.get("/readyz")).status_code == 200
+        running.close()
+        yield http
+
+
+async def test_every_call_is_503_at_once_while_redis_is_gone(cut_off: AsyncClient) -> None:
+    booking = "gala:01JDTESTTESTTESTTESTTESTTE"
+    calls = [
+        ("POST", BOOKING, {"seatId": "gala:A-1-1"}),
+        ("GET", BOOKING, None),
+        ("GET", f"{BOOKING}?eventId=gala", None),
+        ("GET", f"{BOOKING}/mine", None),
+        ("GET", f"{BOOKING}/mine?eventId=gala", None),
+        ("GET", f"{BOOKING}/{booking}", None),
+        ("DELETE", f"{BOOKING}/{booking}", None),
+        ("POST", f"{PAYMENT}/{booking}/confirm", None),
+        ("GET", EVENT, None),
+        ("GET", f"{EVENT}/gala", None),
+        ("GET", f"{EVENT}/gala/seats", None),
+        ("GET", f"{EVENT}/gala/availability", None),
+    ]
+    for method, path, body in calls:
+        began = time.monotonic()
+        answer = await cut_off.request(method, path, headers=ANN, json=body)
+        assert time.monotonic() - began < 1
+        assert answer.status_code == 503, path
+        assert answer.headers["retry-after"] == "1"
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["code"] in ("unavailable", "outcome_unknown")
+    unready = await cut_off.get("/readyz")
+    assert (unready.status_code, unready.json()["parts"]["redis"]) == (503, "down")
+    assert (await cut_off.get("/healthz")).json() == {"status": "alive"}
+
+
+async def test_app_whose_redis_is_not_there_does_not_start(tmp_path: Path) -> None:
+    nowhere = Settings(redis_url=f"unix://{tmp_path}/none.sock", jwt_secret=SECRET)
+    app = create_app(nowhere)
+    with pytest.raises(Unavailable, match=r"none\.sock"):
+        async with app.router.lifespan_context(app):
+            pass
+
+
+def test_app_factory_reads_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JWT_SECRET", SECRET)
+    assert app_factory().routes

@@ -1,0 +1,162 @@
+"""confirm_booking.lua: in time, twice, late, and too late."""
+
+import asyncio
+
+import pytest
+
+from engine.errors import BookingCancelled, BookingNotFound, EventNotFound, RefundDue
+from engine.ids import BookingId
+from engine.models import BookingStatus
+from tests.support.box_office import START_MS, TTL_MS, BoxOffice
+
+
+async def test_confirm_booking_in_time_sells_the_places(office: BoxOffice) -> None:
+    await office.open(areas={"pit": 5})
+    held = await office.hold("ann", "A-1-1", pit=2)
+    office.now_ms += 5
+    booking = await office.confirm(held)
+    state = await office.state()
+    assert booking.status == BookingStatus.CONFIRMED
+    assert booking.confirmed_at_ms == START_MS + 5
+    assert not booking.late
+    assert state.map == "saaaa/aaaaa"
+    assert state.areas["pit"].sold == 2
+    assert state.event.counts.sold == 3
+    assert not await office.engine.client.exists(f"{{gala}}:hold:{held.id[5:]}")
+
+
+async def test_confirm_booking_again_answers_the_same_and_changes_nothing(
+    office: BoxOffice,
+) -> None:
+    await office.open()
+    held = await office.hold("ann", "A-1-1")
+    answers = await asyncio.gather(*(office.confirm(held) for _ in range(40)))
+    assert len(set(answers)) == 1
+    assert await office.kinds() == ["event_loaded", "seats_held", "booking_confirmed"]
+
+
+async def test_confirm_booking_of_a_stranger_is_not_found(office: BoxOffice) -> None:
+    await office.open()
+    held = await office.hold("ann", "A-1-1")
+    await office.refused(BookingNotFound, office.confirm(held, "eve"))
+
+
+async def test_confirm_booking_by_the_provider_needs_no_customer(office: BoxOffice) -> None:
+    await office.open()
+    held = await office.hold("ann", "A-1-1")
+    booking = await office.bookings.confirm_booking(held.id, None)
+    assert booking.status == BookingStatus.CONFIRMED
+
+
+async def test_confirm_booking_without_event_or_booking_is_refused(office: BoxOffice) -> None:
+    unknown = BookingId("gala:01JDTESTTESTTESTTESTTESTTE")
+    await office.refused(EventNotFound, office.bookings.confirm_booking(unknown, None))
+    await office.open()
+    await office.refused(BookingNotFound, office.bookings.confirm_booking(unknown, None))
+
+
+async def test_confirm_booking_that_was_cancelled_is_refused(office: BoxOffice) -> None:
+    await office.open()
+    sold = await office.confirm(await office.hold("ann", "A-1-1"))
+    await office.bookings.cancel_booking(sold.id, sold.customer_id)
+    await office.refused(BookingCancelled, office.confirm(sold))
+
+
+@pytest.mark.parametrize("swept", [True, False])
+async def test_confirm_booking_late_gets_its_seats_while_they_are_free(
+    office: BoxOffice, swept: bool
+) -> None:
+    await office.open(areas={"pit": 2})
+    held = await office.hold("ann", "A-1-1", pit=2)
+    office.now_ms += TTL_MS
+    if swept:
+        await office.expire()
+    booking = await office.confirm(held)
+    assert (booking.status, booking.late, booking.ended_at_ms) == ("confirmed", True, None)
+    assert await office.map() == "saaaa/aaaaa"
+    assert await office.kinds() == [
+        "event_loaded",
+        "seats_held",
+        "booking_expired",
+        "booking_confirmed",
+    ]
+
+
+@pytest.mark.parametrize("then", ["held", "sold"])
+@pytest.mark.parametrize("swept", [True, False])
+async def test_confirm_booking_too_late_is_one_refund_and_takes_no_seat(
+    office: BoxOffice, then: str, swept: bool
+) -> None:
+    await office.open()
+    held = await office.hold("ann", "A-1-1", "A-1-2")
+    office.now_ms += TTL_MS
+    if swept:
+        await office.expire()
+    new = await office.hold("bob", "A-1-2")
+    if then == "sold":
+        await office.confirm(new)
+    for _ in range(3):
+        with pytest.raises(RefundDue) as caught:
+            await office.confirm(held)
+        assert caught.value.found == ("3000", "seat_taken")
+    kept = await office.kept(held)
+    assert (kept.status, kept.refund_minor) == ("expired", 3000)
+    assert (await office.kinds()).count("refund_due") == 1
+    assert (await office.state()).seats["A-1-2"].booking == new.id[5:]
+
+
+async def test_confirm_booking_with_a_refund_due_stays_refused_when_seats_are_free_again(
+    office: BoxOffice,
+) -> None:
+    await office.open()
+    held = await office.hold("ann", "A-1-1")
+    office.now_ms += TTL_MS
+    new = await office.hold("bob", "A-1-1")
+    with pytest.raises(RefundDue):
+        await office.confirm(held)
+    await office.bookings.release_booking(new.id, None)
+    await office.refused(RefundDue, office.confirm(held))
+
+
+async def test_confirm_booking_after_release_gets_free_seats_back(office: BoxOffice) -> None:
+    await office.open()
+    held = await office.hold("ann", "A-1-1")
+    await office.bookings.release_booking(held.id, held.customer_id)
+    assert (await office.confirm(held)).late
+
+
+async def test_confirm_booking_late_does_not_pass_the_purchase_limit(office: BoxOffice) -> None:
+    await office.open(customer_max=2)
+    first = await office.hold("ann", "A-1-1", "A-1-2")
+    office.now_ms += TTL_MS
+    second = await office.hold("ann", "A-2-1", "A-2-2")
+    with pytest.raises(RefundDue) as caught:
+        await office.confirm(first)
+    assert caught.value.found == ("3000", "limit_reached")
+    await office.confirm(second)
+
+
+async def test_confirm_booking_too_late_and_not_swept_expires_it(office: BoxOffice) -> None:
+    await office.open(customer_max=1)
+    first = await office.hold("ann", "A-1-1")
+    office.now_ms += TTL_MS - 1
+    with pytest.raises(Exception, match="limit"):
+        await office.hold("ann", "A-1-2")
+    office.now_ms += 1
+    second = await office.hold("ann", "A-1-2")
+    with pytest.raises(RefundDue):
+        await office.confirm(first)
+    assert (await office.kept(first)).status == BookingStatus.EXPIRED
+    assert await office.map() == "ahaaa/aaaaa"
+    await office.confirm(second)
+
+
+async def test_confirm_booking_late_expires_an_overdue_hold_in_its_way(office: BoxOffice) -> None:
+    await office.open()
+    first = await office.hold("ann", "A-1-1")
+    office.now_ms += TTL_MS
+    second = await office.hold("bob", "A-1-1", "A-1-2")
+    office.now_ms += TTL_MS
+    assert (await office.confirm(first)).late
+    assert (await office.kept(second)).status == BookingStatus.EXPIRED
+    assert await office.map() == "saaaa/aaaaa"

@@ -1,0 +1,168 @@
+"""load_event, add_seats, set_sales and read_map."""
+
+import pytest
+
+from engine.engine import Engine
+from engine.errors import (
+    EventExists,
+    EventInUse,
+    EventNotFound,
+    LayoutChanged,
+    LoadIncomplete,
+    NotOwner,
+    SeatExists,
+    Unavailable,
+)
+from engine.ids import EventId
+from engine.models import AreaQuantity, Availability, Counts, Sales, SalesChange
+from engine.plans import layout as layouts
+from tests.support.box_office import START_MS, BoxOffice
+from tests.support.factories import GALA, layout, terms
+
+
+async def test_load_event_puts_everything_in_place(office: BoxOffice) -> None:
+    plan = layout(areas={"pit": 4}, blocked="A-2-5")
+    event = await office.engine.events.load_event(
+        GALA, plan, terms(name="The Gala", owner_id="org", customer_max=6)
+    )
+    assert (event.name, event.owner_id, event.customer_max) == ("The Gala", "org", 6)
+    assert event.counts == Counts(available=13, held=0, sold=0, blocked=1)
+    assert event.hold_max_ms == 2 * event.hold_ttl_ms
+    assert event.layout_version == plan.version
+    assert await office.map() == "aaaaa/aaaab"
+    assert await office.engine.events.list_events() == [GALA]
+    assert (await office.engine.availability.read_layout(GALA)).layout == plan
+
+
+async def test_load_event_leaves_no_key_that_ends_by_itself(office: BoxOffice) -> None:
+    """The staging key has a TTL, and RENAME takes it along: the seats vanished after 10 min."""
+    await office.open(areas={"pit": 1})
+    redis = office.engine.client
+    ttls = {name: await redis.pttl(name) for name in await redis.keys("*")}
+    assert set(ttls.values()) == {-1}, ttls
+
+
+async def test_load_event_again_is_refused(office: BoxOffice) -> None:
+    await office.open()
+    call = office.engine.events.load_event(GALA, layout(rows=1), terms())
+    await office.refused(EventExists, call)
+
+
+async def test_load_event_with_replace_needs_nothing_held_or_sold(office: BoxOffice) -> None:
+    await office.open()
+    held = await office.hold("ann", "A-1-1")
+    call = office.engine.events.load_event(GALA, layout(rows=1), terms(), replace=True)
+    refusal = await office.refused(EventInUse, call)
+    assert refusal.found == ("1", "0")
+    await office.bookings.release_booking(held.id, None)
+    plan = layout(rows=1, areas={"pit": 2})
+    await office.engine.events.load_event(GALA, plan, terms(), replace=True)
+    assert await office.map() == "aaaaa"
+    await office.hold("ann", "A-1-1", pit=1)
+
+
+async def test_load_event_whose_staged_seats_are_gone_leaves_nothing(
+    office: BoxOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = office.engine.events
+
+    run = events._scripts.run
+
+    async def short(name: str, keys: list[str], arguments: list[object]) -> list[bytes]:
+        arguments[2] = 11
+        return await run(name, keys, arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(events._scripts, "run", short)
+    with pytest.raises(LoadIncomplete) as caught:
+        await events.load_event(GALA, layout(), terms())
+    assert caught.value.found == ("10",)
+    assert await office.engine.client.keys("{gala}*") == []
+
+
+async def test_load_event_that_breaks_off_leaves_nothing(office: BoxOffice) -> None:
+    def break_off(_: int) -> None:
+        raise ConnectionResetError("the line is cut")
+
+    call = office.engine.events.load_event(GALA, layout(), terms(), progress=break_off)
+    with pytest.raises(Unavailable, match="the line is cut"):
+        await call
+    assert await office.engine.client.keys("{gala}*") == []
+    with pytest.raises(EventNotFound):
+        await office.engine.events.read_event(GALA)
+
+
+async def test_load_event_with_no_seats_takes_them_later(office: BoxOffice) -> None:
+    empty = layouts.with_version(layout(rows=0))
+    await office.engine.events.load_event(GALA, empty, terms(owner_id="org"))
+    grown = layout(rows=2, areas={"pit": 3}, blocked="A-1-2")
+    event = await office.engine.events.add_seats(GALA, grown, empty, owner_id="org")
+    assert event.counts == Counts(available=12, held=0, sold=0, blocked=1)
+    assert (event.capacity, event.layout_version) == (13, grown.version)
+    assert await office.map() == "abaaa/aaaaa"
+    await office.hold("ann", "A-1-1", pit=3)
+
+
+async def test_add_seats_while_selling_keeps_what_is_there(office: BoxOffice) -> None:
+    await office.open()
+    await office.confirm(await office.hold("ann", "A-1-1"))
+    await office.engine.events.add_seats(GALA, layout(rows=3), layout())
+    assert await office.map() == "saaaa/aaaaa/aaaaa"
+
+
+async def test_add_seats_refusals_change_nothing(office: BoxOffice) -> None:
+    add = office.engine.events.add_seats
+    await office.refused(EventNotFound, add(GALA, layout(rows=3), layout()))
+    await office.engine.events.load_event(GALA, layout(), terms(owner_id="org"))
+    await office.refused(NotOwner, add(GALA, layout(rows=3), layout(), owner_id="other"))
+    await office.refused(LayoutChanged, add(GALA, layout(rows=4), layout(rows=3)))
+    stale = layouts.with_version(layout(rows=0))
+    await office.engine.client.hset("{gala}:event", "layout_version", stale.version)
+    await office.refused(SeatExists, add(GALA, layout(), stale))
+
+
+async def test_set_sales_changes_only_what_is_asked(office: BoxOffice) -> None:
+    await office.open(owner_id="org", closes_at_ms=START_MS)
+    events = office.engine.events
+    event = await events.set_sales(GALA, SalesChange(sales=Sales.PAUSED), owner_id="org")
+    assert (event.sales, event.opens_at_ms, event.closes_at_ms) == ("paused", 0, START_MS)
+    event = await events.set_sales(GALA, SalesChange(opens_at_ms=5, closes_at_ms=0))
+    assert (event.sales, event.opens_at_ms, event.closes_at_ms) == ("paused", 5, 0)
+    assert (await office.kinds())[1:] == ["sales_set", "sales_set"]
+
+
+async def test_set_sales_refusals_change_nothing(office: BoxOffice) -> None:
+    change = SalesChange(sales=Sales.CLOSED)
+    events = office.engine.events
+    await office.refused(EventNotFound, events.set_sales(GALA, change))
+    await office.open(owner_id="org")
+    await office.refused(NotOwner, events.set_sales(GALA, change, owner_id="other"))
+
+
+async def test_read_map_shows_the_event_at_one_position(office: BoxOffice) -> None:
+    await office.open(areas={"pit": 4})
+    await office.confirm(await office.hold("ann", "A-1-1", pit=1))
+    await office.hold("bob", "A-1-3", pit=1)
+    found = await office.engine.availability.read_map(GALA)
+    assert isinstance(found, Availability)
+    assert found.map == "sahaa/aaaaa"
+    assert found.areas == (AreaQuantity("pit", 2),)  # type: ignore[arg-type]
+    assert found.counts == Counts(available=10, held=2, sold=2, blocked=0)
+
+
+async def test_read_map_answers_unchanged_until_something_happens(office: BoxOffice) -> None:
+    await office.open()
+    availability = office.engine.availability
+    first = await availability.read_map(GALA)
+    assert first is not None
+    assert await availability.read_map(GALA, first.position) is None
+    await office.hold("ann", "A-1-1")
+    second = await availability.read_map(GALA, first.position)
+    assert second is not None
+    assert second.map == "haaaa/aaaaa"
+
+
+async def test_read_map_and_layout_without_the_event_are_refused(engine: Engine) -> None:
+    with pytest.raises(EventNotFound):
+        await engine.availability.read_map(EventId("nothing"))
+    with pytest.raises(EventNotFound):
+        await engine.availability.read_layout(EventId("nothing"))

@@ -1,0 +1,53 @@
+"""Fixtures of Postgres, and of a small event that is on sale."""
+
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+from redis.asyncio import Redis
+
+from engine import Engine, Event, Settings
+from persistence.database import Pool, connect
+from persistence.store import Store
+from persistence.writer import Writer
+from tests.persistence.sale import Sale
+from tests.support.factories import GALA, layout, terms
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[Pool]:
+    """A pool on the test's own database."""
+    async with await connect(database_url) as pool:
+        yield pool
+
+
+@pytest.fixture
+def store(pool: Pool) -> Store:
+    """A store on the test's own database."""
+    return Store(pool)
+
+
+@pytest.fixture
+async def gala(engine: Engine) -> Event:
+    """An event of ten seats and fifty standing places, in Redis and on sale."""
+    return await engine.events.load_event(GALA, layout(areas={"floor": 50}), terms())
+
+
+@pytest.fixture
+def quick(settings: Settings) -> Settings:
+    """Settings with which what a dead writer left is claimed at once."""
+    return msgspec.structs.replace(settings, writer_claim_idle_ms=50, writer_batch_wait_ms=1)
+
+
+@pytest.fixture
+def writer(engine: Engine, pool: Pool, quick: Settings) -> Writer:
+    """A writer that is not running yet."""
+    return Writer(engine, pool, quick)
+
+
+@pytest.fixture
+async def sale(engine: Engine, pool: Pool, redis: Redis) -> Sale:
+    """A sale on which both sides agree."""
+    sale = Sale(engine, pool, redis)
+    await sale.open()
+    return sale

@@ -1,0 +1,154 @@
+"""Differences that are safe to mend: planted, found by their kind, mended, and gone."""
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+import pytest
+
+from tests.persistence.entries import booking, entry
+from tests.persistence.sale import Sale, ulid
+from tests.support.factories import GALA
+
+
+async def _entry_set_aside(sale: Sale) -> tuple[str, str]:
+    """What stood in its way is gone."""
+    kept = msgspec.structs.replace(entry(5, sale.confirmed), epoch=0)
+    await sale.engine.journal.dead_letter(kept, "Postgres refused it")
+    return "dead_letter", kept.entry_id
+
+
+async def _booking_lost(sale: Sale) -> tuple[str, str]:
+    await sale.pool.execute("DELETE FROM booking_seats WHERE booking_id = $1", sale.confirmed.id)
+    await sale.pool.execute("DELETE FROM bookings WHERE booking_id = $1", sale.confirmed.id)
+    return "missing_in_postgres", ulid(sale.confirmed)
+
+
+async def _confirmation_lost(sale: Sale) -> tuple[str, str]:
+    await sale.pool.execute("DELETE FROM booking_seats WHERE active")
+    await sale.pool.execute(
+        "UPDATE bookings SET status = 'pending' WHERE booking_id = $1", sale.confirmed.id
+    )
+    return "missing_in_postgres", ulid(sale.confirmed)
+
+
+async def _seat_row_lost(sale: Sale) -> tuple[str, str]:
+    await sale.pool.execute("DELETE FROM booking_seats WHERE active")
+    return "missing_in_postgres", ulid(sale.confirmed)
+
+
+async def _refund_lost(sale: Sale) -> tuple[str, str]:
+    await sale.pool.execute("DELETE FROM refund_obligations")
+    return "missing_in_postgres", ulid(sale.cancelled)
+
+
+async def _cancel_lost(sale: Sale) -> tuple[str, str]:
+    await sale.pool.execute(
+        "UPDATE bookings SET status = 'confirmed' WHERE booking_id = $1", sale.cancelled.id
+    )
+    return "status_differs", ulid(sale.cancelled)
+
+
+async def _release_lost(sale: Sale) -> tuple[str, str]:
+    await sale.pool.execute(
+        "UPDATE bookings SET status = 'pending' WHERE booking_id = $1", sale.released.id
+    )
+    return "status_differs", ulid(sale.released)
+
+
+async def _ended_booking_owns_seats(sale: Sale) -> tuple[str, str]:
+    await sale.pool.execute(
+        "UPDATE booking_seats SET active = true WHERE booking_id = $1", sale.cancelled.id
+    )
+    return "status_differs", ulid(sale.cancelled)
+
+
+async def _booking_gone_from_redis(sale: Sale) -> tuple[str, str]:
+    gone = booking(7, "confirmed", 5)
+    await sale.put_row(gone)
+    return "missing_in_redis", ulid(gone)
+
+
+async def _pending_gone_from_redis(sale: Sale) -> tuple[str, str]:
+    gone = booking(7, "pending", 5)
+    await sale.put_row(gone)
+    return "status_differs", ulid(gone)
+
+
+async def _event_lost(sale: Sale) -> tuple[str, str]:
+    await sale.pool.execute("DELETE FROM events")
+    return "event_missing_in_postgres", GALA
+
+
+async def _counts_wrong(sale: Sale) -> tuple[str, str]:
+    await sale.redis.hincrby("{gala}:event", "available", -1)
+    return "counts_differ", "available"
+
+
+async def _map_wrong(sale: Sale) -> tuple[str, str]:
+    await sale.redis.setrange("{gala}:map", 0, "a")
+    return "map_differs", "A-1-1"
+
+
+async def _area_wrong(sale: Sale) -> tuple[str, str]:
+    await sale.redis.hset("{gala}:areas", "floor", "50,1,0,2")
+    await sale.redis.hincrby("{gala}:event", "sold", -1)
+    await sale.redis.hincrby("{gala}:event", "available", 1)
+    return "area_differs", "floor"
+
+
+async def _hold_of_nobody(sale: Sale) -> tuple[str, str]:
+    value = (await sale.redis.hget("{gala}:seats", "A-2-1")).decode()
+    held = value.replace(",a", f",h,{ulid(booking(8, 'pending'))},{2**42}")
+    await sale.redis.hset("{gala}:seats", "A-2-1", held)
+    await sale.redis.setrange("{gala}:map", 6, "h")
+    await sale.redis.hincrby("{gala}:event", "available", -1)
+    await sale.redis.hincrby("{gala}:event", "held", 1)
+    return "orphan_hold", "A-2-1"
+
+
+async def _deadline_lost(sale: Sale) -> tuple[str, str]:
+    await sale.redis.zrem("{gala}:deadlines", ulid(sale.pending))
+    return "deadline_differs", ulid(sale.pending)
+
+
+async def _hold_that_never_ended(sale: Sale) -> tuple[str, str]:
+    late = msgspec.structs.replace(sale.pending, expires_at_ms=sale.pending.held_at_ms - 10_000)
+    await sale.put_record(late)
+    await sale.redis.zadd("{gala}:deadlines", {ulid(late): late.expires_at_ms})
+    return "overdue_hold", ulid(late)
+
+
+REPAIRABLE = [
+    _entry_set_aside,
+    _booking_lost,
+    _confirmation_lost,
+    _seat_row_lost,
+    _refund_lost,
+    _cancel_lost,
+    _release_lost,
+    _ended_booking_owns_seats,
+    _booking_gone_from_redis,
+    _pending_gone_from_redis,
+    _event_lost,
+    _counts_wrong,
+    _map_wrong,
+    _area_wrong,
+    _hold_of_nobody,
+    _deadline_lost,
+    _hold_that_never_ended,
+]
+
+
+@pytest.mark.parametrize("spoil", REPAIRABLE, ids=lambda spoil: spoil.__name__[1:])
+async def test_reconcile_difference_is_found_and_repaired(
+    sale: Sale, spoil: Callable[[Sale], Awaitable[tuple[str, str]]]
+) -> None:
+    planted = await spoil(sale)
+    assert await sale.found() == [planted]
+
+    repaired = await sale.reconcile(repair=True)
+    assert repaired.clean
+    assert [bool(difference.repaired) for difference in repaired.differences] == [True]
+
+    await sale.write()
+    assert await sale.found() == []

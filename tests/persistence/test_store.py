@@ -1,0 +1,181 @@
+"""What `write` makes of entries that come twice, late, in any order, or from two writers."""
+
+import asyncio
+import gzip
+from itertools import permutations
+
+import asyncpg
+import msgspec
+import pytest
+
+from engine import Booking
+from persistence.database import Pool
+from persistence.store import Store, Unwritable
+from tests.persistence.entries import booking, entry, event_entry, loaded, seat
+from tests.support.factories import layout
+
+TABLES = ("bookings", "booking_seats", "refund_obligations", "journal")
+
+
+async def _owners(pool: Pool) -> dict[str, str]:
+    found = await pool.fetch("SELECT seat_id, booking_id FROM booking_seats WHERE active")
+    return {row["seat_id"]: row["booking_id"] for row in found}
+
+
+async def _rows(pool: Pool, table: str) -> list[str]:
+    return sorted(repr(row) for row in await pool.fetch(f"SELECT * FROM {table}"))
+
+
+async def test_write_confirmed_booking_sells_its_seats(pool: Pool, store: Store) -> None:
+    sold = booking(1, "confirmed", 1, 2, confirmed_at_ms=2_000)
+    await store.write([entry(10, booking(1, "pending", 1, 2)), entry(11, sold)])
+
+    row = await pool.fetchrow("SELECT * FROM bookings")
+    assert row is not None
+    assert (row["status"], row["seats"]) == ("confirmed", [seat(1), seat(2)])
+    assert (row["amount_minor"], row["confirmed_at_ms"], row["late"]) == (3000, 2000, False)
+    assert (row["epoch"], row["entry_ms"], row["entry_seq"]) == (1, 11, 0)
+    assert await _owners(pool) == {seat(1): sold.id, seat(2): sold.id}
+    assert await pool.fetchval("SELECT count(*) FROM journal") == 2
+
+
+async def test_write_standing_places_keeps_area_and_quantity(pool: Pool, store: Store) -> None:
+    await store.write([entry(10, booking(1, "confirmed"))])
+    areas = await pool.fetchval("SELECT areas FROM bookings")
+    assert areas == '[{"area_id": "floor", "quantity": 2}]'
+
+
+async def test_write_same_entries_twice_changes_nothing(pool: Pool, store: Store) -> None:
+    entries = [
+        entry(10, booking(1, "confirmed", 1)),
+        entry(11, booking(1, "cancelled", 1, refund_minor=1500, refund_reason="cancelled")),
+    ]
+    await store.write(entries)
+    before = [await _rows(pool, table) for table in TABLES]
+    await store.write(entries[:1])
+    await store.write(entries)
+    assert [await _rows(pool, table) for table in TABLES] == before
+
+
+async def test_write_stale_entry_is_kept_and_ignored(pool: Pool, store: Store) -> None:
+    await store.write([entry(12, booking(1, "cancelled", 1))])
+    await store.write([entry(11, booking(1, "confirmed", 1))])
+    assert await pool.fetchval("SELECT status FROM bookings") == "cancelled"
+    assert await _owners(pool) == {}
+    assert await pool.fetchval("SELECT count(*) FROM journal") == 2
+
+
+async def test_write_newer_epoch_wins_over_a_later_id(pool: Pool, store: Store) -> None:
+    await store.write([entry(99, booking(1, "confirmed", 1), epoch=1)])
+    await store.write([entry(50, booking(1, "expired", 1), epoch=2)])
+    assert await pool.fetchval("SELECT status FROM bookings") == "expired"
+    assert await _owners(pool) == {}
+
+
+async def test_write_in_every_order_ends_the_same(pool: Pool, store: Store) -> None:
+    story = [
+        entry(10, booking(1, "pending", 1)),
+        entry(11, booking(1, "confirmed", 1)),
+        entry(12, booking(1, "cancelled", 1, refund_minor=1500, refund_reason="cancelled")),
+    ]
+    ends = set()
+    for order in permutations(story):
+        await pool.execute("TRUNCATE bookings, booking_seats, refund_obligations")
+        for one in order:
+            await store.write([one])
+        ends.add(repr([await _rows(pool, table) for table in TABLES]))
+    assert len(ends) == 1
+
+
+async def test_write_seat_sold_to_another_is_refused_whole(pool: Pool, store: Store) -> None:
+    first = booking(1, "confirmed", 1)
+    await store.write([entry(10, first)])
+    with pytest.raises(Unwritable, match="booking_seats_one_owner"):
+        await store.write(
+            [entry(11, booking(3, "pending", 5)), entry(12, booking(2, "confirmed", 1))]
+        )
+    assert await _owners(pool) == {seat(1): first.id}
+    assert await pool.fetchval("SELECT count(*) FROM bookings") == 1
+    assert await pool.fetchval("SELECT count(*) FROM journal") == 1
+
+
+async def test_write_resale_in_one_batch_with_the_cancel_moves_the_seat(
+    pool: Pool, store: Store
+) -> None:
+    await store.write([entry(10, booking(1, "confirmed", 1))])
+    second = booking(2, "confirmed", 1)
+    await store.write([entry(11, booking(1, "cancelled", 1)), entry(12, second)])
+    assert await _owners(pool) == {seat(1): second.id}
+
+
+async def test_write_refund_twice_owes_it_once(pool: Pool, store: Store) -> None:
+    late = booking(1, "expired", 1, refund_minor=1500, refund_reason="seat_taken")
+    await store.write([entry(10, late)])
+    await store.write([entry(10, late), entry(11, late)])
+    owed = await pool.fetch("SELECT amount_minor, reason, due_at_ms FROM refund_obligations")
+    assert [tuple(row) for row in owed] == [(1500, "seat_taken", 10)]
+
+
+async def test_write_by_many_at_once_ends_at_the_newest(pool: Pool, store: Store) -> None:
+    bookings = range(20)
+    stories = [
+        [entry(100 * step + n, booking(n, status, n + 1)) for n in bookings]
+        for step, status in enumerate(["pending", "confirmed", "cancelled", "cancelled"], 1)
+    ]
+    await asyncio.gather(*(store.write(story) for story in stories * 2))
+    ends = await pool.fetch("SELECT DISTINCT status, entry_ms - entry_ms % 100 FROM bookings")
+    assert [tuple(row) for row in ends] == [("cancelled", 400)]
+    assert await _owners(pool) == {}
+
+
+async def test_write_loaded_event_has_its_settings_and_seats(pool: Pool, store: Store) -> None:
+    await store.write([loaded(10, layout(1, 3)), event_entry(11, {"sales": "paused"})])
+    row = await pool.fetchrow("SELECT * FROM events")
+    assert row is not None
+    assert (row["name"], row["sales"], row["capacity"]) == ("Gala", "paused", 3)
+    seats = await pool.fetch("SELECT seat_id, price_minor FROM seats ORDER BY seat_id")
+    assert [tuple(row) for row in seats] == [(seat(n), 1500) for n in (1, 2, 3)]
+
+
+async def test_write_event_entries_in_any_order_ends_the_same(pool: Pool, store: Store) -> None:
+    larger = layout(1, 5, {"floor": 50})
+    await store.write([event_entry(12, {"sales": "closed"})])
+    assert await pool.fetchval("SELECT count(*) FROM events") == 0
+    await store.write([event_entry(13, {"layout_version": larger.version}, larger)])
+    await store.write([event_entry(11, {"sales": "paused", "closes_at_ms": "7"})])
+    await store.write([loaded(10, layout(1, 3))])
+    row = await pool.fetchrow("SELECT sales, closes_at_ms, layout_version, capacity FROM events")
+    assert row is not None
+    assert tuple(row) == ("closed", 7, larger.version, 55)
+    assert await pool.fetchval("SELECT count(*) FROM seats") == 5
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [
+        booking(9, "pending", 1, customer_id="nul \0 byte"),
+        booking(9, "pending", 1, amount_minor=2**63),
+        booking(9, "pending", 1, amount_minor=-1),
+        booking(9, "pending", 1, currency="\ud800"),
+    ],
+    ids=["nul", "too_large", "negative", "surrogate"],
+)
+async def test_write_value_postgres_cannot_take_is_unwritable(
+    pool: Pool, store: Store, poison: Booking
+) -> None:
+    with pytest.raises(Unwritable):
+        await store.write([entry(10, booking(1, "pending", 2)), entry(11, poison)])
+    assert await pool.fetchval("SELECT count(*) FROM journal") == 0
+
+
+async def test_write_layout_that_is_not_one_is_unwritable(store: Store) -> None:
+    for gzipped in (b"no gzip", b"", gzip.compress(b"{}")):
+        with pytest.raises(Unwritable):
+            await store.write([msgspec.structs.replace(loaded(10, layout()), layout=gzipped)])
+
+
+async def test_change_journal_is_refused(pool: Pool, store: Store) -> None:
+    await store.write([entry(10, booking(1, "pending", 1))])
+    for change in ("DELETE FROM journal", "UPDATE journal SET kind = ''", "TRUNCATE journal"):
+        with pytest.raises(asyncpg.RaiseError, match="journal is append-only"):
+            await pool.execute(change)

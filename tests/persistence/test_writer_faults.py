@@ -1,0 +1,240 @@
+"""The writer and a dead writer, a poison entry, a reordered resale, servers that go away."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+import pytest
+from prometheus_client import REGISTRY
+from redis.asyncio import Redis
+from structlog.testing import capture_logs
+
+from engine import Engine, Settings
+from engine.models import Booking
+from engine.records import json_of
+from persistence.database import Pool, connect
+from persistence.store import Store
+from persistence.writer import Writer
+from tests.persistence.entries import booking
+from tests.persistence.running import drained, running, sold_seats, statuses
+from tests.support.factories import GALA, layout, selection, terms
+from tests.support.proxy import Proxy
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.usefixtures("gala")
+
+
+@pytest.fixture
+async def postgres_proxy(
+    database_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Proxy]:
+    """A way to Postgres that can be cut."""
+    host = parse_qs(urlsplit(database_url).query)["host"][0]
+    folder = tmp_path_factory.mktemp("pg")
+    async with Proxy(f"unix://{host}/.s.PGSQL.5432", folder) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def cuttable_pool(postgres_proxy: Proxy, database_url: str) -> AsyncIterator[Pool]:
+    """A pool that goes through the proxy."""
+    socket = Path(urlsplit(postgres_proxy.url).path)
+    (socket.parent / ".s.PGSQL.5432").symlink_to(socket)
+    url = urlsplit(database_url)._replace(query=f"host={socket.parent}").geturl()
+    pool = await connect(url)
+    yield pool
+    pool.terminate()
+
+
+async def _buy(engine: Engine, seat: str) -> Booking:
+    held = await engine.bookings.hold_seats(selection("ann", seat))
+    return await engine.bookings.confirm_booking(held.id, None)
+
+
+async def _append(redis: Redis, of: Booking) -> str:
+    """Write a journal entry past the scripts; returns its id."""
+    fields = {"kind": "planted", "at_ms": "1", "epoch": "1", "booking_id": of.id.split(":")[1]}
+    entry_id = await redis.xadd("{gala}:journal", {**fields, "booking": json_of(of)})  # type: ignore[dict-item]
+    return bytes(entry_id).decode()  # type: ignore[arg-type]
+
+
+async def _read_as(engine: Engine, consumer: str) -> list[str]:
+    await engine.journal.create_group(GALA)
+    entries = await engine.journal.read([GALA], consumer, count=100, block_ms=0)
+    return [entry.kind for entry in entries]
+
+
+async def test_write_what_a_dead_writer_had_in_hand(
+    engine: Engine, pool: Pool, writer: Writer
+) -> None:
+    sold = await _buy(engine, "A-1-1")
+    assert await _read_as(engine, "dead") == ["event_loaded", "seats_held", "booking_confirmed"]
+    async with running(writer):
+        await drained(engine)
+    assert await sold_seats(pool) == {sold.seats[0]: sold.id}
+
+
+async def test_write_again_what_was_committed_and_not_acknowledged(
+    engine: Engine, pool: Pool, writer: Writer
+) -> None:
+    sold = await _buy(engine, "A-1-1")
+    await engine.bookings.cancel_booking(sold.id, None)
+    await engine.journal.create_group(GALA)
+    entries = await engine.journal.read([GALA], "died_after_commit", count=100, block_ms=0)
+    await Store(pool).write(entries)
+    tables = ("bookings", "booking_seats", "refund_obligations", "journal", "events", "seats")
+    before = [await pool.fetch(f"SELECT * FROM {table}") for table in tables]
+
+    async with running(writer):
+        await drained(engine)
+
+    assert [await pool.fetch(f"SELECT * FROM {table}") for table in tables] == before
+
+
+async def test_write_cancelled_at_any_moment_loses_nothing(
+    engine: Engine, pool: Pool, quick: Settings
+) -> None:
+    sold = {}
+    for number in range(1, 6):
+        booking = await _buy(engine, f"A-1-{number}")
+        sold[booking.seats[0]] = booking.id
+        running_writer = asyncio.create_task(Writer(engine, pool, quick).run(asyncio.Event()))
+        await until(lambda: pool.fetchval("SELECT 1 FROM journal LIMIT 1"))
+        running_writer.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running_writer
+    async with running(Writer(engine, pool, quick)):
+        await drained(engine)
+    assert await sold_seats(pool) == sold
+
+
+async def test_write_poison_entry_is_set_aside_and_others_flow(
+    engine: Engine, pool: Pool, writer: Writer, redis: Redis
+) -> None:
+    before = await _buy(engine, "A-1-1")
+    poison = booking(9, "pending", 2, customer_id="nul \0 byte")
+    entry_id = await _append(redis, poison)
+    after = await _buy(engine, "A-1-3")
+    count = REGISTRY.get_sample_value("writer_dead_letters_total") or 0
+
+    async with running(writer):
+        await until(lambda: engine.journal.dead_letters(GALA))
+        await drained(engine)
+
+    assert await statuses(pool) == {before.id: "confirmed", after.id: "confirmed"}
+    [letter] = await engine.journal.dead_letters(GALA)
+    assert letter.entry.entry_id == entry_id
+    assert "Unicode" in letter.reason
+    assert REGISTRY.get_sample_value("writer_dead_letters_total") == count + 1
+
+
+async def test_write_entry_no_script_wrote_is_set_aside_and_others_flow(
+    engine: Engine, pool: Pool, writer: Writer, redis: Redis
+) -> None:
+    await redis.xadd("{gala}:journal", {"kind": "seats_held", "at_ms": "soon"})
+    after = await _buy(engine, "A-1-3")
+    async with running(writer):
+        await until(lambda: engine.journal.dead_letters(GALA))
+        await drained(engine)
+    assert await statuses(pool) == {after.id: "confirmed"}
+    [letter] = await engine.journal.dead_letters(GALA)
+    assert "soon" in letter.entry.kind
+
+
+async def test_write_resale_before_its_cancel_is_tried_again(
+    engine: Engine, pool: Pool, quick: Settings
+) -> None:
+    """The slow writer has the cancel in hand, ours meets the resale first:
+
+    slow    reads `cancelled A`     dies
+    ours                            reads `confirmed B`: refused, A owns it     claims both
+    """
+    first = await _buy(engine, "A-1-1")
+    async with running(Writer(engine, pool, quick)):
+        await drained(engine)
+    await engine.bookings.cancel_booking(first.id, None)
+    assert await _read_as(engine, "slow") == ["booking_cancelled"]
+    second = await _buy(engine, "A-1-1")
+
+    patient = msgspec.structs.replace(quick, writer_claim_idle_ms=300)
+    with capture_logs() as logs:
+        async with running(Writer(engine, pool, patient)):
+            await drained(engine)
+
+    assert "entry_refused" in {line["event"] for line in logs}
+    assert await sold_seats(pool) == {second.seats[0]: second.id}
+    assert await engine.journal.dead_letters(GALA) == []
+
+
+async def test_write_seat_sold_twice_is_set_aside(
+    engine: Engine, pool: Pool, writer: Writer, redis: Redis
+) -> None:
+    """The last wall: a second sale that somebody wrote past the scripts never reaches Postgres."""
+    sold = await _buy(engine, "A-1-1")
+    await _append(redis, booking(9, "confirmed", 1))
+    async with running(writer):
+        await until(lambda: engine.journal.dead_letters(GALA))
+    assert await sold_seats(pool) == {sold.seats[0]: sold.id}
+    [letter] = await engine.journal.dead_letters(GALA)
+    assert "booking_seats_one_owner" in letter.reason
+
+
+async def test_write_while_postgres_is_away_waits_and_beats(
+    engine: Engine, pool: Pool, cuttable_pool: Pool, postgres_proxy: Proxy, quick: Settings
+) -> None:
+    async with running(Writer(engine, cuttable_pool, quick)):
+        await drained(engine)
+        await postgres_proxy.cut()
+        sold = await _buy(engine, "A-1-1")
+        await engine.client.delete("part:writer")
+        await until(lambda: _beats(engine))
+        assert (await engine.journal.backlog(GALA)).entries == 2
+        await postgres_proxy.restore()
+        await drained(engine)
+    assert await sold_seats(pool) == {sold.seats[0]: sold.id}
+
+
+async def test_write_stopped_while_postgres_is_away_leaves_the_rest(
+    engine: Engine, pool: Pool, cuttable_pool: Pool, postgres_proxy: Proxy, quick: Settings
+) -> None:
+    async with running(Writer(engine, cuttable_pool, quick)):
+        await drained(engine)
+        await postgres_proxy.cut()
+        sold = await _buy(engine, "A-1-1")
+    assert (await engine.journal.backlog(GALA)).entries == 2
+    async with running(Writer(engine, pool, quick)):
+        await drained(engine)
+    assert await sold_seats(pool) == {sold.seats[0]: sold.id}
+
+
+async def test_write_goes_on_when_redis_comes_back(
+    engine: Engine, pool: Pool, quick: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    async with Proxy(quick.redis_url, tmp_path_factory.mktemp("redis")) as proxy:
+        behind = msgspec.structs.replace(quick, redis_url=proxy.url)
+        async with (
+            await Engine.connect(behind) as cuttable,
+            running(Writer(cuttable, pool, quick)),
+        ):
+            await drained(engine)
+            await proxy.cut()
+            sold = await _buy(engine, "A-1-1")
+            await proxy.restore()
+            await drained(engine)
+    assert await sold_seats(pool) == {sold.seats[0]: sold.id}
+
+
+async def test_write_goes_on_when_redis_comes_back_empty(
+    engine: Engine, pool: Pool, writer: Writer, redis: Redis
+) -> None:
+    async with running(writer):
+        await drained(engine)
+        await redis.flushall()
+        await engine.events.load_event(GALA, layout(), terms(name="Again"))
+        await until(lambda: pool.fetchval("SELECT 1 FROM events WHERE name = 'Again'"))
+
+
+async def _beats(engine: Engine) -> bool:
+    return (await engine.parts_running(["writer"]))["writer"]
