@@ -11,10 +11,13 @@ KEYS[10]   hold       string
 ARGV[1]    now_ms     "" = Redis' own clock
 ARGV[2]    ulid
 ARGV[3]    customer   "" = anybody's booking
+ARGV[4]    amount     what was paid, in minor units; "" = not said
+ARGV[5]    currency   "" = not said
 
 Returns  {"OK", ulid, record, "new", late_ms, ...}   late_ms: one for each hold expired on the way
          {"OK", ulid, record, "repeated"}            it was confirmed before
          {"REFUND_DUE", amount_minor, reason}        the obligation is in the record and the journal
+         {"AMOUNT_DIFFERS", amount_minor, currency}  of the booking; nothing was written
          {"EVENT_NOT_FOUND"} {"BOOKING_NOT_FOUND"} {"BOOKING_CANCELLED"}
 ]]
 -- @include lib/event
@@ -23,6 +26,7 @@ Returns  {"OK", ulid, record, "new", late_ms, ...}   late_ms: one for each hold 
 -- @include lib/claims
 local box = event.open(KEYS, ARGV[1])
 local hold_key, ulid, customer = KEYS[10], ARGV[2], ARGV[3]
+local paid, currency = tonumber(ARGV[4]), ARGV[5]
 
 if not box then
   return { "EVENT_NOT_FOUND" }
@@ -30,6 +34,9 @@ end
 local record, json = bookings.read(box, ulid, customer)
 if not record then
   return { "BOOKING_NOT_FOUND" }
+elseif paid and paid ~= record.amount_minor
+  or currency ~= "" and currency ~= record.currency then
+  return { "AMOUNT_DIFFERS", string.format("%.0f", record.amount_minor), record.currency }
 elseif record.status == "confirmed" then
   return { "OK", ulid, json, "repeated" }
 elseif record.status == "cancelled" then
