@@ -7,12 +7,13 @@ never changes under its version, so a process reads and decodes it once.
 import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from typing import overload
 
 from engine import keys
 from engine.batcher import Batcher
 from engine.errors import EventNotFound
 from engine.ids import AreaId, EventId
-from engine.models import AreaQuantity, Availability, Counts, Layout, LayoutSeat, Sales
+from engine.models import AreaCounts, Availability, Counts, Layout, LayoutSeat, Sales
 from engine.plans import layout as layouts
 from engine.scripts import Scripts
 
@@ -46,6 +47,12 @@ class AvailabilityReader:
         self._loading: dict[EventId, asyncio.Task[LoadedLayout]] = {}
         self._layouts: OrderedDict[tuple[EventId, str], LoadedLayout] = OrderedDict()
 
+    @overload
+    async def read_map(self, event: EventId) -> Availability: ...
+
+    @overload
+    async def read_map(self, event: EventId, known_position: str) -> Availability | None: ...
+
     async def read_map(self, event: EventId, known_position: str = "") -> Availability | None:
         """The event now, or None while nothing changed since `known_position`.
 
@@ -64,10 +71,7 @@ class AvailabilityReader:
             closes_at_ms=int(closes),
             counts=Counts(*(int(count) for count in reply[5:9])),
             map=reply[9].decode(),
-            areas=tuple(
-                AreaQuantity(AreaId(reply[i].decode()), _left(reply[i + 1]))
-                for i in range(10, len(reply), 2)
-            ),
+            areas=tuple(_area(reply[i].decode(), reply[i + 1]) for i in range(10, len(reply), 2)),
         )
 
     async def read_layout(self, event: EventId, version: str = "") -> LoadedLayout:
@@ -106,6 +110,6 @@ def _load(gzipped: bytes) -> LoadedLayout:
     return LoadedLayout(gzipped, layout, place_at)
 
 
-def _left(value: bytes) -> int:
+def _area(area_id: str, value: bytes) -> AreaCounts:
     capacity, _, held, sold = map(int, value.split(b","))
-    return capacity - held - sold
+    return AreaCounts(AreaId(area_id), capacity, held, sold)

@@ -6,11 +6,13 @@ stands behind the event, and bookings by their ULID.
 
 from collections.abc import Sequence
 from hashlib import blake2b
+from typing import Self
 
 from engine import keys, metrics
 from engine.batcher import Argument, Batcher
 from engine.errors import BookingNotFound, SeatNotFound, SeatTaken, Unavailable
-from engine.ids import BookingId, CustomerId, EventId, SeatId, new_booking_id, split_booking
+from engine.ids import BookingId, CustomerId, EventId, new_booking_id, split_booking
+from engine.limits import LimitedScripts, Meter
 from engine.models import AreaQuantity, Booking, BookingStatus, Expired, Page, Selection
 from engine.records import booking_of, json_of
 from engine.scripts import Scripts
@@ -29,6 +31,12 @@ class Bookings:
         self._batcher = batcher
         self.now_ms: int | str = ""
 
+    def under(self, meter: Meter) -> Self:
+        """The same bookings, their calls under these rate limits. Raises RateLimited besides."""
+        limited = type(self)(LimitedScripts(self._scripts, meter), self._batcher)
+        limited.now_ms = self.now_ms
+        return limited
+
     async def hold_seats(self, selection: Selection, *, request_id: str | None = None) -> Booking:
         """Hold every place of the selection or none. The same request id has the same outcome.
 
@@ -37,8 +45,9 @@ class Bookings:
         """
         event, customer = selection.event_id, selection.customer_id
         booking = new_booking_id(event)
-        ulid = booking[len(event) + 1 :]
-        seats = [_local(event, seat) for seat in selection.seats]
+        ulid = split_booking(booking)[1]
+        start = len(event) + 1
+        seats = [seat[start:] for seat in selection.seats]
         areas = [item for area in selection.areas for item in (area.area_id, area.quantity)]
         request_key = keys.request(event, customer, request_id or "")
         digest = _digest(seats, selection.areas) if request_id else ""
@@ -67,12 +76,22 @@ class Bookings:
         """
         return await self._run("release_booking", booking, customer)
 
-    async def confirm_booking(self, booking: BookingId, customer: CustomerId | None) -> Booking:
+    async def confirm_booking(
+        self,
+        booking: BookingId,
+        customer: CustomerId | None,
+        *,
+        amount_minor: int | None = None,
+        currency: str = "",
+    ) -> Booking:
         """Make it sold; repeatable. A late one gets its places if they are free.
 
-        Raises: BookingNotFound, BookingCancelled, RefundDue.
+        What was paid is compared with the booking where it is said.
+
+        Raises: BookingNotFound, BookingCancelled, AmountDiffers, RefundDue.
         """
-        return await self._run("confirm_booking", booking, customer)
+        paid = "" if amount_minor is None else amount_minor
+        return await self._run("confirm_booking", booking, customer, paid, currency)
 
     async def cancel_booking(self, booking: BookingId, customer: CustomerId | None) -> Booking:
         """Undo a confirmed booking and record what is to be refunded; repeatable.
@@ -140,12 +159,14 @@ class Bookings:
         )
         return Page(bookings, shown[-1] if len(ulids) > limit else None)
 
-    async def _run(self, script: str, booking: BookingId, customer: CustomerId | None) -> Booking:
+    async def _run(
+        self, script: str, booking: BookingId, customer: CustomerId | None, *more: Argument
+    ) -> Booking:
         event, ulid = split_booking(booking)
         found = await self._scripts.run(
             script,
             [*keys.of_event(event), keys.hold(event, ulid)],
-            [self.now_ms, ulid, customer or ""],
+            [self.now_ms, ulid, customer or "", *more],
         )
         return _answer(event, found)
 
@@ -163,12 +184,6 @@ def _count_expired(path: str, late_ms: Sequence[int]) -> None:
     metrics.bookings_expired.inc(len(late_ms))
     for ms in late_ms:
         metrics.release_delay.labels(path).observe(ms / 1000)
-
-
-def _local(event: EventId, seat: SeatId) -> str:
-    if not seat.startswith(f"{event}:"):
-        raise SeatNotFound(seat)
-    return seat[len(event) + 1 :]
 
 
 def _digest(seats: list[str], areas: Sequence[AreaQuantity]) -> str:

@@ -12,6 +12,9 @@ from engine.connection import RedisClient
 from engine.errors import Unavailable
 from engine.events import Events
 from engine.journal import Journal
+from engine.limits import Limits
+from engine.requests import Requests
+from engine.revocations import Revocations
 from engine.scripts import Scripts
 from engine.settings import Settings
 
@@ -29,6 +32,9 @@ class Engine:
         self.bookings = Bookings(scripts, batcher)
         self.availability = AvailabilityReader(scripts, batcher)
         self.journal = Journal(client)
+        self.requests = Requests(batcher)
+        self.limits = Limits(scripts)
+        self.revocations = Revocations(client)
 
     @classmethod
     async def connect(cls, settings: Settings) -> Self:

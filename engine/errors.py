@@ -5,6 +5,7 @@ EngineError
     OutcomeUnknown   the answer was lost: repeat with the same request id to learn the outcome
     Unavailable      Redis could not be reached, nothing was tried
     Overloaded       turned away before anything was tried
+    RequestInProgress   the first call with this request id is not done
     ScriptDefect     a bug: a script and its caller disagree
     Misconfigured    a setting or a server is wrong, said at start
 
@@ -37,6 +38,12 @@ class Overloaded(EngineError):
     """More calls are waiting than the bound allows; nothing was tried."""
 
     code = "overloaded"
+
+
+class RequestInProgress(EngineError):
+    """Another call with the same request id is not done yet; nothing was tried."""
+
+    code = "request_in_progress"
 
 
 class ScriptDefect(EngineError):
@@ -136,6 +143,12 @@ class LimitReached(Refused):
     code, says = "limit_reached", "the purchase limit of the event is reached"
 
 
+class RateLimited(Refused):
+    """`found`: ms after which the call may be tried again."""
+
+    code, says = "rate_limited", "too many calls"
+
+
 class RequestReused(Refused):
     code, says = "request_reused", "the request id was used with another body"
 
@@ -174,6 +187,12 @@ class ExtendLimit(Refused):
     """`found`: the deadline that stands, in ms since the epoch."""
 
     code, says = "extend_limit", "the deadline cannot move any further"
+
+
+class AmountDiffers(Refused):
+    """`found`: the amount of the booking in minor units, and its currency."""
+
+    code, says = "amount_differs", "what was paid is not what the booking costs"
 
 
 class RefundDue(Refused):

@@ -4,7 +4,7 @@ A load gathers its seats in a staging hash by plain pipelined writes and puts th
 one script: a stadium blocks nobody, and a load that breaks off leaves no event.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
 from redis.exceptions import RedisError
@@ -13,8 +13,8 @@ from ulid import ULID
 from engine import keys
 from engine.batcher import Argument, Batcher
 from engine.connection import RedisClient
-from engine.errors import EventNotFound, SeatExists, Unavailable
-from engine.ids import EventId
+from engine.errors import EventNotFound, SeatExists, SeatNotFound, SeatTaken, Unavailable
+from engine.ids import EventId, SeatId
 from engine.models import Counts, Event, Layout, Sales, SalesChange, Terms
 from engine.plans import layout as layouts
 from engine.scripts import Scripts
@@ -22,6 +22,7 @@ from engine.scripts import Scripts
 STAGE_SEATS = 1000
 STAGE_TTL_S = 600
 ADD_SEATS_MAX = 2000
+BLOCK_SEATS_MAX = 500
 
 Progress = Callable[[int], None]
 
@@ -126,6 +127,24 @@ class Events:
         asked = (change.sales, change.opens_at_ms, change.closes_at_ms)
         arguments: list[Argument] = ["" if value is None else value for value in asked]
         await self._scripts.run("set_sales", keys.of_event(event), ["", owner_id, *arguments])
+        return await self.read_event(event)
+
+    async def block_seats(
+        self, event: EventId, seats: Sequence[SeatId], *, blocked: bool, owner_id: str = ""
+    ) -> Event:
+        """Take seats off sale, or put them back; repeatable. At most BLOCK_SEATS_MAX.
+
+        Raises: EventNotFound, NotOwner, SeatNotFound, SeatTaken.
+        """
+        start = len(event) + 1
+        letter = "b" if blocked else "a"
+        local = [seat[start:] for seat in seats]
+        try:
+            await self._scripts.run(
+                "block_seats", keys.of_event(event), ["", owner_id, letter, *local]
+            )
+        except (SeatTaken, SeatNotFound) as refused:
+            raise type(refused)(*(f"{event}:{seat}" for seat in refused.found)) from None
         return await self.read_event(event)
 
     async def repair_event(self, event: EventId) -> dict[str, int]:

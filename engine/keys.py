@@ -10,6 +10,10 @@ from typing import NamedTuple
 from engine.ids import CustomerId, EventId
 
 EVENTS = "events"
+REVOKED = "revoked"
+"""Stream of the sessions that were ended: see `engine/revocations.py`."""
+LIMITS = "{limits}"
+"""The slot of limits that belong to no event."""
 
 
 class EventKeys(NamedTuple):
@@ -47,6 +51,18 @@ def request(event: EventId, customer: CustomerId, request_id: str) -> str:
     """The idempotency record. Hashed: neither name can reach into another customer's."""
     digest = blake2b(f"{customer}\0{request_id}".encode(), digest_size=16).hexdigest()
     return f"{{{event}}}:request:{digest}"
+
+
+def limit(tag: str, name: str, subject: str) -> str:
+    """A rate limit's bucket, in the slot of `tag`. Hashed: a subject is anybody's text."""
+    digest = blake2b(f"{name}\0{subject}".encode(), digest_size=16).hexdigest()
+    return f"{tag}:limit:{digest}"
+
+
+def answered(customer: CustomerId, request_id: str) -> str:
+    """The kept answer of a request that no script keeps. Hashed, as `request` is."""
+    digest = blake2b(f"{customer}\0{request_id}".encode(), digest_size=16).hexdigest()
+    return f"answered:{digest}"
 
 
 def layout(event: EventId) -> str:

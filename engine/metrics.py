@@ -19,6 +19,8 @@ http_duration = Histogram(
     ["method", "path", "route", "statusCode"],
     buckets=_FAST,
 )
+logins = Counter("logins_total", "Logins by outcome.", ["outcome"])
+mails = Counter("mails_total", "Mails by what became of them.", ["outcome"])
 tickets_sold = Counter("tickets_sold_total", "Places confirmed, each booking once.")
 bookings_expired = Counter("bookings_expired_total", "Bookings whose deadline passed.")
 bookings_pending = Gauge(
@@ -67,4 +69,15 @@ journal_lag = Gauge(
 dead_letters = Counter("writer_dead_letters_total", "Journal entries Postgres refused for good.")
 differences = Counter(
     "reconcile_differences_total", "Differences between Redis and Postgres.", ["kind"]
+)
+payment_notices = Counter(
+    "payment_notices_total", "Notices of the payment provider by outcome.", ["outcome"]
+)
+webhook_attempts = Counter(
+    "webhook_attempts_total", "Messages sent to webhooks, by outcome of the attempt.", ["outcome"]
+)
+webhook_oldest = Gauge(
+    "webhook_oldest_undelivered_seconds",
+    "How long the oldest message to a webhook waits that is not delivered yet.",
+    multiprocess_mode="mostrecent",
 )

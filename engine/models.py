@@ -118,12 +118,28 @@ class SalesChange(Struct, frozen=True, kw_only=True):
 
 
 class Selection(Struct, frozen=True, kw_only=True):
-    """What one customer asks to hold, in one event: all of it or none."""
+    """What one customer asks to hold, in one event: all of it or none.
+
+    Raises ValueError for nothing, for anything named twice, for a seat of another event and for
+    a quantity below 1: the scripts count what they are given.
+    """
 
     event_id: EventId
     customer_id: CustomerId
     seats: tuple[SeatId, ...] = ()
     areas: tuple[AreaQuantity, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.seats and not self.areas:
+            raise ValueError("a selection names seats or areas")
+        if len(set(self.seats)) < len(self.seats):
+            raise ValueError("a seat is named twice")
+        if len({area.area_id for area in self.areas}) < len(self.areas):
+            raise ValueError("an area is named twice")
+        if any(area.quantity < 1 for area in self.areas):
+            raise ValueError("a quantity is below 1")
+        if not all(seat.startswith(f"{self.event_id}:") for seat in self.seats):
+            raise ValueError(f"a seat is not one of {self.event_id}")
 
 
 class LayoutCategory(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -182,6 +198,20 @@ class Layout(Struct, frozen=True, kw_only=True):
     areas: tuple[LayoutArea, ...]
 
 
+class AreaCounts(Struct, frozen=True):
+    """A standing area's places by status."""
+
+    area_id: AreaId
+    capacity: int
+    held: int
+    sold: int
+
+    @property
+    def available(self) -> int:
+        """Places nobody holds or has bought."""
+        return self.capacity - self.held - self.sold
+
+
 class Availability(Struct, frozen=True, kw_only=True):
     """The whole event at one journal position. `map` has one letter a seat, by index:
     `a`vailable, `h`eld, `s`old, `b`locked, and `/` between rows."""
@@ -194,7 +224,7 @@ class Availability(Struct, frozen=True, kw_only=True):
     closes_at_ms: int
     counts: Counts
     map: str
-    areas: tuple[AreaQuantity, ...]
+    areas: tuple[AreaCounts, ...]
 
 
 class JournalEntry(Struct, frozen=True, kw_only=True):

@@ -23,10 +23,11 @@ from redis.exceptions import (
 
 from engine import metrics
 from engine.batcher import Argument, Batcher
-from engine.errors import REFUSALS, Refused, ScriptDefect, Unavailable
+from engine.errors import REFUSALS, ScriptDefect, Unavailable
 
 _INCLUDE = re.compile(r"^-- @include (\S+)\n", re.MULTILINE)
 _UNABLE = (BusyLoadingError, OutOfMemoryError, ReadOnlyError)
+_GUARDED = "return limits.guard(script, KEYS, ARGV)\n"
 _UNABLE_WORDS = ("BUSY ", "MISCONF ", "NOREPLICAS ", "MASTERDOWN ", "CLUSTERDOWN ", "OOM ")
 
 
@@ -39,9 +40,15 @@ class Script(NamedTuple):
 
 
 @cache
-def load(name: str) -> Script:
-    """The script `lua/<name>.lua` with its includes. Raises FileNotFoundError."""
+def load(name: str, *, limited: bool = False) -> Script:
+    """The script `lua/<name>.lua` with its includes. Raises FileNotFoundError.
+
+    `limited` puts `limits.guard` around it: see `lua/lib/limits.lua`.
+    """
     text = _assemble(name, [])
+    if limited:
+        guard = _assemble("lib/limits", [])
+        text = f"{guard}local function script()\n{text}end\n{_GUARDED}"
     return Script(name, text, sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
@@ -65,7 +72,7 @@ class Scripts:
     """Runs scripts through the batcher."""
 
     def __init__(self, batcher: Batcher) -> None:
-        self._batcher = batcher
+        self.batcher = batcher
 
     async def run(
         self, name: str, keys: Sequence[str], arguments: Sequence[Argument]
@@ -74,21 +81,34 @@ class Scripts:
 
         Raises: Refused by its code, OutcomeUnknown, Unavailable, Overloaded, ScriptDefect.
         """
-        script = load(name)
+        return checked(*await self.call(load(name), keys, arguments))
+
+    async def call(
+        self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]
+    ) -> tuple[str, list[bytes]]:
+        """The code a script answered, in lower case, and what stands behind it.
+
+        Raises: OutcomeUnknown, Unavailable, Overloaded, ScriptDefect.
+        """
         started = perf_counter()
-        code = "unanswered"
+        code, answer = "unanswered", list[bytes]()
         try:
             call = (len(keys), *keys, *arguments)
-            reply = await self._batcher.call(("EVALSHA", script.sha, *call))
+            reply = await self.batcher.call(("EVALSHA", script.sha, *call))
             if isinstance(reply, NoScriptError):
-                reply = await self._batcher.call(("EVAL", script.text, *call))
-            code, answer = _understood(name, reply)
+                reply = await self.batcher.call(("EVAL", script.text, *call))
+            code, answer = _understood(script.name, reply)
         finally:
-            metrics.call_duration.labels(name).observe(perf_counter() - started)
-            metrics.calls.labels(name, code).inc()
-        if code == "ok":
-            return answer
-        raise REFUSALS[code.upper()](*(item.decode() for item in answer))
+            metrics.call_duration.labels(script.name).observe(perf_counter() - started)
+            metrics.calls.labels(script.name, code).inc()
+        return code, answer
+
+
+def checked(code: str, answer: list[bytes]) -> list[bytes]:
+    """The answer behind "OK"; any other code is raised as its refusal."""
+    if code == "ok":
+        return answer
+    raise REFUSALS[code.upper()](*(item.decode() for item in answer))
 
 
 def _understood(name: str, reply: object) -> tuple[str, list[bytes]]:
@@ -102,6 +122,3 @@ def _understood(name: str, reply: object) -> tuple[str, list[bytes]]:
     ):
         raise Unavailable(f"Redis cannot run {name}: {reply}")
     raise ScriptDefect(f"{name}: {reply!r}")
-
-
-__all__ = ["Refused", "Script", "Scripts", "load", "names"]

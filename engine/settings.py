@@ -31,6 +31,39 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = ""
     database_url: Annotated[str, _doc("Postgres >= 14: `postgresql://…`.")] = ""
     jwt_secret: Annotated[str, _doc("Signs and checks tokens (HS256); at least 32 bytes.")] = ""
+    access_ttl_s: Annotated[Positive, _doc("How long an access token lives.")] = 900
+    refresh_ttl_s: Annotated[Positive, _doc("How long a session lives after its last refresh.")] = (
+        2_592_000
+    )
+    jwks_url: Annotated[
+        str,
+        _doc(
+            "Keys of an outside identity provider (`https://…`), whose tokens count too: RS256, "
+            "ES256, EdDSA. Needs JWT_ISSUER and JWT_AUDIENCE."
+        ),
+    ] = ""
+    jwt_issuer: Annotated[str, _doc("`iss` of the identity provider's tokens.")] = ""
+    jwt_audience: Annotated[str, _doc("`aud` of the identity provider's tokens.")] = ""
+    jwt_leeway_s: Annotated[
+        int, Meta(ge=0, le=300), _doc("How far another machine's clock may be off.")
+    ] = 10
+    password_threads: Annotated[
+        Positive, _doc("Passwords one process hashes at a time, each on a thread of low priority.")
+    ] = 1
+    passwords_waiting_max: Annotated[
+        Positive, _doc("Passwords of one process waiting for that; more are turned away with 503.")
+    ] = 32
+    smtp_url: Annotated[
+        str,
+        _doc(
+            "Where mail is handed in: `smtp://user:password@host:587` (STARTTLS) or `smtps://`. "
+            "Empty: mails are printed to the log, links and all."
+        ),
+    ] = ""
+    mail_from: Annotated[str, _doc("Sender of the mails.")] = "tickets@localhost"
+    public_url: Annotated[
+        str, _doc("Where the API is reached from outside; links in mails begin with it.")
+    ] = ""
     durability: Annotated[
         Durability,
         _doc(
@@ -62,6 +95,40 @@ class Settings(Struct, frozen=True, kw_only=True):
     body_bytes_max: Annotated[
         Positive, _doc("Largest request body; a plan sent to /event may be 256 times that.")
     ] = 65_536
+    rate_limits: Annotated[
+        Literal["on", "off"], _doc("`off` for benchmarks. Purchase limits are the event's own.")
+    ] = "on"
+    limit_customer_per_s: Annotated[
+        Positive, _doc("Calls of one customer per second and class of routes, in the long run.")
+    ] = 10
+    limit_customer_burst: Annotated[Positive, _doc("Calls of one customer at once.")] = 50
+    limit_address_per_s: Annotated[
+        Positive, _doc("Calls of one address (IPv6: of one /64) per second and class of routes.")
+    ] = 100
+    limit_address_burst: Annotated[Positive, _doc("Calls of one address at once.")] = 500
+    trusted_proxies: Annotated[
+        str, _doc("Addresses or networks, by comma, whose X-Forwarded-For tells who calls.")
+    ] = ""
+    requests_in_flight_max: Annotated[
+        Positive, _doc("Requests one process works on; more are turned away with 503.")
+    ] = 1000
+    request_read_s: Annotated[
+        Positive, _doc("How long a client may take to send a request; at most twice that.")
+    ] = 20
+    cors_origins: Annotated[
+        str,
+        _doc("Origins whose pages may call the API, by comma: `https://shop.example`; `*`: any."),
+    ] = ""
+    payment_webhook_secret: Annotated[
+        str,
+        _doc(
+            "Signs the payment provider's notices, at least 32 bytes; two by comma while it is "
+            "changed. Empty: no notices are taken."
+        ),
+    ] = ""
+    webhook_allow_insecure: Annotated[
+        bool, _doc("Send messages by http and into one's own network: for tests and demos.")
+    ] = False
     ready_parts: Annotated[
         str, _doc("Parts /readyz waits for, by comma: `expirer,writer`. Empty: Redis alone.")
     ] = ""
