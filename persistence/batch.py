@@ -126,6 +126,19 @@ def event_values(row: EventRow) -> tuple[object, ...]:
     )
 
 
+def blocked_seats(row: EventRow, blocks: Iterable[tuple[str, str]]) -> list[str]:
+    """The seats that are blocked: by the layout, then by what was blocked and unblocked since."""
+    blocked = {
+        seat.id for place in layouts.rows_of(row.layout) for seat in place.seats if seat.blocked
+    }
+    for kind, seats in blocks:
+        if kind == "seats_blocked":
+            blocked.update(seats.split())
+        else:
+            blocked.difference_update(seats.split())
+    return [f"{row.event_id}:{seat}" for seat in blocked]
+
+
 def seat_columns(event: EventId, layout: Layout) -> Columns:
     """The arguments of `insert_seats`, behind the event."""
     price = {category.id: category.price_minor for category in layout.categories}

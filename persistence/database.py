@@ -5,6 +5,8 @@ absent server Unavailable, each naming the server and what to do, never the pass
 errors of a query stay what they are; `writer` decides what each of them means.
 """
 
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
@@ -25,10 +27,20 @@ _NO_CONNECTION = (
     *(ValueError, OverflowError),  # a URL that is not one
 )
 
+AWAY = (
+    *(OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError),
+    *(asyncpg.OperatorInterventionError, asyncpg.InsufficientResourcesError),
+    asyncpg.TransactionRollbackError,
+)
+"""What a query raises while Postgres is away, stopping, starting or full, or lets another go first:
+nothing was done, and it may be tried again."""
+
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 Connection: TypeAlias = (
     "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 )
+Connect: TypeAlias = Callable[[], AbstractAsyncContextManager[Connection]]
+"""Opens a connection for one call; raises Unavailable while Postgres is away."""
 
 
 async def connect(url: str) -> Pool:

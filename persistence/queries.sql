@@ -1,10 +1,20 @@
 -- Every query of the system, by name. `store.py` is the only one that runs them.
 
 -- name: insert_entries
-INSERT INTO journal (event_id, epoch, entry_ms, entry_seq, kind, at_ms, booking_id, body, layout)
-SELECT * FROM unnest(
-    $1::text[], $2::int[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[], $7::text[],
-    $8::jsonb[], $9::bytea[])
+-- What a webhook may want to hear of is queued with it: the deliverer needs no cursor, and an entry
+-- that commits late is not stepped over.
+WITH written AS (
+    INSERT INTO journal (
+        event_id, epoch, entry_ms, entry_seq, kind, at_ms, booking_id, body, layout)
+    SELECT * FROM unnest(
+        $1::text[], $2::int[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[], $7::text[],
+        $8::jsonb[], $9::bytea[])
+    ON CONFLICT DO NOTHING
+    RETURNING event_id, epoch, entry_ms, entry_seq, kind)
+INSERT INTO webhook_queue (event_id, epoch, entry_ms, entry_seq)
+SELECT event_id, epoch, entry_ms, entry_seq FROM written
+WHERE kind IN ('booking_confirmed', 'booking_expired', 'booking_cancelled', 'refund_due')
+    AND EXISTS (SELECT FROM webhooks WHERE disabled_at_ms IS NULL)
 ON CONFLICT DO NOTHING;
 
 -- name: put_bookings
@@ -68,9 +78,13 @@ ON CONFLICT DO NOTHING;
 SELECT pg_advisory_xact_lock(hashtextextended($1, 0));
 
 -- name: read_event_entries
-SELECT epoch, body::text FROM journal
+SELECT epoch, kind, body::text FROM journal
 WHERE event_id = $1 AND booking_id IS NULL
 ORDER BY epoch, entry_ms, entry_seq;
+
+-- name: set_blocked
+UPDATE seats SET blocked = NOT blocked
+WHERE event_id = $1 AND blocked <> (seat_id = ANY ($2::text[]));
 
 -- name: read_layout
 SELECT layout FROM journal

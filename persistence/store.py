@@ -5,11 +5,9 @@ the journal keeps an entry once, a booking only moves forward, and an event is f
 the entries the journal has of it.
 """
 
-import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from gzip import BadGzipFile
-from pathlib import Path
 
 import asyncpg
 import msgspec
@@ -20,6 +18,7 @@ from engine.plans import layout as layouts
 from persistence import batch
 from persistence.batch import EventRow, StoredBooking
 from persistence.database import Connection, Pool
+from persistence.sql import named_queries
 
 _REFUSED = (
     *(asyncpg.DataError, asyncpg.IntegrityConstraintViolationError),
@@ -31,13 +30,7 @@ class Unwritable(Exception):
     """Postgres is there and refuses the rows: a value it cannot take, or a seat that is sold."""
 
 
-def _read_queries() -> dict[str, str]:
-    text = (Path(__file__).parent / "queries.sql").read_text("utf-8")
-    parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)
-    return dict(zip(parts[1::2], parts[2::2], strict=True))
-
-
-QUERIES = _read_queries()
+QUERIES = named_queries("queries.sql")
 
 
 class Store:
@@ -134,11 +127,20 @@ async def _fold_event(connection: Connection, event: EventId) -> None:
     entries = await connection.fetch(QUERIES["read_event_entries"], event)
     gzipped = await connection.fetchval(QUERIES["read_layout"], event)
     settings: dict[str, object] = {}
+    blocks: list[tuple[str, str]] = []
     for entry in entries:
-        settings |= msgspec.json.decode(entry["body"], type=dict[str, object])
+        said = msgspec.json.decode(entry["body"], type=dict[str, object])
+        if entry["kind"] == "event_loaded":
+            blocks = []
+        if entry["kind"] in ("seats_blocked", "seats_unblocked"):
+            blocks.append((entry["kind"], str(said["seats"])))
+        else:
+            settings |= said
     if gzipped is None or "name" not in settings:
         return  # another writer has the entry that loaded it, and folds it then
-    await _put_event(connection, event_row(event, settings, entries[-1]["epoch"], gzipped))
+    row = event_row(event, settings, entries[-1]["epoch"], gzipped)
+    await _put_event(connection, row)
+    await connection.execute(QUERIES["set_blocked"], event, batch.blocked_seats(row, blocks))
 
 
 async def _put_event(connection: Connection, row: EventRow) -> None:
