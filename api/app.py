@@ -7,19 +7,25 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Route as StarletteRoute
 
+from api import openapi
+from api.accounts.running import accounts_running
+from api.answers import Header
 from api.calls import Route, Services
-from api.dispatch import Resource, not_found
+from api.cors import cors_middleware
+from api.dispatch import Resource, Shortcut, not_found
 from api.middleware import Edge
 from api.routes import ROUTES
 from api.stores import NoStores, Stores
 from engine import Engine, EngineError, Settings, logs
 
+STAY_ON_HTTPS: Header = (b"strict-transport-security", b"max-age=31536000")
+
 
 def create_app(engine_settings: Settings, stores: Stores | None = None) -> Starlette:
     """Make the app; the engine is connected when it starts.
 
-    Raises: Misconfigured for a JWT_SECRET under 32 bytes. Its start raises Misconfigured or
-    Unavailable for a Redis that is not as it must be.
+    Raises: Misconfigured for a JWT_SECRET under 32 bytes or a wrong CORS_ORIGINS. Its start
+    raises Misconfigured or Unavailable for a Redis that is not as it must be.
     """
     services = Services(engine_settings, stores or NoStores())
 
@@ -30,19 +36,30 @@ def create_app(engine_settings: Settings, stores: Stores | None = None) -> Starl
         except EngineError as error:
             logs.get("api").error("start_refused", code=error.code, why=str(error))
             raise
-        async with services.engine:
+        async with services.engine, accounts_running(services):
             yield
         await services.stores.close()
 
+    services.document = openapi.document()
     paths: dict[str, list[Route]] = {}
     for route in ROUTES:
         paths.setdefault(route.path, []).append(route)
-    resources = (Resource(path, routes, services) for path, routes in paths.items())
+    resources = [Resource(path, routes, services) for path, routes in paths.items()]
     app = Starlette(
         routes=[StarletteRoute(resource.path, resource) for resource in resources],
-        middleware=[Middleware(Edge)],
+        middleware=[
+            Middleware(Edge, always=_always(engine_settings)),
+            *cors_middleware(engine_settings.cors_origins),
+            Middleware(Shortcut, resources=resources),
+        ],
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
     app.router.default = not_found
     return app
+
+
+def _always(settings: Settings) -> tuple[Header, ...]:
+    """What every answer says beside `answers.SAFE`, by the settings."""
+    behind_https = settings.public_url.startswith("https://")
+    return (STAY_ON_HTTPS,) if behind_https else ()

@@ -4,17 +4,16 @@ The layout never changes under its version and is sent as Redis keeps it, gzippe
 one small snapshot, whose ETag is its position in the journal.
 """
 
-import asyncio
-import gzip
 import re
 
 from api.answers import Answer, Header
+from api.caching import CHECK_AGAIN, Gzipped
 from api.calls import Call
 from api.payloads import (
+    AreaShown,
     AvailabilityShown,
     LayoutQuery,
     NoQuery,
-    areas_shown,
     counts_shown,
     encode,
     time_shown,
@@ -22,9 +21,7 @@ from api.payloads import (
 from engine.models import Availability
 
 _POSITION = re.compile(rb'"(\d{1,20}-\d{1,20})"')
-_GZIP_REFUSED = re.compile(rb"gzip\s*;\s*q=0(\.0*)?\s*(,|$)")
-_CHECK_AGAIN = (b"cache-control", b"no-cache")
-_FOR_EVER = (b"cache-control", b"public, max-age=31536000, immutable")
+FOR_EVER: Header = (b"cache-control", b"public, max-age=31536000, immutable")
 
 
 async def read_layout(call: Call[LayoutQuery, None]) -> Answer:
@@ -32,14 +29,8 @@ async def read_layout(call: Call[LayoutQuery, None]) -> Answer:
     event = await call.engine.events.read_event(call.event_id)
     loaded = await call.engine.availability.read_layout(event.id, event.layout_version)
     version = loaded.layout.version
-    kept = _FOR_EVER if call.query.version == version else _CHECK_AGAIN
-    etag = f'W/"{version}"'.encode()  # weak: the same for both encodings
-    headers: tuple[Header, ...] = ((b"etag", etag), kept, (b"vary", b"accept-encoding"))
-    if version.encode() in _tags(call):
-        return Answer(b"", headers, 304)
-    if _takes_gzip(call.headers.get(b"accept-encoding", b"")):
-        return Answer(loaded.gzipped, (*headers, (b"content-encoding", b"gzip")))
-    return Answer(await asyncio.to_thread(gzip.decompress, loaded.gzipped), headers)
+    kept = FOR_EVER if call.query.version == version else CHECK_AGAIN
+    return await Gzipped(loaded.gzipped, version.encode()).answer(call.headers, kept)
 
 
 async def read_map(call: Call[NoQuery, None]) -> Answer:
@@ -48,8 +39,8 @@ async def read_map(call: Call[NoQuery, None]) -> Answer:
     position = known[1] if known else b""
     found = await call.engine.availability.read_map(call.event_id, position.decode())
     if found is None:
-        return Answer(b"", ((b"etag", b'"%s"' % position), _CHECK_AGAIN), 304)
-    return Answer(encode(shown(found)), ((b"etag", f'"{found.position}"'.encode()), _CHECK_AGAIN))
+        return Answer(b"", ((b"etag", b'"%s"' % position), CHECK_AGAIN), 304)
+    return Answer(encode(shown(found)), ((b"etag", f'"{found.position}"'.encode()), CHECK_AGAIN))
 
 
 def shown(found: Availability) -> AvailabilityShown:
@@ -61,16 +52,7 @@ def shown(found: Availability) -> AvailabilityShown:
         sales=found.sales,
         counts=counts_shown(found.counts),
         map=found.map,
-        areas=areas_shown(found.areas),
+        areas=tuple(AreaShown(area.area_id, area.available) for area in found.areas),
         opens_at=time_shown(found.opens_at_ms),
         closes_at=time_shown(found.closes_at_ms),
     )
-
-
-def _tags(call: Call[LayoutQuery, None]) -> list[bytes]:
-    header = call.headers.get(b"if-none-match", b"")
-    return [tag.strip().removeprefix(b"W/").strip(b'"') for tag in header.split(b",")]
-
-
-def _takes_gzip(header: bytes) -> bool:
-    return b"gzip" in header and not _GZIP_REFUSED.search(header)

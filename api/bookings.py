@@ -1,11 +1,10 @@
 """Bookings over HTTP: hold, look, extend, release, cancel. One engine call each."""
 
-import re
-
 from msgspec import UNSET
 
 from api.answers import Answer
 from api.calls import Call
+from api.idempotency import request_id_of
 from api.paging import Part, over_events
 from api.payloads import (
     AreaWish,
@@ -19,21 +18,19 @@ from api.payloads import (
     rfc3339,
     time_shown,
 )
-from api.problems import Problem, checked, invalid
+from api.problems import checked, invalid
 from engine import ids
 from engine.ids import CustomerId, EventId, SeatId
 from engine.models import AreaQuantity, Booking, Selection
 
 PATH = "/api/v1/booking"
 
-_IDEMPOTENCY_KEY = re.compile(rb"[!-~]([ -~]{0,253}[!-~])?")
-
 
 async def hold_seats(call: Call[NoQuery, HoldBody]) -> Answer:
     """Hold every seat and standing place of the body for the caller, or none of them."""
-    request_id = _idempotency_key(call.headers.get(b"idempotency-key"))
+    request_id = request_id_of(call.headers)
     selection = _asked(call.body, call.caller.customer_id)
-    booking = await call.engine.bookings.hold_seats(selection, request_id=request_id)
+    booking = await call.bookings.hold_seats(selection, request_id=request_id)
     return Answer(encode(shown(booking)), ((b"location", f"{PATH}/{booking.id}".encode()),))
 
 
@@ -57,17 +54,17 @@ async def read_booking(call: Call[NoQuery, None]) -> Answer:
 
 async def extend_booking(call: Call[NoQuery, None]) -> Answer:
     """Move the deadline of a pending booking to one hold TTL from now, up to the event's cap."""
-    return _answer(await call.engine.bookings.extend_booking(call.booking_id, call.customer))
+    return _answer(await call.bookings.extend_booking(call.booking_id, call.customer))
 
 
 async def release_booking(call: Call[NoQuery, None]) -> Answer:
     """Give up a pending booking; repeatable."""
-    return _answer(await call.engine.bookings.release_booking(call.booking_id, call.customer))
+    return _answer(await call.bookings.release_booking(call.booking_id, call.customer))
 
 
 async def cancel_booking(call: Call[NoQuery, None]) -> Answer:
     """Undo a confirmed booking; what was paid becomes a refund obligation. Repeatable."""
-    return _answer(await call.engine.bookings.cancel_booking(call.booking_id, call.customer))
+    return _answer(await call.bookings.cancel_booking(call.booking_id, call.customer))
 
 
 def shown(booking: Booking) -> BookingShown:
@@ -122,12 +119,3 @@ def _asked(body: HoldBody, customer: CustomerId) -> Selection:
 
 def _area(field: str, wish: AreaWish) -> AreaQuantity:
     return AreaQuantity(checked(f"{field}.areaId", ids.area_id, wish.area_id), wish.quantity)
-
-
-def _idempotency_key(header: bytes | None) -> str | None:
-    if header is None:
-        return None
-    if not _IDEMPOTENCY_KEY.fullmatch(header):
-        detail = "an Idempotency-Key is 1 to 255 printable ASCII characters"
-        raise Problem("malformed", detail, {"field": "Idempotency-Key"})
-    return header.decode()

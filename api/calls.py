@@ -10,12 +10,19 @@ from typing import Any, Generic, TypeVar
 from msgspec import Struct
 
 from api.answers import Answer
-from api.auth import Caller, Tokens
+from api.auth import Caller, tokens_of
+from api.caching import Gzipped
+from api.limits import LimitClass, RateLimits
+from api.mail import Mailer
+from api.passwords import Passwords
 from api.payloads import NoQuery
 from api.permissions import Permission
+from api.signatures import PaymentSignatures
 from api.stores import Stores
 from engine import Engine, Settings
+from engine.bookings import Bookings
 from engine.ids import BookingId, CustomerId, EventId
+from engine.limits import Meter
 
 V1 = "/api/v1"
 
@@ -27,12 +34,19 @@ class Services:
     """What the calls of one app share. The app's start connects the engine."""
 
     engine: Engine
+    document: Gzipped
 
     def __init__(self, settings: Settings, stores: Stores) -> None:
         self.settings = settings
         self.stores = stores
-        self.tokens = Tokens(settings.jwt_secret)
+        self.tokens = tokens_of(settings)
+        self.payment_signatures = PaymentSignatures(settings.payment_webhook_secret)
+        self.passwords = Passwords(settings.password_threads, settings.passwords_waiting_max)
+        self.mailer = Mailer(settings)
         self.body_bytes_max = settings.body_bytes_max
+        self.limits = RateLimits(settings)
+        self.in_flight_count = 0
+        self.in_flight_max = settings.requests_in_flight_max
         self.ready_parts = tuple(part for part in settings.ready_parts.split(",") if part)
 
 
@@ -46,6 +60,12 @@ class Call(Struct, Generic[QueryT, BodyT], frozen=True, kw_only=True):
     headers: Mapping[bytes, bytes]
     query: QueryT
     body: BodyT
+    meter: Meter | None = None
+
+    @property
+    def bookings(self) -> Bookings:
+        """The bookings of the engine, for calls that take their rate limits along."""
+        return self.engine.bookings.under(self.meter) if self.meter else self.engine.bookings
 
     @property
     def engine(self) -> Engine:
@@ -80,8 +100,16 @@ class Route(Struct, frozen=True, kw_only=True):
     """One row of the route table: all that routing, checking and describing a call needs.
 
     `privilege` is the permission that does for `permission` and lifts the check of ownership. A
-    body that is a `plan` reaches the endpoint as it came, and may be far larger than others.
+    body that is a `plan` reaches the endpoint as it came, and may be far larger than others;
+    a `raw` one as well, as a signature is over its very bytes.
+    A body that may be a `form` comes as JSON or as a browser's form sends it; a `bare` one may be
+    left out.
     `refusals` are the codes of `api.problems` this call may answer, beside those every call may.
+
+    `repeatable`: calling it twice does what calling it once does, so an Idempotency-Key needs no
+    record. `takes` and `gives` name the headers it reads and answers with, beside those that
+    follow from the rest (see `api.openapi`). `answers` has statuses of success beside `status`,
+    or of an answer that is no problem. A row that is not `described` is left out of the document.
     """
 
     method: str
@@ -94,7 +122,29 @@ class Route(Struct, frozen=True, kw_only=True):
     query: type[Struct] = NoQuery
     body: type | None = None
     plan: bool = False
+    raw: bool = False
+    form: bool = False
+    bare: bool = False
+    limit: LimitClass | None = None
     refusals: tuple[str, ...] = ()
+    repeatable: bool = False
+    takes: tuple[str, ...] = ()
+    gives: tuple[str, ...] = ()
+    answers: dict[int, type] = {}
+    produces: str = "application/json"
+    described: bool = True
+
+    @property
+    def keyed(self) -> bool:
+        """Whether the first answer to an Idempotency-Key is kept and given again."""
+        return self.method == "POST" and self.permission is not None and not self.repeatable
+
+    @property
+    def limit_class(self) -> LimitClass:
+        """Its buckets; unless it says otherwise, those of looking or of managing."""
+        if self.limit is not None:
+            return self.limit
+        return LimitClass.READ if self.method == "GET" else LimitClass.MANAGE
 
     @property
     def name(self) -> str:

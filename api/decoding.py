@@ -1,7 +1,9 @@
 """Query and body to checked structs; what is wrong becomes a problem that names the field."""
 
+import json
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -12,7 +14,9 @@ from starlette.types import Receive
 from api.answers import JSON
 from api.problems import Problem, invalid
 
+FORM = b"application/x-www-form-urlencoded"
 _PARAMETERS_MAX = 20
+_KEY = re.compile(rb'"\s*:')
 _NAMED_FIELD = re.compile(r"(?:unknown|required) field `(.*)`$", re.DOTALL)
 
 
@@ -48,10 +52,40 @@ def decode_body(body: bytes, decode: Callable[[bytes], Any]) -> Any:
         raise Problem("malformed", f"the body is not JSON: {error}") from error
 
 
-async def read_body(receive: Receive, headers: Mapping[bytes, bytes], bytes_max: int) -> bytes:
-    """The whole JSON body. Raises `unsupported_media_type`, `body_too_large`, `malformed`."""
-    if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() != JSON:
-        raise Problem("unsupported_media_type", "the body must be application/json")
+def media_of(headers: Mapping[bytes, bytes]) -> bytes:
+    """The media type of the body, without its parameters."""
+    return headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+
+
+def may_have_body(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether the head of the request announces a body."""
+    return headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
+
+
+def refuse_twins(body: bytes) -> None:
+    """Refuse an object that names a field twice: which one counts, each parser guesses anew.
+
+    What is no JSON is left to the decoder. Raises the problem `invalid`.
+    """
+    if len(_KEY.findall(body)) < 2:
+        return  # most holds: there is one field
+    with suppress(ValueError, RecursionError):
+        _PAIRS.decode(body.decode())
+
+
+def _refuse_twins(pairs: list[tuple[str, object]]) -> None:
+    names = {name for name, _ in pairs}
+    if len(names) < len(pairs):
+        given = [name for name, _ in pairs]
+        raise invalid(next(name for name in names if given.count(name) > 1), "given twice")
+
+
+async def read_body(
+    receive: Receive, headers: Mapping[bytes, bytes], bytes_max: int, media: bytes = JSON
+) -> bytes:
+    """The whole body. Raises `unsupported_media_type`, `body_too_large`, `malformed`."""
+    if media_of(headers) != media:
+        raise Problem("unsupported_media_type", f"the body must be {media.decode()}")
     if headers.get(b"content-encoding", b"identity") != b"identity":
         raise Problem("unsupported_media_type", "the body must not be compressed")
     declared = headers.get(b"content-length", b"")
@@ -68,6 +102,9 @@ async def read_body(receive: Receive, headers: Mapping[bytes, bytes], bytes_max:
     if size > bytes_max:
         raise Problem("body_too_large", f"at most {bytes_max} bytes", {"limit": bytes_max})
     return b"".join(parts)
+
+
+_PAIRS = json.JSONDecoder(object_pairs_hook=_refuse_twins)
 
 
 def _invalid(error: msgspec.ValidationError) -> Problem:

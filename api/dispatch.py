@@ -5,26 +5,52 @@ rather than a Starlette endpoint: no Request and Response are made on the way of
 this order: token, permission, ids in the path, query, body.
 """
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import msgspec
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.answers import Answer, send_answer
-from api.auth import NOBODY, Caller
+from api.accounts.payloads import permission, role_id
+from api.answers import NO_STORE, SAFE, Answer, send_answer
+from api.auth import NOBODY, Caller, KeyUnknown
 from api.calls import Call, Route, Services
-from api.decoding import decode_body, decode_query, read_body
+from api.decoding import (
+    FORM,
+    decode_body,
+    decode_query,
+    may_have_body,
+    media_of,
+    read_body,
+    refuse_twins,
+)
+from api.idempotency import answering_once
+from api.limits import RIDING, LimitClass, Verdict, refusal, with_headers
+from api.payloads import NoQuery
 from api.problems import Problem, answer_of
+from api.refunds import refund_not_found
+from api.webhooks import webhook_id, webhook_not_found
 from engine import ids
-from engine.errors import BookingNotFound, EventNotFound, Refused
+from engine.errors import BookingNotFound, EventNotFound, Overloaded, RateLimited
 from engine.ids import InvalidId
+from engine.limits import Meter
 
+LONG_BYTES = 65_536
+"""A longer body is looked through in a thread: others are waiting for this one."""
 PLAN_FACTOR = 256
 """How many times larger than others a body that is a plan may be."""
 
-_PATH_IDS: dict[str, tuple[Callable[[str], object], type[Refused]]] = {
+_PATH_IDS: dict[str, tuple[Callable[[str], object], Callable[[str], Exception]]] = {
     "event_id": (ids.event_id, EventNotFound),
     "booking_id": (ids.split_booking, BookingNotFound),
+    "refund_id": (ids.split_booking, refund_not_found),
+    "webhook_id": (webhook_id, webhook_not_found),
+    "role_id": (role_id, lambda text: Problem("role_not_found", f"there is no role {text!r}")),
+    "permission": (
+        permission,
+        lambda text: Problem("permission_not_found", f"there is no permission {text!r}"),
+    ),
 }
 
 
@@ -34,37 +60,81 @@ class Operation:
     def __init__(self, route: Route, services: Services) -> None:
         self.route = route
         self._services = services
-        self._no_query = decode_query(b"", route.query)
+        self._never_refused = route.limit_class is LimitClass.NONE
+        self._endpoint = answering_once(route) if route.keyed else route.endpoint
+        self.always = (*SAFE, NO_STORE) if route.permission or route.method != "GET" else SAFE
+        needed = any(field.required for field in msgspec.structs.fields(route.query))
+        self._no_query = None if needed else decode_query(b"", route.query)
         self._decode: Callable[[bytes], object] = (
-            bytes if route.plan or not route.body else msgspec.json.Decoder(route.body).decode
+            bytes
+            if route.plan or route.raw or not route.body
+            else msgspec.json.Decoder(route.body).decode
         )
         self._bytes_max = services.body_bytes_max * (PLAN_FACTOR if route.plan else 1)
 
     async def answer(self, scope: Scope, receive: Receive) -> Answer:
         """Check the request and call the endpoint. Raises Problem and the engine's errors."""
         route, services = self.route, self._services
+        if services.in_flight_count > services.in_flight_max and not self._never_refused:
+            raise Overloaded(f"{services.in_flight_max} requests are under way")
         headers = dict(scope["headers"])
-        caller, privileged = self._authorized(headers.get(b"authorization"))
+        try:
+            caller, privileged = self._authorized(headers.get(b"authorization"))
+        except KeyUnknown:
+            await services.tokens.learn_keys()
+            caller, privileged = self._authorized(headers.get(b"authorization"))
         path = scope["path_params"]
         for name, text in path.items():
             _check_id(name, text)
         query = self._no_query
-        if scope["query_string"]:
+        if scope["query_string"] or query is None:
             query = decode_query(scope["query_string"], route.query)
         body = None
         if route.body:
-            body = decode_body(await read_body(receive, headers, self._bytes_max), self._decode)
-        return await route.endpoint(
-            Call(
-                services=services,
-                caller=caller,
-                privileged=privileged,
-                path=path,
-                headers=headers,
-                query=query,
-                body=body,
-            )
+            body = await self._read(receive, headers)
+        meter = services.limits.meter(route.limit_class, caller.customer_id, scope)
+        call = Call(
+            services=services,
+            caller=caller,
+            privileged=privileged,
+            path=path,
+            headers=headers,
+            query=query,
+            body=body,
+            meter=meter,
         )
+        if meter is None:
+            return await self._endpoint(call)
+        return await self._within_limits(call, meter)
+
+    async def _read(self, receive: Receive, headers: Mapping[bytes, bytes]) -> Any:
+        route = self.route
+        if route.form and media_of(headers) == FORM:
+            body = await read_body(receive, headers, self._bytes_max, FORM)
+            return decode_query(body, route.body or NoQuery)
+        if route.bare and b"content-type" not in headers and not may_have_body(headers):
+            return self._decode(b"{}")
+        raw = await read_body(receive, headers, self._bytes_max)
+        if len(raw) > LONG_BYTES:
+            await asyncio.to_thread(refuse_twins, raw)
+        elif not route.raw:
+            refuse_twins(raw)
+        return decode_body(raw, self._decode)
+
+    async def _within_limits(self, call: Call[Any, Any], meter: Meter) -> Answer:
+        route, limits = self.route, self._services.limits
+        try:
+            if route.limit_class in RIDING:
+                answer = await self._endpoint(call)
+            elif route.method == "GET":
+                async with Verdict(call.engine.limits, meter):
+                    answer = await self._endpoint(call)
+            else:
+                await call.engine.limits.take_limits(meter)
+                answer = await self._endpoint(call)
+        except RateLimited as error:
+            raise refusal(error, limits.headers(route.limit_class, meter)) from error
+        return with_headers(answer, limits.headers(route.limit_class, meter))
 
     def _authorized(self, authorization: bytes | None) -> tuple[Caller, bool]:
         route = self.route
@@ -83,6 +153,7 @@ class Resource:
 
     def __init__(self, path: str, routes: Sequence[Route], services: Services) -> None:
         self.path = path
+        self._services = services
         self._operations = {route.method: Operation(route, services) for route in routes}
         if "GET" in self._operations:
             self._operations["HEAD"] = self._operations["GET"]
@@ -97,13 +168,17 @@ class Resource:
         """Answer one request; whatever goes wrong is answered as a problem."""
         method = scope["method"]
         operation = self._operations.get(method)
+        self._services.in_flight_count += 1
         try:
             answer = await operation.answer(scope, receive) if operation else self._other(method)
         except Exception as error:
             scope["api.error"] = error
             answer = answer_of(error)
-        success = operation.route.status if operation else 204
-        await send_answer(send, answer, answer.status or success, head=method == "HEAD")
+        finally:
+            self._services.in_flight_count -= 1
+        success, always = (operation.route.status, operation.always) if operation else (204, SAFE)
+        status = answer.status or success
+        await send_answer(send, answer, status, head=method == "HEAD", always=always)
 
     def _other(self, method: str) -> Answer:
         if method == "OPTIONS":
@@ -112,12 +187,35 @@ class Resource:
         raise Problem("method_not_allowed", detail, headers=(self._allowed,))
 
 
+class Shortcut:
+    """Finds a path without parameters by one look-up, where the router would search."""
+
+    def __init__(self, app: ASGIApp, resources: Sequence[Resource]) -> None:
+        self._app = app
+        self._resources = {found.path: found for found in resources if "{" not in found.path}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request to its resource, or to the router."""
+        resource = self._resources.get(scope["path"]) if scope["type"] == "http" else None
+        if resource is None:
+            await self._app(scope, receive, send)
+            return
+        scope["endpoint"], scope["path_params"] = resource, {}
+        await resource(scope, receive, send)
+
+
 async def not_found(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer a path no route has; a websocket is closed."""
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1000, "reason": ""})
         return
     answer = answer_of(Problem("not_found", "there is no such path"))
+    await send_answer(send, answer, answer.status, head=scope["method"] == "HEAD")
+
+
+async def too_many_headers(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request with more headers than anybody needs."""
+    answer = answer_of(Problem("headers_too_large", "too many headers"))
     await send_answer(send, answer, answer.status, head=scope["method"] == "HEAD")
 
 

@@ -8,7 +8,9 @@ from msgspec import UNSET, UnsetType
 from ulid import ULID
 
 from api.answers import Answer
+from api.caching import answer_tagged
 from api.calls import Call
+from api.idempotency import id_from_key
 from api.payloads import (
     EventList,
     EventShown,
@@ -16,6 +18,7 @@ from api.payloads import (
     NoQuery,
     PageQuery,
     SalesBody,
+    SeatIdsBody,
     counts_shown,
     encode,
     time_shown,
@@ -23,7 +26,7 @@ from api.payloads import (
 from api.problems import Problem, checked, invalid
 from engine import Engine, Event, SalesChange, ids
 from engine.errors import EventNotFound, SeatExists
-from engine.ids import EventId
+from engine.ids import EventId, SeatId
 from engine.plans import PlanOptions, add_sections, parse_event
 
 PATH = "/api/v1/event"
@@ -41,13 +44,15 @@ async def list_events(call: Call[PageQuery, None]) -> Answer:
 
 async def read_event(call: Call[NoQuery, None]) -> Answer:
     """One event with its counts."""
-    return Answer(encode(shown(await call.engine.events.read_event(call.event_id))))
+    event = await call.engine.events.read_event(call.event_id)
+    return answer_tagged(call.headers, encode(shown(event)))
 
 
 async def create_event(call: Call[NewEventQuery, bytes]) -> Answer:
     """Create an event of the caller's from our own event JSON or a pretix seating plan."""
     query = call.query
-    event = checked("id", ids.event_id, query.id or str(ULID()).lower())
+    named = query.id or id_from_key(call) or str(ULID()).lower()
+    event = checked("id", ids.event_id, named)
     options = PlanOptions(
         derive_ids=query.derive_ids,
         prices=query.prices or None,
@@ -65,13 +70,38 @@ async def add_seats(call: Call[NoQuery, bytes]) -> Answer:
     known = (await call.engine.availability.read_layout(call.event_id)).layout
     try:
         layout = await asyncio.to_thread(add_sections, known, call.body)
+    except SeatExists as refused:  # a plan knows seats without their event
+        raise SeatExists(*(f"{call.event_id}:{seat}" for seat in refused.found)) from refused
+    try:
         event = await call.engine.events.add_seats(
             call.event_id, layout, known, owner_id=call.owner_id
         )
-    except SeatExists as refused:  # a plan knows seats without their event
-        raise SeatExists(*(f"{call.event_id}:{seat}" for seat in refused.found)) from refused
     except ValueError as error:
         raise Problem("plan_invalid", str(error), {"problems": [str(error)]}) from error
+    return Answer(encode(shown(event)))
+
+
+async def block_seats(call: Call[NoQuery, SeatIdsBody]) -> Answer:
+    """Take available seats off sale, all of them or none. Repeatable."""
+    return await _block(call, blocked=True)
+
+
+async def unblock_seats(call: Call[NoQuery, SeatIdsBody]) -> Answer:
+    """Put blocked seats back on sale, all of them or none. Repeatable."""
+    return await _block(call, blocked=False)
+
+
+async def _block(call: Call[NoQuery, SeatIdsBody], *, blocked: bool) -> Answer:
+    for seat in call.body.seat_ids:
+        if checked("seatIds", ids.split_seat, seat)[0] != call.event_id:
+            await call.engine.events.read_event(call.event_id)  # an unknown event is the first flaw
+            raise invalid("seatIds", f"{seat} is not a seat of {call.event_id}")
+    event = await call.engine.events.block_seats(
+        call.event_id,
+        [SeatId(seat) for seat in call.body.seat_ids],
+        blocked=blocked,
+        owner_id=call.owner_id,
+    )
     return Answer(encode(shown(event)))
 
 

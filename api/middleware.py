@@ -13,10 +13,14 @@ from time import perf_counter
 from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.dispatch import Resource
+from api.answers import Header
+from api.dispatch import Resource, too_many_headers
 from engine import logs, metrics
+from engine.errors import Overloaded
 
 UNMATCHED = "unmatched"
+HEADERS_MAX = 100
+"""Of one request; how long they may be together is the server's to limit."""
 
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
@@ -30,8 +34,9 @@ _log = logs.get("api")
 class Edge:
     """Wraps the app. Keeps the series of each label set, as finding them costs more than adding."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, always: tuple[Header, ...] = ()) -> None:
         self._app = app
+        self._always = always
         self._series: dict[_Labels, tuple[Counter, Histogram]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -47,11 +52,12 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"].append((b"x-request-id", request_id))
+                message["headers"] += ((b"x-request-id", request_id), *self._always)
             await send(message)
 
         try:
-            await self._app(scope, receive, account)
+            app = self._app if len(scope["headers"]) <= HEADERS_MAX else too_many_headers
+            await app(scope, receive, account)
         finally:
             self._record(scope, status, perf_counter() - began)
             if status >= 500 and "api.error" in scope:
@@ -82,8 +88,13 @@ def _request_id(scope: Scope) -> bytes:
 
 
 def _log_failure(scope: Scope, status: int, request_id: bytes) -> None:
-    """A 503 says why in one line; a 500 is a defect and brings its trace."""
+    """A 503 says why in one line; a 500 is a defect and brings its trace.
+
+    What is turned away for load is counted and not logged: that would be work per call of a storm.
+    """
     error = scope.get("api.error")
+    if isinstance(error, Overloaded):
+        return
     _log.error(
         "request_failed",
         method=scope["method"],

@@ -63,6 +63,15 @@ async def over_events(
     return items, None
 
 
+def number_of(cursor: str | UnsetType) -> int | None:
+    """A cursor that is a number; None for the start. Raises the problem `invalid`."""
+    if cursor is UNSET:
+        return None
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= 18):
+        raise invalid("cursor", "not a cursor of this list")
+    return int(cursor)
+
+
 def _parse(cursor: str | UnsetType) -> tuple[str, str]:
     if cursor is UNSET:
         return "", ""

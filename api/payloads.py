@@ -12,14 +12,22 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from engine import ids
 from engine.models import AreaQuantity, BookingStatus, Counts, Sales
 
+BLOCK_SEATS_MAX = 500
 PLACES_MAX = 50
 """The most places one request may name; an event's own limit may be lower."""
 
 encode = msgspec.json.Encoder().encode
 
 IdText = Annotated[str, Meta(min_length=1, max_length=200)]
+EventIdText = Annotated[IdText, Meta(extra_json_schema={"pattern": f"^{ids.EVENT_PATTERN}$"})]
+AreaIdText = Annotated[IdText, Meta(extra_json_schema={"pattern": f"^{ids.PLACE_PATTERN}$"})]
+SeatIdText = Annotated[
+    IdText, Meta(extra_json_schema={"pattern": f"^{ids.EVENT_PATTERN}:{ids.PLACE_PATTERN}$"})
+]
+"""Their form is told here, and checked by `engine.ids`, which says what is wrong in its words."""
 Limit = Annotated[int, Meta(ge=1, le=100)]
 Cursor = Annotated[str, Meta(min_length=1, max_length=200)]
 Instant = Annotated[datetime, Meta(tz=True)]
@@ -59,7 +67,7 @@ class PageQuery(Request, frozen=True):
 class SeatsQuery(Request, frozen=True):
     """Which available seats. Without an event: of every event that is on sale."""
 
-    event_id: IdText | UnsetType = UNSET
+    event_id: EventIdText | UnsetType = UNSET
     section: IdText | UnsetType = UNSET
     category: IdText | UnsetType = UNSET
     limit: Limit = 10
@@ -69,7 +77,7 @@ class SeatsQuery(Request, frozen=True):
 class MineQuery(Request, frozen=True):
     """Which of one's own bookings."""
 
-    event_id: IdText | UnsetType = UNSET
+    event_id: EventIdText | UnsetType = UNSET
     limit: Limit = 20
     cursor: Cursor | UnsetType = UNSET
 
@@ -77,7 +85,7 @@ class MineQuery(Request, frozen=True):
 class NewEventQuery(Request, frozen=True):
     """What is said beside a plan. `prices` and `deriveIds` are for pretix plans only."""
 
-    id: IdText | UnsetType = UNSET
+    id: EventIdText | UnsetType = UNSET
     name: IdText | UnsetType = UNSET
     currency: IdText | UnsetType = UNSET
     prices: Annotated[str, Meta(min_length=1, max_length=4000)] | UnsetType = UNSET
@@ -93,17 +101,23 @@ class LayoutQuery(Request, frozen=True):
 class AreaWish(Request, frozen=True):
     """Places of one standing area."""
 
-    area_id: IdText
+    area_id: AreaIdText
     quantity: Annotated[int, Meta(ge=1, le=PLACES_MAX)]
 
 
 class HoldBody(Request, frozen=True):
     """What to hold: all of it or none. Seats name their event, areas need `eventId`."""
 
-    seat_id: IdText | UnsetType = UNSET
-    seat_ids: Annotated[tuple[IdText, ...], Meta(min_length=1, max_length=PLACES_MAX)] = ()
-    event_id: IdText | UnsetType = UNSET
+    seat_id: SeatIdText | UnsetType = UNSET
+    seat_ids: Annotated[tuple[SeatIdText, ...], Meta(min_length=1, max_length=PLACES_MAX)] = ()
+    event_id: EventIdText | UnsetType = UNSET
     areas: Annotated[tuple[AreaWish, ...], Meta(min_length=1, max_length=PLACES_MAX)] = ()
+
+
+class SeatIdsBody(Request, frozen=True):
+    """Seats of the event in the path."""
+
+    seat_ids: Annotated[tuple[SeatIdText, ...], Meta(min_length=1, max_length=BLOCK_SEATS_MAX)]
 
 
 class SalesBody(Request, frozen=True):
@@ -180,7 +194,7 @@ def counts_shown(counts: Counts) -> CountsShown:
 
 
 class EventShown(Shown, frozen=True):
-    """An event with its counts. `customer_max` left out: no purchase limit."""
+    """An event with its counts. `customerMax` left out: no purchase limit."""
 
     id: str
     name: str

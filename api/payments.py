@@ -12,5 +12,5 @@ async def confirm_booking(call: Call[NoQuery, None]) -> Answer:
     A payment that comes late gets the same places if they are still free, else a refund
     obligation is recorded and the answer is `refund_due`.
     """
-    booking = await call.engine.bookings.confirm_booking(call.booking_id, call.customer)
+    booking = await call.bookings.confirm_booking(call.booking_id, call.customer)
     return Answer(encode(shown(booking)))

@@ -24,6 +24,7 @@ class Permission(StrEnum):
     EVENT_UPDATE_ANY = "event:update:any"
     ROLE_ASSIGN = "role:assign"
     ROLE_PERMISSION_READ_ALL = "role:permission:read:all"
+    ROLE_PERMISSION_ADD = "role:permission:add"
     ROLE_PERMISSION_REMOVE = "role:permission:remove"
 
 

@@ -76,6 +76,9 @@ def _time(text: str) -> str:
 KINDS: dict[str, Kind] = {
     "malformed": Kind(400, "Malformed request"),
     "unauthenticated": Kind(401, "Not authenticated"),
+    "login_refused": Kind(401, "Login refused"),
+    "session_ended": Kind(401, "Session ended"),
+    "signature_invalid": Kind(401, "Signature invalid"),
     "forbidden": Kind(403, "Permission missing"),
     "not_owner": Kind(403, "Not your event"),
     "not_found": Kind(404, "Not found"),
@@ -83,7 +86,16 @@ KINDS: dict[str, Kind] = {
     "seat_not_found": Kind(404, "Unknown seat", _all_as("seatIds")),
     "area_not_found": Kind(404, "Unknown area", _all_as("areaIds")),
     "booking_not_found": Kind(404, "Unknown booking"),
+    "refund_not_found": Kind(404, "No such refund obligation"),
+    "webhook_not_found": Kind(404, "Unknown webhook"),
+    "delivery_not_found": Kind(404, "Unknown delivery"),
+    "role_not_found": Kind(404, "Unknown role"),
+    "permission_not_found": Kind(404, "Unknown permission"),
+    "account_not_found": Kind(404, "Unknown account"),
     "method_not_allowed": Kind(405, "Method not allowed"),
+    "request_timeout": Kind(408, "Request too slow"),
+    "no_session": Kind(409, "Token of no session"),
+    "role_protected": Kind(409, "Role protected"),
     "event_exists": Kind(409, "Event exists"),
     "event_in_use": Kind(409, "Event in use", _each_as(held=int, sold=int)),
     "layout_changed": Kind(409, "Layout changed meanwhile"),
@@ -95,8 +107,12 @@ KINDS: dict[str, Kind] = {
     "already_confirmed": Kind(409, "Booking confirmed"),
     "not_confirmed": Kind(409, "Booking not confirmed"),
     "extend_limit": Kind(409, "Deadline cannot move", _each_as(expiresAt=_time)),
+    "amount_differs": Kind(409, "Amount differs", _each_as(amountMinor=int, currency=str)),
+    "request_in_progress": Kind(409, "Request in progress"),
     "refund_due": Kind(409, "Refund due", _each_as(refundMinor=int, refundReason=str)),
     "booking_known": Kind(409, "Booking known", _each_as(bookingStatus=str)),
+    "webhook_limit": Kind(409, "Too many webhooks"),
+    "link_invalid": Kind(410, "Link invalid"),
     "booking_expired": Kind(410, "Booking expired"),
     "booking_released": Kind(410, "Booking released"),
     "booking_cancelled": Kind(410, "Booking cancelled"),
@@ -106,6 +122,8 @@ KINDS: dict[str, Kind] = {
     "plan_invalid": Kind(422, "Invalid plan"),
     "too_many_seats": Kind(422, "Too many seats", _each_as(limit=int)),
     "request_reused": Kind(422, "Idempotency-Key reused"),
+    "rate_limited": Kind(429, "Too many calls"),
+    "headers_too_large": Kind(431, "Headers too large"),
     "internal": Kind(500, "Internal error"),
     "load_incomplete": Kind(503, "Load interrupted"),
     "outcome_unknown": Kind(503, "Outcome unknown"),
@@ -115,6 +133,7 @@ KINDS: dict[str, Kind] = {
 
 _DETAILS = {
     "outcome_unknown": "no answer came in time: repeat with the same Idempotency-Key to learn it",
+    "request_in_progress": "another call with this Idempotency-Key is not done yet",
     "unavailable": "the box office cannot be reached, nothing was tried",
     "overloaded": "too many calls are waiting, nothing was tried",
 }
@@ -133,7 +152,7 @@ def answer_of(error: Exception) -> Answer:
         **problem.extras,
     }
     headers = [*problem.headers]
-    if kind.status == 503:
+    if kind.status == 503 or problem.code == "request_in_progress":
         headers.append((b"retry-after", b"%d" % RETRY_AFTER_S))
     return Answer(encode(body), tuple(headers), kind.status, CONTENT_TYPE)
 

@@ -5,11 +5,23 @@ as well, and those that its permission, its path and its body bring with them (`
 """
 
 from api.calls import Route
-from api.routes import bookings, events, system
+from api.limits import LimitClass
+from api.routes import accounts, bookings, docs, events, payments, system, webhooks
 
-EVERYWHERE = ("invalid", "malformed", "internal", "unavailable", "overloaded", "outcome_unknown")
+EVERYWHERE = (
+    *("invalid", "malformed", "headers_too_large", "request_timeout"),
+    *("internal", "unavailable", "overloaded", "outcome_unknown"),
+)
 
-ROUTES: tuple[Route, ...] = (*bookings.ROUTES, *events.ROUTES, *system.ROUTES)
+ROUTES: tuple[Route, ...] = (
+    *accounts.ROUTES,
+    *bookings.ROUTES,
+    *events.ROUTES,
+    *payments.ROUTES,
+    *webhooks.ROUTES,
+    *system.ROUTES,
+    *docs.ROUTES,
+)
 
 
 def refusals_of(route: Route) -> frozenset[str]:
@@ -17,6 +29,10 @@ def refusals_of(route: Route) -> frozenset[str]:
     codes = {*EVERYWHERE, *route.refusals}
     if route.permission:
         codes |= {"unauthenticated", "forbidden"}
+    if route.limit_class is not LimitClass.NONE:
+        codes.add("rate_limited")
     if route.body:
         codes |= {"unsupported_media_type", "body_too_large"}
+    if route.keyed:
+        codes |= {"request_reused", "request_in_progress"}
     return frozenset(codes)

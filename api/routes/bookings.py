@@ -2,6 +2,7 @@
 
 from api import bookings, payments, seats
 from api.calls import V1, Route
+from api.limits import LimitClass
 from api.payloads import BookingList, BookingShown, HoldBody, MineQuery, SeatList, SeatsQuery
 from api.permissions import Permission as May
 
@@ -14,10 +15,14 @@ ROUTES: tuple[Route, ...] = (
         body=HoldBody,
         status=201,
         answer=BookingShown,
+        limit=LimitClass.SALE,
         refusals=(
             *("event_not_found", "seat_not_found", "area_not_found", "seat_taken", "area_full"),
             *("sales_closed", "too_many_seats", "limit_reached", "request_reused"),
         ),
+        repeatable=True,
+        takes=("Idempotency-Key",),
+        gives=("Location",),
     ),
     Route(
         method="GET",
@@ -51,6 +56,7 @@ ROUTES: tuple[Route, ...] = (
         permission=May.BOOKING_UPDATE_OWN,
         privilege=May.BOOKING_UPDATE_ANY,
         answer=BookingShown,
+        limit=LimitClass.SALE,
         refusals=(
             *("event_not_found", "booking_not_found"),
             *("booking_expired", "booking_cancelled", "already_confirmed"),
@@ -63,6 +69,7 @@ ROUTES: tuple[Route, ...] = (
         permission=May.BOOKING_UPDATE_OWN,
         privilege=May.BOOKING_UPDATE_ANY,
         answer=BookingShown,
+        limit=LimitClass.SALE,
         refusals=(
             *("event_not_found", "booking_not_found", "extend_limit", "already_confirmed"),
             *("booking_expired", "booking_released", "booking_cancelled"),
@@ -75,10 +82,12 @@ ROUTES: tuple[Route, ...] = (
         permission=May.BOOKING_UPDATE_OWN,
         privilege=May.BOOKING_UPDATE_ANY,
         answer=BookingShown,
+        limit=LimitClass.SALE,
         refusals=(
             *("event_not_found", "booking_not_found", "not_confirmed"),
             *("booking_expired", "booking_released"),
         ),
+        repeatable=True,
     ),
     Route(
         method="POST",
@@ -87,6 +96,8 @@ ROUTES: tuple[Route, ...] = (
         permission=May.PAYMENT_CONFIRM,
         privilege=May.PAYMENT_CONFIRM_ANY,
         answer=BookingShown,
+        limit=LimitClass.PAY,
         refusals=("event_not_found", "booking_not_found", "booking_cancelled", "refund_due"),
+        repeatable=True,
     ),
 )

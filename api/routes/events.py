@@ -1,6 +1,6 @@
 """Events: the rows of the route table for those who sell, and for those who look."""
 
-from api import availability, events
+from api import availability, events, sales
 from api.calls import V1, Route
 from api.payloads import (
     AvailabilityShown,
@@ -10,6 +10,7 @@ from api.payloads import (
     NewEventQuery,
     PageQuery,
     SalesBody,
+    SeatIdsBody,
 )
 from api.permissions import Permission as May
 from engine.models import Layout
@@ -34,6 +35,7 @@ ROUTES: tuple[Route, ...] = (
         status=201,
         answer=EventShown,
         refusals=("plan_invalid", "event_exists", "load_incomplete"),
+        gives=("Location",),
     ),
     Route(
         method="GET",
@@ -41,6 +43,7 @@ ROUTES: tuple[Route, ...] = (
         endpoint=events.read_event,
         answer=EventShown,
         refusals=("event_not_found",),
+        takes=("If-None-Match",),
     ),
     Route(
         method="PATCH",
@@ -54,11 +57,41 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         method="GET",
+        path=f"{V1}/event/{{event_id}}/sales",
+        endpoint=sales.read_sales,
+        permission=May.EVENT_CREATE_OWN,
+        privilege=May.EVENT_UPDATE_ANY,
+        answer=sales.SalesShown,
+        refusals=("event_not_found", "not_owner"),
+    ),
+    Route(
+        method="POST",
+        path=f"{V1}/event/{{event_id}}/seats/block",
+        endpoint=events.block_seats,
+        permission=May.EVENT_CREATE_OWN,
+        privilege=May.EVENT_UPDATE_ANY,
+        body=SeatIdsBody,
+        answer=EventShown,
+        refusals=("event_not_found", "not_owner", "seat_not_found", "seat_taken"),
+    ),
+    Route(
+        method="POST",
+        path=f"{V1}/event/{{event_id}}/seats/unblock",
+        endpoint=events.unblock_seats,
+        permission=May.EVENT_CREATE_OWN,
+        privilege=May.EVENT_UPDATE_ANY,
+        body=SeatIdsBody,
+        answer=EventShown,
+        refusals=("event_not_found", "not_owner", "seat_not_found"),
+    ),
+    Route(
+        method="GET",
         path=f"{V1}/event/{{event_id}}/seats",
         endpoint=availability.read_layout,
         query=LayoutQuery,
         answer=Layout,
         refusals=("event_not_found",),
+        takes=("If-None-Match",),
     ),
     Route(
         method="POST",
@@ -77,5 +110,6 @@ ROUTES: tuple[Route, ...] = (
         endpoint=availability.read_map,
         answer=AvailabilityShown,
         refusals=("event_not_found",),
+        takes=("If-None-Match",),
     ),
 )

@@ -2,11 +2,40 @@
 
 from api import health
 from api.calls import V1, Route
+from api.limits import LimitClass
 from api.payloads import HealthShown
 
 ROUTES: tuple[Route, ...] = (
-    Route(method="GET", path="/healthz", endpoint=health.read_health, answer=HealthShown),
-    Route(method="GET", path="/readyz", endpoint=health.read_readiness, answer=HealthShown),
-    Route(method="GET", path="/metrics", endpoint=health.read_metrics, answer=str),
-    Route(method="GET", path=f"{V1}/metrics", endpoint=health.read_metrics, answer=str),
+    Route(
+        method="GET",
+        path="/healthz",
+        endpoint=health.read_health,
+        answer=HealthShown,
+        limit=LimitClass.NONE,
+    ),
+    Route(
+        method="GET",
+        path="/readyz",
+        endpoint=health.read_readiness,
+        answer=HealthShown,
+        limit=LimitClass.NONE,
+        answers={503: HealthShown},
+    ),
+    Route(
+        method="GET",
+        path="/metrics",
+        endpoint=health.read_metrics,
+        answer=str,
+        limit=LimitClass.NONE,
+        produces="text/plain",
+    ),
+    Route(
+        method="GET",
+        path=f"{V1}/metrics",
+        endpoint=health.read_metrics,
+        answer=str,
+        limit=LimitClass.NONE,
+        produces="text/plain",
+        described=False,
+    ),
 )

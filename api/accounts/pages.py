@@ -1,0 +1,57 @@
+"""The few pages behind the links of mails: plain HTML that needs no script and loads nothing.
+
+A link shows a page with a button, and only the button changes anything: mail scanners follow
+links, but send no forms. The pages ask nobody, so following a link tells nothing either.
+"""
+
+from html import escape
+
+from api.answers import NO_STORE, Answer
+from api.passwords import LENGTH_MAX, LENGTH_MIN
+
+POLICY = (
+    b"default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'"
+)
+_HTML = b"text/html; charset=utf-8"
+_PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>{title}</title>
+<style>body {{ font: 1.1rem/1.5 system-ui; max-width: 30rem; margin: 4rem auto; padding: 0 1rem }}
+input, button {{ font: inherit; padding: .5rem 1rem }}</style>
+<h1>{title}</h1>
+{content}
+</html>
+"""
+
+
+def verify_page(token: str) -> Answer:
+    """Asks for a press on a button."""
+    form = f"""<form method="post">
+<input type="hidden" name="token" value="{escape(token)}">
+<button>Confirm</button>
+</form>"""
+    return _page("Confirm your e-mail address", form)
+
+
+def reset_page(token: str) -> Answer:
+    """Asks for another password."""
+    form = f"""<form method="post">
+<input type="hidden" name="token" value="{escape(token)}">
+<p><label>New password, {LENGTH_MIN} characters or more<br>
+<input type="password" name="password" autocomplete="new-password" required
+ minlength="{LENGTH_MIN}" maxlength="{LENGTH_MAX}"></label></p>
+<button>Set the password</button>
+</form>"""
+    return _page("Choose a new password", form)
+
+
+def said(title: str, text: str, status: int = 200) -> Answer:
+    """Says how it went."""
+    return _page(title, f"<p>{escape(text)}</p>", status)
+
+
+def _page(title: str, content: str, status: int = 200) -> Answer:
+    body = _PAGE.format(title=escape(title), content=content).encode()
+    return Answer(body, (NO_STORE,), status, _HTML, POLICY)

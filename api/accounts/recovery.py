@@ -1,0 +1,67 @@
+"""A forgotten password: a link by mail, and another password by the link.
+
+A reset ends every session of the account at once, access tokens included: whoever had got in is
+out. It also verifies the address, as only its owner can read the mail.
+"""
+
+from api import passwords
+from api.accounts import pages
+from api.accounts.links import RESET_PATH, RESET_TTL_S, evenly, hash_of, link_of, new_secret
+from api.accounts.payloads import (
+    ForgotBody,
+    LinkQuery,
+    MailPromised,
+    PasswordChanged,
+    ResetBody,
+    address,
+)
+from api.accounts.registration import LINK_INVALID
+from api.answers import Answer
+from api.calls import Call
+from api.decoding import FORM, media_of
+from api.mail import Mail
+from api.payloads import NoQuery, encode
+from api.problems import Problem
+from engine.accounts import NewLink
+
+_TEXT = "Follow this link to choose another password. It works once, for an hour.\n\nIf you did not ask for it, do nothing: your password stays as it is."  # noqa: E501
+
+
+async def forgot_password(call: Call[NoQuery, ForgotBody]) -> Answer:
+    """Ask for a link to choose another password. The same answer for every address."""
+    services = call.services
+    token = new_secret()
+    link = NewLink(hash_of(token), RESET_TTL_S)
+    email = address(call.body.email)
+    async with evenly():
+        addressee = await services.stores.accounts.begin_reset(email, link)
+    if addressee:
+        target = link_of(services.settings, RESET_PATH, token)
+        services.mailer.send(Mail(addressee.email, "Choose another password", _TEXT, target))
+    return Answer(encode(MailPromised()))
+
+
+async def show_reset(call: Call[LinkQuery, None]) -> Answer:
+    """The page behind the link of a reset: a form for the new password."""
+    return pages.reset_page(call.query.token)
+
+
+async def reset_password(call: Call[NoQuery, ResetBody]) -> Answer:
+    """Choose another password, by JSON or by the form of the page; ends every session."""
+    services, as_form = call.services, media_of(call.headers) == FORM
+    services.passwords.refuse_when_full()
+    try:
+        hashed = await services.passwords.hash(passwords.checked(call.body.password, ""))
+    except Problem as error:
+        if as_form:
+            return pages.said("Choose another one", error.detail, status=422)
+        raise
+    ended = await services.stores.accounts.reset_password(hash_of(call.body.token), hashed)
+    if ended is None:
+        if as_form:
+            return pages.said("This did not work", LINK_INVALID, status=410)
+        raise Problem("link_invalid", LINK_INVALID)
+    await call.engine.revocations.revoke(ended.session_ids, services.settings.access_ttl_s)
+    if as_form:
+        return pages.said("The password is set", "You can log in with it now.")
+    return Answer(encode(PasswordChanged()))

@@ -1,0 +1,108 @@
+"""Refund obligations over HTTP: what an organiser has to pay back, and that it did."""
+
+import re
+from typing import Annotated
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from api.answers import Answer
+from api.calls import Call
+from api.owners import check_owner
+from api.payloads import NoQuery, PageQuery, Request, Shown, encode, rfc3339, time_shown
+from api.problems import Problem, invalid
+from engine import ids
+from engine.ids import ULID_PATTERN, BookingId
+from engine.payments import Refund
+
+_CURSOR = re.compile(rf"([0-9]{{1,15}})\.({ULID_PATTERN})")
+_LINE = r"^[^\x00-\x1f\x7f]+$(?!\n)"
+
+
+class RefundsQuery(PageQuery, frozen=True):
+    """Which obligations of an event; all of them unless `settled` is given."""
+
+    settled: bool | UnsetType = UNSET
+
+
+class SettleBody(Request, frozen=True):
+    """What the organiser calls its payment: a number at the bank."""
+
+    reference: Annotated[str, Meta(min_length=1, max_length=200, pattern=_LINE)] | UnsetType = UNSET
+
+
+class RefundShown(Shown, frozen=True):
+    """Money that was taken and must go back. `reason`: `cancelled`, or why it came too late."""
+
+    booking_id: str
+    event_id: str
+    customer_id: str
+    amount_minor: int
+    currency: str
+    reason: str
+    due_at: str
+    settled_at: str | None = None
+    settled_by: str | None = None
+    reference: str | None = None
+
+
+class RefundList(Struct, frozen=True):
+    """Part of a list, as SeatList."""
+
+    data: list[RefundShown]
+    next: str | None
+
+
+async def list_refunds(call: Call[RefundsQuery, None]) -> Answer:
+    """What is to be paid back for an event, the oldest first."""
+    query, event = call.query, call.event_id
+    after = None
+    if query.cursor is not UNSET:
+        found = _CURSOR.fullmatch(query.cursor)
+        if not found:
+            raise invalid("cursor", "not a cursor of this list")
+        after = int(found[1]), f"{event}:{found[2]}"
+    await check_owner(call, event)
+    settled = None if query.settled is UNSET else query.settled
+    refunds = await call.services.stores.payments.list_refunds(
+        event, settled, after, query.limit + 1
+    )
+    shown = refunds[: query.limit]
+    more = _cursor(shown[-1]) if len(refunds) > query.limit else None
+    return Answer(encode(RefundList([_shown(refund) for refund in shown], more)))
+
+
+async def settle_refund(call: Call[NoQuery, SettleBody]) -> Answer:
+    """Say that an obligation is paid back. Repeatable: the first who says so is kept."""
+    booking = BookingId(call.path["refund_id"])
+    await check_owner(call, ids.split_booking(booking)[0])
+    reference = None if call.body.reference is UNSET else call.body.reference
+    refund = await call.services.stores.payments.settle_refund(
+        booking, call.caller.customer_id, reference
+    )
+    if refund is None:
+        raise refund_not_found(booking)
+    return Answer(encode(_shown(refund)))
+
+
+def refund_not_found(text: str) -> Problem:
+    """The problem of an id that is none, or of a booking for which nothing is owed."""
+    return Problem("refund_not_found", f"nothing is owed for {text!r}")
+
+
+def _cursor(refund: Refund) -> str:
+    return f"{refund.due_at_ms}.{refund.booking_id.rpartition(':')[2]}"
+
+
+def _shown(refund: Refund) -> RefundShown:
+    return RefundShown(
+        booking_id=refund.booking_id,
+        event_id=refund.event_id,
+        customer_id=refund.customer_id,
+        amount_minor=refund.amount_minor,
+        currency=refund.currency,
+        reason=refund.reason,
+        due_at=rfc3339(refund.due_at_ms),
+        settled_at=time_shown(refund.settled_at_ms),
+        settled_by=refund.settled_by,
+        reference=refund.reference,
+    )

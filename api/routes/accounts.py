@@ -1,0 +1,162 @@
+"""Accounts: the rows of the route table for those who register and log in, and for their roles."""
+
+from api.accounts import recovery, registration, roles, sessions
+from api.accounts.links import RESET_PATH, VERIFY_PATH
+from api.accounts.payloads import (
+    AssignBody,
+    AssignedShown,
+    ForgotBody,
+    LinkQuery,
+    LoginBody,
+    LogoutBody,
+    MailPromised,
+    PasswordChanged,
+    PermissionBody,
+    PermissionList,
+    RefreshBody,
+    RegisterBody,
+    ResetBody,
+    RoleList,
+    SessionEnded,
+    TokensShown,
+    Verified,
+    VerifyBody,
+)
+from api.calls import V1, Route
+from api.limits import LimitClass
+from api.permissions import Permission as May
+
+AUTH = f"{V1}/auth"
+ROLE = f"{AUTH}/admin/roles/{{role_id}}"
+HTML = "text/html"
+
+_OPEN: tuple[Route, ...] = (
+    Route(
+        method="POST",
+        path=f"{AUTH}/register",
+        endpoint=registration.register,
+        body=RegisterBody,
+        status=202,
+        answer=MailPromised,
+        limit=LimitClass.ACCOUNT,
+    ),
+    Route(
+        method="GET",
+        path=VERIFY_PATH,
+        endpoint=registration.show_verification,
+        query=LinkQuery,
+        answer=str,
+        produces=HTML,
+    ),
+    Route(
+        method="POST",
+        path=VERIFY_PATH,
+        endpoint=registration.verify,
+        body=VerifyBody,
+        form=True,
+        answer=Verified,
+        limit=LimitClass.ACCOUNT,
+        refusals=("link_invalid",),
+    ),
+    Route(
+        method="POST",
+        path=f"{AUTH}/login",
+        endpoint=sessions.log_in,
+        body=LoginBody,
+        answer=TokensShown,
+        limit=LimitClass.ACCOUNT,
+        refusals=("login_refused",),
+    ),
+    Route(
+        method="POST",
+        path=f"{AUTH}/refresh",
+        endpoint=sessions.refresh,
+        body=RefreshBody,
+        answer=TokensShown,
+        refusals=("session_ended",),
+    ),
+    Route(
+        method="POST",
+        path=f"{AUTH}/logout",
+        endpoint=sessions.log_out,
+        body=LogoutBody,
+        bare=True,
+        answer=SessionEnded,
+        refusals=("unauthenticated", "no_session"),
+    ),
+    Route(
+        method="POST",
+        path=f"{AUTH}/password/forgot",
+        endpoint=recovery.forgot_password,
+        body=ForgotBody,
+        status=202,
+        answer=MailPromised,
+        limit=LimitClass.ACCOUNT,
+    ),
+    Route(
+        method="GET",
+        path=RESET_PATH,
+        endpoint=recovery.show_reset,
+        query=LinkQuery,
+        answer=str,
+        produces=HTML,
+    ),
+    Route(
+        method="POST",
+        path=RESET_PATH,
+        endpoint=recovery.reset_password,
+        body=ResetBody,
+        form=True,
+        answer=PasswordChanged,
+        limit=LimitClass.ACCOUNT,
+        refusals=("link_invalid",),
+    ),
+)
+
+_ADMIN: tuple[Route, ...] = (
+    Route(
+        method="GET",
+        path=f"{AUTH}/admin/roles",
+        endpoint=roles.list_roles,
+        permission=May.ROLE_PERMISSION_READ_ALL,
+        answer=RoleList,
+    ),
+    Route(
+        method="GET",
+        path=f"{ROLE}/permissions",
+        endpoint=roles.list_permissions,
+        permission=May.ROLE_PERMISSION_READ_ALL,
+        answer=PermissionList,
+        refusals=("role_not_found",),
+    ),
+    Route(
+        method="POST",
+        path=f"{ROLE}/permissions",
+        endpoint=roles.add_permission,
+        permission=May.ROLE_PERMISSION_ADD,
+        body=PermissionBody,
+        answer=PermissionList,
+        repeatable=True,
+        refusals=("role_not_found",),
+    ),
+    Route(
+        method="DELETE",
+        path=f"{ROLE}/permissions/{{permission}}",
+        endpoint=roles.remove_permission,
+        permission=May.ROLE_PERMISSION_REMOVE,
+        answer=PermissionList,
+        refusals=("role_not_found", "permission_not_found", "role_protected"),
+    ),
+    Route(
+        method="POST",
+        path=f"{ROLE}/accounts",
+        endpoint=roles.assign_role,
+        permission=May.ROLE_ASSIGN,
+        body=AssignBody,
+        answer=AssignedShown,
+        repeatable=True,
+        refusals=("role_not_found", "account_not_found"),
+    ),
+)
+
+ROUTES = (*_OPEN, *_ADMIN)

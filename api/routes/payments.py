@@ -1,0 +1,53 @@
+"""Payments: the provider's notices and refund obligations, as rows of the route table."""
+
+from api import notices, refunds
+from api.calls import V1, Route
+from api.limits import LimitClass
+from api.permissions import Permission as May
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        method="POST",
+        path=f"{V1}/payment/webhook",
+        endpoint=notices.receive_notice,
+        body=notices.NoticeBody,
+        raw=True,
+        answer=notices.NoticeTaken,
+        limit=LimitClass.NONE,
+        repeatable=True,
+        takes=("Payment-Signature",),
+        refusals=("signature_invalid", "not_found"),
+    ),
+    Route(
+        method="GET",
+        path=f"{V1}/event/{{event_id}}/payments",
+        endpoint=notices.list_notices,
+        permission=May.EVENT_CREATE_OWN,
+        privilege=May.EVENT_UPDATE_ANY,
+        query=notices.NoticesQuery,
+        answer=notices.NoticeList,
+        refusals=("event_not_found", "not_owner"),
+    ),
+    Route(
+        method="GET",
+        path=f"{V1}/event/{{event_id}}/refunds",
+        endpoint=refunds.list_refunds,
+        permission=May.EVENT_CREATE_OWN,
+        privilege=May.EVENT_UPDATE_ANY,
+        query=refunds.RefundsQuery,
+        answer=refunds.RefundList,
+        refusals=("event_not_found", "not_owner"),
+    ),
+    Route(
+        method="POST",
+        path=f"{V1}/refund/{{refund_id}}/settle",
+        endpoint=refunds.settle_refund,
+        permission=May.EVENT_CREATE_OWN,
+        privilege=May.EVENT_UPDATE_ANY,
+        body=refunds.SettleBody,
+        bare=True,
+        repeatable=True,
+        answer=refunds.RefundShown,
+        refusals=("event_not_found", "not_owner", "refund_not_found"),
+    ),
+)

@@ -1,0 +1,69 @@
+"""Webhooks of organisers: the rows of the route table for those who want to be told."""
+
+from api import webhooks
+from api.calls import Route
+from api.payloads import PageQuery
+from api.permissions import Permission as May
+
+ONE = f"{webhooks.PATH}/{{webhook_id}}"
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        method="POST",
+        path=webhooks.PATH,
+        endpoint=webhooks.create_webhook,
+        permission=May.EVENT_CREATE_OWN,
+        privilege=May.EVENT_UPDATE_ANY,
+        body=webhooks.WebhookBody,
+        status=201,
+        answer=webhooks.WebhookCreated,
+        refusals=("event_not_found", "not_owner", "webhook_limit"),
+        gives=("Location",),
+    ),
+    Route(
+        method="GET",
+        path=webhooks.PATH,
+        endpoint=webhooks.list_webhooks,
+        permission=May.EVENT_CREATE_OWN,
+        query=PageQuery,
+        answer=webhooks.WebhookList,
+    ),
+    Route(
+        method="GET",
+        path=ONE,
+        endpoint=webhooks.read_webhook,
+        permission=May.EVENT_CREATE_OWN,
+        privilege=May.EVENT_UPDATE_ANY,
+        answer=webhooks.WebhookShown,
+        refusals=("webhook_not_found",),
+    ),
+    Route(
+        method="DELETE",
+        path=ONE,
+        endpoint=webhooks.delete_webhook,
+        permission=May.EVENT_CREATE_OWN,
+        privilege=May.EVENT_UPDATE_ANY,
+        answer=webhooks.WebhookShown,
+        refusals=("webhook_not_found",),
+    ),
+    Route(
+        method="GET",
+        path=f"{ONE}/deliveries",
+        endpoint=webhooks.list_deliveries,
+        permission=May.EVENT_CREATE_OWN,
+        privilege=May.EVENT_UPDATE_ANY,
+        query=webhooks.DeliveriesQuery,
+        answer=webhooks.DeliveryList,
+        refusals=("webhook_not_found",),
+    ),
+    Route(
+        method="POST",
+        path=f"{ONE}/replay",
+        endpoint=webhooks.replay_deliveries,
+        permission=May.EVENT_CREATE_OWN,
+        privilege=May.EVENT_UPDATE_ANY,
+        body=webhooks.ReplayBody,
+        answer=webhooks.ReplayShown,
+        refusals=("webhook_not_found", "delivery_not_found"),
+    ),
+)

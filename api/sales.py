@@ -1,0 +1,82 @@
+"""Sales of one event by category: counted from the map and the layout, no seat by seat reading."""
+
+from collections import Counter
+
+from api.answers import Answer
+from api.calls import Call
+from api.payloads import NoQuery, Shown, encode
+from engine.availability import LoadedLayout
+from engine.errors import NotOwner
+from engine.models import Availability, LayoutCategory
+
+_STATUS = {"a": "available", "h": "held", "s": "sold", "b": "blocked"}
+
+
+class CategorySales(Shown, frozen=True):
+    """Places of one category by status; `soldMinor` is what the sold ones cost."""
+
+    id: str
+    name: str
+    price_minor: int
+    available: int
+    held: int
+    sold: int
+    blocked: int
+    sold_minor: int
+
+
+class SalesShown(Shown, frozen=True):
+    """All categories at one position, in the order of the layout."""
+
+    event_id: str
+    position: str
+    currency: str
+    categories: tuple[CategorySales, ...]
+    sold_minor: int
+
+
+async def read_sales(call: Call[NoQuery, None]) -> Answer:
+    """How the event sells, by category. Prices are those of the layout."""
+    event = await call.engine.events.read_event(call.event_id)
+    if call.owner_id and call.owner_id != event.owner_id:
+        raise NotOwner
+    availability = await call.engine.availability.read_map(event.id)
+    loaded = await call.engine.availability.read_layout(event.id, availability.layout_version)
+    counts = _count(availability, loaded)
+    categories = tuple(_shown(category, counts) for category in loaded.layout.categories)
+    shown = SalesShown(
+        event_id=event.id,
+        position=availability.position,
+        currency=event.currency,
+        categories=categories,
+        sold_minor=sum(category.sold_minor for category in categories),
+    )
+    return Answer(encode(shown))
+
+
+def _count(availability: Availability, loaded: LoadedLayout) -> Counter[tuple[str, str]]:
+    """Places by category and status."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for index, place in loaded.place_at.items():
+        counts[place.seat.category, _STATUS[availability.map[index]]] += 1
+    category_of = {area.id: area.category for area in loaded.layout.areas}
+    for area in availability.areas:
+        category = category_of[area.area_id]
+        counts[category, "available"] += area.available
+        counts[category, "held"] += area.held
+        counts[category, "sold"] += area.sold
+    return counts
+
+
+def _shown(category: LayoutCategory, counts: Counter[tuple[str, str]]) -> CategorySales:
+    sold = counts[category.id, "sold"]
+    return CategorySales(
+        id=category.id,
+        name=category.name,
+        price_minor=category.price_minor,
+        available=counts[category.id, "available"],
+        held=counts[category.id, "held"],
+        sold=sold,
+        blocked=counts[category.id, "blocked"],
+        sold_minor=sold * category.price_minor,
+    )

@@ -1,0 +1,68 @@
+"""The signature of a payment provider: `t=<Unix s>,v1=<hex>`, as Stripe made it known.
+
+The HMAC-SHA256 is over `<t>.<body>`, the very bytes that came. Several `v1` may stand there, and
+two secrets may be set, so that either side can change its secret without losing a notice. Other
+schemes in the header are left alone.
+"""
+
+import hmac
+import re
+import time
+
+from api.problems import Problem
+from engine.errors import Misconfigured
+
+HEADER = b"payment-signature"
+SECRET_BYTES_MIN = 32
+TOLERANCE_S = 300
+"""How far `t` may be from our clock, either way."""
+
+_SIGNATURES_MAX = 8
+_TIME = re.compile(rb"[0-9]{1,12}")
+
+
+class PaymentSignatures:
+    """Checks signatures. Raises Misconfigured for a secret under 32 bytes."""
+
+    def __init__(self, secrets: str) -> None:
+        self._secrets = [part.strip().encode() for part in secrets.split(",") if part.strip()]
+        for secret in self._secrets:
+            if len(secret) < SECRET_BYTES_MIN:
+                raise Misconfigured(
+                    f"PAYMENT_WEBHOOK_SECRET: {len(secret)} bytes, "
+                    f"at least {SECRET_BYTES_MIN} are needed"
+                )
+
+    def check(self, header: bytes | None, body: bytes) -> None:
+        """Raises the problems `signature_invalid`, and `not_found` where no secret is set."""
+        if not self._secrets:
+            raise Problem("not_found", "no notices are taken: PAYMENT_WEBHOOK_SECRET is not set")
+        if header is None:
+            raise _refused("the header Payment-Signature is missing")
+        at, given = _parse(header)
+        expected = [
+            hmac.new(secret, at + b"." + body, "sha256").hexdigest().encode()
+            for secret in self._secrets
+        ]
+        matches = [hmac.compare_digest(one, other) for one in expected for other in given]
+        if not any(matches):
+            raise _refused("the signature does not match the body")
+        if abs(time.time() - int(at)) > TOLERANCE_S:
+            raise _refused(f"it was signed more than {TOLERANCE_S} s ago, or ahead")
+
+
+def _parse(header: bytes) -> tuple[bytes, list[bytes]]:
+    """The time and the `v1` signatures of a header."""
+    pairs = [part.strip().partition(b"=") for part in header.split(b",")]
+    times = [value for name, _, value in pairs if name == b"t"]
+    given = [value for name, _, value in pairs if name == b"v1"]
+    if len(times) != 1 or not _TIME.fullmatch(times[0]):
+        raise _refused("the header has no t=<seconds>, or more than one")
+    if not 1 <= len(given) <= _SIGNATURES_MAX:
+        raise _refused("the header has no v1=<signature>, or too many")
+    return times[0], given
+
+
+def _refused(detail: str) -> Problem:
+    challenge = (b"www-authenticate", b"Payment-Signature")
+    return Problem("signature_invalid", detail, headers=(challenge,))
