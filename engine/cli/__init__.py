@@ -10,9 +10,10 @@ from engine import logs
 from engine.cli.inspect import reconcile, status, verify
 from engine.cli.load import load
 from engine.cli.lua import lua
-from engine.cli.parts import expire, migrate, serve, write
+from engine.cli.parts import deliver, expire, migrate, serve, write
 from engine.cli.token import token
 from engine.cli.up import up
+from engine.cli.user import user
 from engine.cli.war import war
 from engine.errors import EngineError
 
@@ -49,8 +50,10 @@ for command in (
     serve,
     expire,
     write,
+    deliver,
     migrate,
     token,
+    user,
     status,
     verify,
     reconcile,

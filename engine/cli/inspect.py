@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from engine import ids
 from engine.cli import output
-from engine.cli.sources import data_option, json_option, settings_for
+from engine.cli.sources import data_option, json_option, refuse_without_database, settings_for
 from engine.engine import Engine
 from engine.errors import Misconfigured
 from engine.ids import EventId, InvalidId
@@ -106,8 +106,7 @@ def reconcile(event: str | None, repair: bool, lag: float, data: Path, as_json: 
     Exit code 0 when they agree, 1 when not; with --repair, 0 when all was mended.
     """
     settings = settings_for(data)
-    if not settings.database_url:
-        raise Misconfigured(f"no Postgres: nothing runs in {data}; set DATABASE_URL")
+    refuse_without_database(settings, data)
     sys.exit(asyncio.run(_reconcile(settings, _chosen(event), repair, lag, as_json)))
 
 

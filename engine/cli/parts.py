@@ -1,4 +1,4 @@
-"""`engine serve`, `expire`, `write`, `migrate`: one part of the system each.
+"""`engine serve`, `expire`, `write`, `deliver`, `migrate`: one part of the system each.
 
 Each runs until SIGTERM or Ctrl-C, finishes what it has in hand, and ends with exit code 0.
 """
@@ -11,18 +11,28 @@ import sys
 import tempfile
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
+from typing import Any, Protocol
 
 import click
 import uvicorn
 
 from engine import logs
-from engine.cli.sources import data_option, find_settings, settings_for
+from engine.cli.sources import (
+    data_option,
+    find_settings,
+    refuse_without_database,
+    settings_for,
+)
 from engine.engine import Engine
 from engine.errors import Misconfigured
 from engine.expirer import Expirer
 from engine.settings import Settings
 
 DRAIN_S = 10
+
+
+class _Part(Protocol):
+    async def run(self, stop: asyncio.Event) -> None: ...
 
 
 @click.command()
@@ -39,6 +49,7 @@ def serve(host: str, port: int, workers: int, data: Path) -> None:
     os.environ["REDIS_URL"] = settings.redis_url  # for the worker processes
     os.environ["DATABASE_URL"] = settings.database_url
     os.environ["JWT_SECRET"] = settings.jwt_secret
+    os.environ["PUBLIC_URL"] = settings.public_url or url_of(host, port)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again at its end
     with _metrics_folder():
         uvicorn.run(
@@ -46,13 +57,27 @@ def serve(host: str, port: int, workers: int, data: Path) -> None:
             factory=True,
             host=host,
             port=port,
+            http="engine.cli.protocol:BoundedProtocol",
             workers=workers,
             log_level="warning",
             access_log=False,
             server_header=False,
+            proxy_headers=bool(settings.trusted_proxies),
+            forwarded_allow_ips=settings.trusted_proxies,
             timeout_graceful_shutdown=DRAIN_S,
             timeout_worker_healthcheck=30,
         )
+
+
+def reachable(host: str) -> str:
+    """Where to call a server that listens on every address."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104
+
+
+def url_of(host: str, port: int) -> str:
+    """The URL of a server that listens there."""
+    host = reachable(host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 @contextlib.contextmanager
@@ -84,21 +109,18 @@ def expire(data: Path) -> None:
 @data_option
 def write(data: Path) -> None:
     """Persist the journal in Postgres."""
-    from persistence import database
     from persistence.writer import Writer
 
-    settings = settings_for(data)
-    logs.configure(settings.log_level)
-    _refuse_without_database(settings, data)
+    _run_with_database(data, Writer)
 
-    async def run(stop: asyncio.Event) -> None:
-        async with (
-            await Engine.connect(settings) as engine,
-            await database.connect(settings.database_url) as pool,
-        ):
-            await Writer(engine, pool, settings).run(stop)
 
-    asyncio.run(_until_stopped(run))
+@click.command()
+@data_option
+def deliver(data: Path) -> None:
+    """Bring messages to webhooks: what was sold, expired, cancelled, and what is to be refunded."""
+    from persistence.deliverer import Deliverer
+
+    _run_with_database(data, Deliverer)
 
 
 @click.command()
@@ -108,14 +130,27 @@ def migrate(data: Path) -> None:
     from persistence import migrations
 
     settings = find_settings(data)
-    _refuse_without_database(settings, data)
+    refuse_without_database(settings, data)
     for name in asyncio.run(migrations.migrate(settings.database_url)):
         click.echo(f"applied {name}")
 
 
-def _refuse_without_database(settings: Settings, data: Path) -> None:
-    if not settings.database_url:
-        raise Misconfigured(f"no Postgres: nothing runs in {data}; set DATABASE_URL")
+def _run_with_database(data: Path, make: Callable[[Engine, Any, Settings], _Part]) -> None:
+    """Run a part that needs Redis and Postgres until it is told to stop."""
+    from persistence import database
+
+    settings = settings_for(data)
+    logs.configure(settings.log_level)
+    refuse_without_database(settings, data)
+
+    async def run(stop: asyncio.Event) -> None:
+        async with (
+            await Engine.connect(settings) as engine,
+            await database.connect(settings.database_url) as pool,
+        ):
+            await make(engine, pool, settings).run(stop)
+
+    asyncio.run(_until_stopped(run))
 
 
 async def _check(settings: Settings) -> None:
@@ -124,6 +159,7 @@ async def _check(settings: Settings) -> None:
 
 
 async def _until_stopped(run: Callable[[asyncio.Event], Coroutine[None, None, None]]) -> None:
+    """Run a part; SIGTERM and Ctrl-C set its stop."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):

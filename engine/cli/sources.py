@@ -58,6 +58,12 @@ def find_settings(data: Path | None, redis_url: str | None = None) -> Settings:
     )
 
 
+def refuse_without_database(settings: Settings, data: Path) -> None:
+    """Raise Misconfigured, saying what is missing."""
+    if not settings.database_url:
+        raise Misconfigured(f"no Postgres: nothing runs in {data}; set DATABASE_URL")
+
+
 def _secret_in(data: Path | None) -> str:
     if data is None or not (data / "jwt_secret").exists():
         return ""

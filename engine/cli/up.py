@@ -2,7 +2,8 @@
 
 What is named by REDIS_URL or DATABASE_URL is used; the other is embedded. The parts are stopped
 in the order of the flow, so that each can still hand on what it took: the API answers what it
-has begun, the expirer ends its sweep, the writer persists what came last, the servers close.
+has begun, the expirer ends its sweep, the writer persists what came last, the deliverer brings
+what is on its way, the servers close.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ import click
 import msgspec
 
 from engine import logs, settings
+from engine.cli.parts import reachable, url_of
 from engine.cli.sources import data_option
 from engine.embedded import servers
 from engine.embedded.process import private_folder
@@ -79,6 +81,7 @@ def _parts(listen: _Listen) -> list[Part]:
         Part("api", [*engine, "serve", *where]),
         Part("expirer", [*engine, "expire"]),
         Part("writer", [*engine, "write"]),
+        Part("deliverer", [*engine, "deliver"]),
     ]
 
 
@@ -137,7 +140,7 @@ def _begin_stop(stop: asyncio.Event) -> None:
 def _tell(listen: _Listen, data: Path, embedded: servers.Servers) -> None:
     _say(f"Valkey    {embedded.redis_url or 'the one of REDIS_URL'}")
     _say(f"Postgres  {embedded.database_url or 'the one of DATABASE_URL'}")
-    _say(f"API       {_url(listen)}/api/v1  workers: {listen.workers}")
+    _say(f"API       {url_of(listen.host, listen.port)}/api/v1  workers: {listen.workers}")
     _say(f"data      {embedded.data}")
     _say(f"token     engine token --sub me --data {data}")
 
@@ -168,7 +171,7 @@ async def _stopped_within(stop: asyncio.Event, seconds: float) -> None:
 
 
 def _is_ready(listen: _Listen) -> bool:
-    connection = http.client.HTTPConnection(_reachable(listen.host), listen.port, timeout=2)
+    connection = http.client.HTTPConnection(reachable(listen.host), listen.port, timeout=2)
     try:
         connection.request("GET", "/readyz")
         return connection.getresponse().status == http.HTTPStatus.OK
@@ -176,16 +179,6 @@ def _is_ready(listen: _Listen) -> bool:
         return False
     finally:
         connection.close()
-
-
-def _reachable(host: str) -> str:
-    """Where to call a server that listens on every address."""
-    return {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104
-
-
-def _url(listen: _Listen) -> str:
-    host = _reachable(listen.host)
-    return f"http://[{host}]:{listen.port}" if ":" in host else f"http://{host}:{listen.port}"
 
 
 def _say(line: str) -> None:

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from engine import ids
 from engine.cli import output
-from engine.cli.sources import data_option, json_option, settings_for
+from engine.cli.sources import data_option, json_option, refuse_without_database, settings_for
 from engine.engine import Engine
 from engine.errors import Misconfigured
 from engine.models import Event
@@ -56,8 +56,7 @@ def war(data: Path, as_json: bool, **asked: object) -> None:
     engine war --event gala --buyers 500 --seconds 30
     """
     wanted, settings = _war(**asked), settings_for(data)  # type: ignore[arg-type]  # click's
-    if not settings.database_url:
-        raise Misconfigured(f"no Postgres: nothing runs in {data}; set DATABASE_URL")
+    refuse_without_database(settings, data)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # or locust would fight on alone
     outcome = asyncio.run(_fight_and_judge(wanted, settings, quiet=as_json))
     if as_json:
