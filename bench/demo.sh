@@ -4,7 +4,7 @@ set -eu
 data=$(mktemp -d "${TMPDIR:-/tmp}/ticket-war.XXXXXX")
 port=${PORT:-8000}
 
-engine up --data "$data" --port "$port" --workers 1 >"$data/up.log" 2>&1 &
+RATE_LIMITS=off engine up --data "$data" --port "$port" --workers 1 >"$data/up.log" 2>&1 &
 up=$!
 finish() {
   kill -TERM "$up" 2>/dev/null && wait "$up" || true

@@ -20,7 +20,7 @@ from bench import client, receipts
 from bench.buyers import Habits
 from bench.tally import Receipt, Summary
 from engine import Engine
-from engine.errors import Misconfigured
+from engine.errors import EngineError, Misconfigured
 from engine.ids import EventId
 from engine.models import Event
 
@@ -75,8 +75,9 @@ async def fight(engine: Engine, war: War, jwt_secret: str, watch: Watch) -> Foug
         fighting = asyncio.create_task(_run_locust(war, jwt_secret, Path(folder)))
         try:
             while not fighting.done():
-                watch(await engine.events.read_event(war.event_id))
-                lag_ms_max = max(lag_ms_max, await _lag_ms(engine, war.event_id))
+                with suppress(EngineError):  # the war goes on while Redis is away
+                    watch(await engine.events.read_event(war.event_id))
+                    lag_ms_max = max(lag_ms_max, await _lag_ms(engine, war.event_id))
                 await asyncio.wait({fighting}, timeout=WATCH_S)
         finally:
             fighting.cancel()
