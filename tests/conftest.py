@@ -48,6 +48,8 @@ def settings(redis: Redis, redis_url: str, request: pytest.FixtureRequest) -> Se
         redis_url=redis_url,
         database_url=request.getfixturevalue("database_url") if needs_database else "",
         jwt_secret="s" * 48,
+        rate_limits="off",
+        payment_webhook_secret="p" * 32,
     )
 
 

@@ -160,7 +160,7 @@ def test_lua_show_prints_the_assembled_script(engine_command: Terminal) -> None:
     assert "there are add_seats" in engine_command("lua", "show", "nothing", exit_code=2)
 
 
-@pytest.mark.parametrize("command", ["status", "verify", "expire", "write", "serve"])
+@pytest.mark.parametrize("command", ["status", "verify", "expire", "write", "deliver", "serve"])
 def test_commands_with_no_redis_say_so(engine_command: Terminal, command: str) -> None:
     engine_command.env["REDIS_URL"] = ""
     assert "no Redis: nothing runs in" in engine_command(command, exit_code=2)
@@ -168,7 +168,7 @@ def test_commands_with_no_redis_say_so(engine_command: Terminal, command: str) -
     assert "redis://127.0.0.1:1 cannot be reached" in engine_command(command, exit_code=2)
 
 
-@pytest.mark.parametrize("command", ["migrate", "write", "reconcile"])
+@pytest.mark.parametrize("command", ["migrate", "write", "deliver", "reconcile"])
 def test_commands_with_no_postgres_say_so(engine_command: Terminal, command: str) -> None:
     engine_command.env["DATABASE_URL"] = ""
     assert "no Postgres: nothing runs in" in engine_command(command, exit_code=2)

@@ -57,7 +57,7 @@ class Up:
         return found
 
     def parts(self) -> set[int]:
-        """The pids of the API, the expirer and the writer."""
+        """The pids of the API, the expirer, the writer and the deliverer."""
         return set(children_of(self.process.pid)) - set(self.servers().pids.values())
 
     def processes(self) -> set[int]:
@@ -125,7 +125,7 @@ async def test_up_runs_every_part_and_sigterm_leaves_nothing_but_the_data(start:
     up = await start()
     await up.ready()
     processes = up.processes()
-    assert len(processes) == 5, "Valkey, Postgres, api, expirer, writer"
+    assert len(processes) == 6, "Valkey, Postgres, api, expirer, writer, deliverer"
     async with Redis.from_url(up.servers().redis_url) as client:
         await client.set("kept", "1")
 
@@ -177,7 +177,7 @@ async def test_up_starts_what_was_killed_again(start: Start) -> None:
 
     async def all_run_again() -> bool:
         others = set(children_of(up.process.pid)) - killed
-        return len(others) == 5 and servers.find(up.data) is not None
+        return len(others) == 6 and servers.find(up.data) is not None
 
     await until(all_run_again, timeout_s=30)
     await until(up.is_ready, timeout_s=30)

@@ -5,9 +5,13 @@ The gala belongs to the organiser `orla`; `ann` is the customer.
 
 import time
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
 
-from tests.api.client import BOOKING, EVENT, PAYMENT, Api
+from api.calls import Route
+from api.routes import docs
+from tests.api.account_cases import ACCOUNT_CASES
+from tests.api.case import Case, Prepare
+from tests.api.client import AUTH, BOOKING, EVENT, PAYMENT, Api
+from tests.api.payment_cases import PAYMENT_CASES
 
 ONE_SEAT = [{"id": "9", "seats": [{"number": "1"}]}]
 PLAN = {
@@ -18,11 +22,9 @@ PLAN = {
 MORE = {"sections": [{"id": "A", "category": "seat", "rows": ONE_SEAT}]}
 
 
-class Case(NamedTuple):
-    """Path and body of a call."""
-
-    path: str
-    body: object = None
+def needs_postgres(route: Route) -> bool:
+    """Whether the route's case needs more than Redis."""
+    return route.path.startswith(AUTH) or (route.name, route.path) in PAYMENT_CASES
 
 
 async def _pending(api: Api) -> str:
@@ -52,7 +54,9 @@ def _booked(
     return case
 
 
-CASES: dict[tuple[str, str], Callable[[Api], Awaitable[Case]]] = {
+CASES: dict[tuple[str, str], Prepare] = {
+    **ACCOUNT_CASES,
+    **PAYMENT_CASES,
     ("hold_seats", BOOKING): _at(BOOKING, {"seatId": "gala:A-1-1"}),
     ("list_seats", BOOKING): _at(BOOKING),
     ("list_bookings", f"{BOOKING}/mine"): _booked(f"{BOOKING}/mine"),
@@ -69,7 +73,15 @@ CASES: dict[tuple[str, str], Callable[[Api], Awaitable[Case]]] = {
     ("set_sales", EVENT + "/{event_id}"): _at(f"{EVENT}/gala", {"sales": "paused"}),
     ("read_layout", EVENT + "/{event_id}/seats"): _at(f"{EVENT}/gala/seats"),
     ("add_seats", EVENT + "/{event_id}/seats"): _at(f"{EVENT}/gala/seats", MORE),
+    ("read_sales", EVENT + "/{event_id}/sales"): _at(f"{EVENT}/gala/sales"),
+    ("block_seats", EVENT + "/{event_id}/seats/block"): _at(
+        f"{EVENT}/gala/seats/block", {"seatIds": ["gala:A-1-1"]}
+    ),
+    ("unblock_seats", EVENT + "/{event_id}/seats/unblock"): _at(
+        f"{EVENT}/gala/seats/unblock", {"seatIds": ["gala:A-1-1"]}
+    ),
     ("read_map", EVENT + "/{event_id}/availability"): _at(f"{EVENT}/gala/availability"),
+    **{(route.name, route.path): _at(route.path) for route in docs.ROUTES},
     ("read_health", "/healthz"): _at("/healthz"),
     ("read_readiness", "/readyz"): _at("/readyz"),
     ("read_metrics", "/metrics"): _at("/metrics"),

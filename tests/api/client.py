@@ -1,19 +1,27 @@
 """Who calls the API in its tests: tokens of every kind, and answers that are checked on the way."""
 
+import hmac
 import time
 from collections.abc import Iterable
 from typing import Any
 
 import jwt
+import msgspec
 from httpx2 import AsyncClient, Response
 
 from api.permissions import ROLES, Role
+from api.stores import NoStores, Stores
 from tests.support.box_office import BoxOffice
 
 SECRET = "s" * 48
+PROVIDER_SECRET = "p" * 32
 BOOKING = "/api/v1/booking"
 PAYMENT = "/api/v1/payment"
 EVENT = "/api/v1/event"
+AUTH = "/api/v1/auth"
+NOTICE = f"{PAYMENT}/webhook"
+REFUND = "/api/v1/refund"
+WEBHOOK = "/api/v1/webhook"
 
 Headers = dict[str, str]
 
@@ -21,10 +29,17 @@ Headers = dict[str, str]
 def token(subject: object, permissions: Iterable[str] = (), **claims: object) -> str:
     """A token with any claims; the caller may break each of them."""
     now_s = int(time.time())
-    usual = {"sub": subject, "iat": now_s, "exp": now_s + 60, "typ": "access"}
+    usual = {"sub": subject, "iat": now_s, "exp": now_s + 3600, "typ": "access"}
     held = {"permissions": sorted(permissions)}
     stated = {name: value for name, value in (usual | held | claims).items() if value is not None}
     return jwt.encode(stated, SECRET, algorithm="HS256")
+
+
+def signature(body: bytes, *, secret: str = PROVIDER_SECRET, ahead_s: int = 0) -> str:
+    """The `Payment-Signature` of a body."""
+    at = f"{int(time.time()) + ahead_s}"
+    signed = hmac.new(secret.encode(), f"{at}.".encode() + body, "sha256").hexdigest()
+    return f"t={at},v1={signed}"
 
 
 def bearer(subject: str, role: Role = "customer") -> Headers:
@@ -35,15 +50,20 @@ def bearer(subject: str, role: Role = "customer") -> Headers:
 class Api:
     """The app under test, and the box office behind it."""
 
-    def __init__(self, http: AsyncClient, office: BoxOffice) -> None:
+    def __init__(self, http: AsyncClient, office: BoxOffice, stores: Stores | None = None) -> None:
         self.http = http
         self.office = office
+        self.stores = stores or NoStores()
 
     async def call(
         self, method: str, path: str, caller: Headers | None = None, **more: Any
     ) -> Response:
         """Send one request; a refusal is a problem, and every answer has a request id."""
         headers = {**(caller or {}), **more.pop("headers", {})}
+        if path.partition("?")[0] == NOTICE and method == "POST":  # the provider signs
+            more.setdefault("content", msgspec.json.encode(more.pop("json", None)))
+            signed = {"payment-signature": signature(more["content"])}
+            headers = {"content-type": "application/json", **signed, **headers}
         answer = await self.http.request(method, path, headers=headers, **more)
         assert answer.headers["x-request-id"]
         if answer.status_code >= 400 and method != "HEAD" and path != "/readyz":

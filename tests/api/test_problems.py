@@ -29,6 +29,7 @@ FOUND: dict[str, tuple[str, ...]] = {
     "too_many_seats": ("4",),
     "limit_reached": ("4", "2"),
     "extend_limit": ("1800000000000",),
+    "amount_differs": ("1500", "EUR"),
     "refund_due": ("1500", "seat_taken"),
     "booking_known": ("expired",),
 }
@@ -52,7 +53,7 @@ def test_titles_name_one_problem_each() -> None:
 
 
 def test_every_code_is_one_of_a_route_or_of_none() -> None:
-    of_no_route = {"not_found", "method_not_allowed", "event_in_use", "booking_known"}
+    of_no_route = {"method_not_allowed", "event_in_use", "booking_known", "amount_differs"}
     assert set().union(*map(refusals_of, ROUTES)) == set(KINDS) - of_no_route
 
 

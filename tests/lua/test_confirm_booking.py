@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from engine.errors import BookingCancelled, BookingNotFound, EventNotFound, RefundDue
+from engine.errors import AmountDiffers, BookingCancelled, BookingNotFound, EventNotFound, RefundDue
 from engine.ids import BookingId
 from engine.models import BookingStatus
 from tests.support.box_office import START_MS, TTL_MS, BoxOffice
@@ -160,3 +160,32 @@ async def test_confirm_booking_late_expires_an_overdue_hold_in_its_way(office: B
     assert (await office.confirm(first)).late
     assert (await office.kept(second)).status == BookingStatus.EXPIRED
     assert await office.map() == "saaaa/aaaaa"
+
+
+async def test_confirm_booking_of_the_amount_that_was_paid_sells(office: BoxOffice) -> None:
+    await office.open()
+    held = await office.hold("ann", "A-1-1")
+    paid = office.bookings.confirm_booking(held.id, None, amount_minor=1500, currency="EUR")
+    assert (await paid).status == BookingStatus.CONFIRMED
+
+
+@pytest.mark.parametrize(
+    ("amount_minor", "currency"),
+    [(1499, ""), (1501, "EUR"), (0, "EUR"), (1500, "USD"), (None, "USD"), (10**15, "")],
+)
+async def test_confirm_booking_of_another_amount_is_refused_in_every_state(
+    office: BoxOffice, amount_minor: int | None, currency: str
+) -> None:
+    await office.open()
+    held = await office.hold("ann", "A-1-1")
+
+    async def confirm() -> None:
+        paid = {"amount_minor": amount_minor, "currency": currency}
+        await office.bookings.confirm_booking(held.id, None, **paid)  # type: ignore[arg-type]
+
+    refused = await office.refused(AmountDiffers, confirm())
+    assert refused.found == ("1500", "EUR")
+    await office.confirm(held)
+    await office.refused(AmountDiffers, confirm())
+    await office.bookings.cancel_booking(held.id, None)
+    await office.refused(AmountDiffers, confirm())

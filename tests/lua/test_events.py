@@ -13,8 +13,8 @@ from engine.errors import (
     SeatExists,
     Unavailable,
 )
-from engine.ids import EventId
-from engine.models import AreaQuantity, Availability, Counts, Sales, SalesChange
+from engine.ids import AreaId, EventId
+from engine.models import AreaCounts, Availability, Counts, Sales, SalesChange
 from engine.plans import layout as layouts
 from tests.support.box_office import START_MS, BoxOffice
 from tests.support.factories import GALA, layout, terms
@@ -145,7 +145,7 @@ async def test_read_map_shows_the_event_at_one_position(office: BoxOffice) -> No
     found = await office.engine.availability.read_map(GALA)
     assert isinstance(found, Availability)
     assert found.map == "sahaa/aaaaa"
-    assert found.areas == (AreaQuantity("pit", 2),)  # type: ignore[arg-type]
+    assert found.areas == (AreaCounts(AreaId("pit"), 4, held=1, sold=1),)
     assert found.counts == Counts(available=10, held=2, sold=2, blocked=0)
 
 

@@ -11,7 +11,9 @@ from persistence.database import Pool, connect
 from persistence.store import Store
 from persistence.writer import Writer
 from tests.persistence.sale import Sale
+from tests.persistence.telling import Telling
 from tests.support.factories import GALA, layout, terms
+from tests.support.receiver import Receiver
 
 
 @pytest.fixture
@@ -51,3 +53,19 @@ async def sale(engine: Engine, pool: Pool, redis: Redis) -> Sale:
     sale = Sale(engine, pool, redis)
     await sale.open()
     return sale
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    """Takes everything until told otherwise."""
+    async with Receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+async def telling(engine: Engine, pool: Pool, settings: Settings) -> AsyncIterator[Telling]:
+    """The gala, known to Postgres, and a deliverer."""
+    telling = Telling(engine, pool, settings)
+    await telling.open()
+    yield telling
+    await telling.close()

@@ -1,0 +1,140 @@
+"""S3: keys that nobody asked for, in every body and at every depth: refused, nothing changed."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from api.calls import Route
+from api.routes import ROUTES
+from tests.api.case import Case
+from tests.api.cases import CASES
+from tests.api.client import BOOKING, Api, bearer
+from tests.api.test_routes import _owner
+
+SMUGGLED: dict[str, object] = {
+    "customerId": "eve",
+    "customer_id": "eve",
+    "ownerId": "eve",
+    "owner_id": "eve",
+    "role": "ADMIN",
+    "permissions": ["role:assign"],
+    "verified": True,
+    "status": "confirmed",
+    "amountMinor": 0,
+    "price": 0,
+    "price_minor": 0,
+    "expiresAt": "2099-01-01T00:00:00Z",
+    "holdTtlMs": 1,
+    "epoch": 0,
+    "__proto__": {"role": "ADMIN"},
+    "constructor": {"prototype": {"role": "ADMIN"}},
+    "$ref": "#/",
+    "": "",
+    "seatid": "gala:A-1-2",
+    "seatId ": "gala:A-1-2",
+    "seatId\u200b": "gala:A-1-2",
+    "\u0455eatId": "gala:A-1-2",
+}
+FOREIGN = {"receive_notice"}
+"""A body of somebody else's format, where more may stand; it is signed, see S8."""
+
+with_body = pytest.mark.parametrize(
+    "route",
+    [route for route in ROUTES if route.body and route.name not in FOREIGN],
+    ids=lambda route: f"{route.method} {route.path}",
+)
+
+
+async def _case(api: Api, route: Route) -> Case:
+    await api.office.open(owner_id="orla", areas={"floor": 5})
+    return await CASES[route.name, route.path](api)
+
+
+def _with_more(value: Any, key: str, more: object) -> Iterator[Any]:
+    """The value with one key more, in each object of it in turn."""
+    if isinstance(value, dict):
+        yield {**value, key: more}
+        for name, item in value.items():
+            yield from ({**value, name: changed} for changed in _with_more(item, key, more))
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            for changed in _with_more(item, key, more):
+                yield [*value[:index], changed, *value[index + 1 :]]
+
+
+def _with_twin(value: Any) -> Iterator[str]:
+    """The value as JSON with one key given twice, each in turn; the second spelled by escapes."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            rest = json.dumps(value)[1:]
+            escaped = "".join(f"\\u{ord(letter):04x}" for letter in name)
+            yield f'{{"{name}": {json.dumps(item)}, {rest}'
+            yield f'{{"{escaped}": {json.dumps(item)}, {rest}'
+            for changed in _with_twin(item):
+                others = json.dumps({key: other for key, other in value.items() if key != name})
+                yield f'{{"{name}": {changed}{", " if len(value) > 1 else ""}{others[1:]}'
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            for changed in _with_twin(item):
+                texts = [json.dumps(other) for other in value]
+                yield "[" + ", ".join([*texts[:index], changed, *texts[index + 1 :]]) + "]"
+
+
+async def _all_refused(api: Api, route: Route, path: str, bodies: list[str]) -> None:
+    caller = {**_owner(route), "content-type": "application/json"}
+    before = await api.office.everything()
+    for body in bodies:
+        answer = await api.call(route.method, path, caller, content=body.encode())
+        assert answer.status_code == 422, (body, answer.text)
+        assert answer.json()["code"] in ("invalid", "plan_invalid")
+    assert await api.office.everything() == before
+
+
+@with_body
+async def test_key_nobody_asked_for_is_refused_at_every_depth(api: Api, route: Route) -> None:
+    path, body = await _case(api, route)
+    bodies = [
+        json.dumps(changed)
+        for key, more in SMUGGLED.items()
+        if key not in _names(body)
+        for changed in _with_more(body or {}, key, more)
+    ]
+    assert len(bodies) >= len(SMUGGLED) - 2
+    await _all_refused(api, route, path, bodies)
+    print(f"S3: {route.method} {route.path}: {len(bodies)} bodies with one key more, all 422")
+
+
+@with_body
+async def test_key_given_twice_is_refused_at_every_depth(api: Api, route: Route) -> None:
+    path, body = await _case(api, route)
+    bodies = list(_with_twin(body or {}))
+    assert bodies or route.bare
+    await _all_refused(api, route, path, bodies)
+    print(f"S3: {route.method} {route.path}: {len(bodies)} bodies with a key twice, all 422")
+
+
+@with_body
+async def test_body_wrapped_into_another_is_refused(api: Api, route: Route) -> None:
+    path, body = await _case(api, route)
+    wrapped = [{"body": body}, {"data": body}, [body], {"0": body}]
+    await _all_refused(api, route, path, [json.dumps(one) for one in wrapped])
+
+
+async def test_holder_is_who_the_token_names_whatever_the_headers_say(api: Api) -> None:
+    await api.office.open()
+    said = {"x-customer-id": "eve", "x-user": "eve", "x-forwarded-user": "eve", "customerid": "eve"}
+    booking = (
+        await api.call("POST", BOOKING, {**bearer("ann"), **said}, json={"seatId": "gala:A-1-1"})
+    ).json()
+    kept = await api.office.kept(booking["id"])
+    assert kept.customer_id == "ann"
+    assert (await api.call("GET", f"{BOOKING}/{booking['id']}", bearer("eve"))).status_code == 404
+
+
+def _names(value: Any) -> set[str]:
+    """Every key of a value, which may stand where it does not belong only by mistake."""
+    if isinstance(value, dict):
+        return set(value).union(*map(_names, value.values()))
+    return set().union(*map(_names, value)) if isinstance(value, list) else set()

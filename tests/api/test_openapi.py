@@ -1,0 +1,146 @@
+"""The document: valid, complete, and true to the structs and the table it is made from."""
+
+import gzip
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import validate
+
+from api import openapi
+from api.calls import Route
+from api.examples import EXAMPLES
+from api.examples.problems import problem_example
+from api.problems import KINDS
+from api.routes import ROUTES, refusals_of
+from tests.api.client import Api
+
+DOCUMENT: dict[str, Any] = json.loads(gzip.decompress(openapi.document().gzipped))
+SHOWN = [route for route in ROUTES if route.described]
+LEFT_OUT = {
+    *("read_metrics", "read_page", "read_styles", "read_bundle", "read_start", "read_icon"),
+}
+"""The same metrics at a second path, and the parts of a page: no calls of the API."""
+
+
+def _named(route: Route) -> str:
+    return f"{route.method} {route.path}"
+
+
+def _operation(route: Route) -> dict[str, Any]:
+    operation: dict[str, Any] = DOCUMENT["paths"][route.path][route.method.lower()]
+    return operation
+
+
+def _contents(route: Route) -> Iterator[dict[str, Any]]:
+    """The media types of a body and of the successes."""
+    operation = _operation(route)
+    bodies = [operation["requestBody"]] if "requestBody" in operation else []
+    answers = [operation["responses"][str(status)] for status in (route.status, *route.answers)]
+    for told in (*bodies, *answers):
+        yield told["content"]
+
+
+def _check(value: object, schema: dict[str, Any]) -> None:
+    whole = {**schema, "components": DOCUMENT["components"]}
+    Draft202012Validator(whole, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(value)
+
+
+every_route = pytest.mark.parametrize("route", SHOWN, ids=_named)
+
+
+def test_document_is_valid_openapi() -> None:
+    validate(DOCUMENT)
+    assert DOCUMENT["openapi"].startswith("3.1")
+
+
+def test_every_route_is_in_it_under_a_name_of_its_own() -> None:
+    assert {route.name for route in ROUTES if not route.described} == LEFT_OUT
+    found = [
+        operation["operationId"]
+        for path in DOCUMENT["paths"].values()
+        for operation in path.values()
+    ]
+    assert sorted(found) == sorted(route.name for route in SHOWN)
+    assert len(set(found)) == len(found)
+
+
+@every_route
+def test_operation_tells_what_the_table_says(route: Route) -> None:
+    operation = _operation(route)
+    assert operation["summary"]
+    assert not operation["summary"].endswith(".")
+    assert (operation["security"] == [{"bearer": []}]) == bool(route.permission)
+    for permission in (route.permission, route.privilege):
+        assert permission is None or f"`{permission}`" in operation["description"]
+    codes = {
+        code
+        for status, answer in operation["responses"].items()
+        for code in answer.get("content", {})
+        .get("application/problem+json", {})
+        .get("examples", ())
+        if KINDS[code].status == int(status)
+    }
+    told_otherwise = {code for code in refusals_of(route) if KINDS[code].status in route.answers}
+    assert codes == refusals_of(route) - told_otherwise
+
+
+@every_route
+def test_operation_names_every_parameter(route: Route) -> None:
+    given = _operation(route)["parameters"]
+    here = {(told["in"], told["name"]) for told in given if "name" in told}
+    in_path = {("path", part[1:-1]) for part in route.path.split("/") if part.startswith("{")}
+    fields = msgspec.structs.fields(route.query)
+    assert here == in_path | {("query", field.encode_name) for field in fields}
+    headers = {told["$ref"].rpartition("/")[2] for told in given if "$ref" in told}
+    assert headers == {*route.takes, *(["Idempotency-Key"] if route.keyed else [])}
+    assert all(told.get("description") for told in given if told.get("in") == "path")
+
+
+@every_route
+def test_operation_has_examples_that_fit_their_schema(route: Route) -> None:
+    for content in _contents(route):
+        for media, told in content.items():
+            if media != "text/html":
+                _check(told["example"], told["schema"])
+
+
+@pytest.mark.parametrize("kind", EXAMPLES, ids=lambda kind: kind.__name__)
+def test_example_is_what_its_struct_reads_and_writes(kind: type) -> None:
+    example = msgspec.json.encode(EXAMPLES[kind])
+    decoded: object = msgspec.json.decode(example, type=kind)
+    if kind in {route.answer for route in ROUTES}:
+        assert msgspec.json.encode(decoded, order="sorted") == msgspec.json.encode(
+            EXAMPLES[kind], order="sorted"
+        )
+
+
+def test_every_type_of_a_route_has_an_example() -> None:
+    needed = {kind for route in SHOWN for kind in (route.answer, *route.answers.values())}
+    needed |= {route.body for route in SHOWN if route.body}
+    assert {kind.__name__ for kind in needed - set(EXAMPLES)} == set()
+
+
+@pytest.mark.parametrize("code", KINDS)
+def test_every_problem_fits_the_schema_of_problems(code: str) -> None:
+    schema = {"$ref": "#/components/schemas/ProblemDetails"}
+    example = problem_example(code)
+    _check(example, schema)
+    assert example["code"] == code
+    named = set(DOCUMENT["components"]["schemas"]["ProblemDetails"]["properties"])
+    assert set(example) <= named
+
+
+async def test_document_is_served_as_it_is_made_and_not_twice(api: Api) -> None:
+    answer = await api.call("GET", "/api/openapi.json")
+    assert answer.json() == DOCUMENT
+    assert answer.headers["content-type"] == "application/json"
+    known = {"if-none-match": answer.headers["etag"]}
+    again = await api.call("GET", "/api/openapi.json", known)
+    assert (again.status_code, again.content) == (304, b"")
+    plain = await api.call("GET", "/api/openapi.json", {"accept-encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    assert plain.json() == DOCUMENT

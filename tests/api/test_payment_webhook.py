@@ -1,0 +1,292 @@
+"""The payment provider's notices: whose word it is, what comes of it, and how often."""
+
+import asyncio
+import random
+import time
+from typing import Any
+
+import pytest
+
+from api import notices
+from api.stores import NoStores
+from persistence.store import Store
+from tests.api.client import BOOKING, EVENT, NOTICE, Api, bearer
+from tests.api.payment_cases import notice, orla, pool_of
+from tests.persistence.entries import booking, entry
+from tests.support.box_office import TTL_MS
+
+
+async def _open(api: Api) -> str:
+    """The gala, and a booking of ann's that is pending. Its id."""
+    await api.office.open(owner_id="orla")
+    return (await api.office.hold("ann", "A-1-1")).id
+
+
+async def _outcome(api: Api, told: object) -> str:
+    answer = await api.call("POST", NOTICE, json=told)
+    assert answer.status_code == 200, answer.text
+    outcome: str = answer.json()["outcome"]
+    return outcome
+
+
+async def _recorded(api: Api, **query: str) -> list[dict[str, Any]]:
+    answer = await api.call("GET", f"{EVENT}/gala/payments", orla(), params=query)
+    assert answer.status_code == 200, answer.text
+    found: list[dict[str, Any]] = answer.json()["data"]
+    return found
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {},
+        {"amountMinor": 1500},
+        {"amountMinor": 1500, "currency": "eur"},
+        {"amountMinor": 1500, "currency": "EUR", "method": "card", "of": {"any": ["kind"]}},
+    ],
+)
+async def test_notice_of_a_payment_confirms(api: Api, data: dict[str, Any]) -> None:
+    booking_id = await _open(api)
+    told = {**notice(booking_id, **data), "livemode": True, "created": 1}
+    assert await _outcome(api, told) == "confirmed"
+    assert (await api.office.kept(booking_id)).status == "confirmed"  # type: ignore[arg-type]
+
+
+async def test_notice_confirms_while_postgres_is_away(api: Api) -> None:
+    booking_id = await _open(api)
+    assert isinstance(api.stores, NoStores)
+    assert await _outcome(api, notice(booking_id)) == "confirmed"
+
+
+@pytest.mark.usefixtures("database_url")
+async def test_notice_1000_times_50_at_once_and_reordered_has_one_effect(api: Api) -> None:
+    booking_id = await _open(api)
+    failed = {**notice(booking_id, "evt_0"), "type": "payment.failed"}
+    told = [failed, *(notice(booking_id, f"evt_{n % 4}") for n in range(1, 20))] * 50
+    random.Random(19).shuffle(told)
+    gate = asyncio.Semaphore(50)
+
+    async def send(one: dict[str, object]) -> str:
+        async with gate:
+            return await _outcome(api, one)
+
+    outcomes = await asyncio.gather(*(send(one) for one in told))
+    assert len(outcomes) == 1000
+    assert set(outcomes) == {"confirmed", "payment_failed"}
+    assert await api.office.kinds() == ["event_loaded", "seats_held", "booking_confirmed"]
+    assert (await api.office.state()).event.counts.sold == 1
+    assert {one["id"] for one in await _recorded(api)} == {"evt_0", "evt_1", "evt_2", "evt_3"}
+
+
+async def test_notice_again_after_the_customer_said_so_itself_confirms_once(api: Api) -> None:
+    booking_id = await _open(api)
+    answer = await api.call("POST", f"/api/v1/payment/{booking_id}/confirm", bearer("ann"))
+    assert answer.status_code == 200
+    assert await _outcome(api, notice(booking_id)) == "confirmed"
+    assert (await api.office.kinds()).count("booking_confirmed") == 1
+
+
+@pytest.mark.usefixtures("database_url")
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"amountMinor": 1499},
+        {"amountMinor": 1501, "currency": "EUR"},
+        {"amountMinor": 0},
+        {"amountMinor": 1500, "currency": "USD"},
+        {"currency": "JPY"},
+    ],
+)
+async def test_notice_of_another_amount_sells_nothing_and_is_named_to_the_organiser(
+    api: Api, data: dict[str, Any]
+) -> None:
+    booking_id = await _open(api)
+    before = await api.office.everything()
+    assert await _outcome(api, notice(booking_id, **data)) == "amount_differs"
+    assert await api.office.everything() == before
+    (found,) = await _recorded(api, outcome="amount_differs")
+    assert (found["id"], found["bookingId"]) == ("evt_1", booking_id)
+    assert found.get("amountMinor") == data.get("amountMinor")
+    assert await _outcome(api, notice(booking_id, "evt_2", amountMinor=1500)) == "confirmed"
+    assert await _outcome(api, notice(booking_id, "evt_3", amountMinor=1499)) == "amount_differs"
+
+
+async def test_notice_that_sold_nothing_is_503_until_it_can_be_recorded(api: Api) -> None:
+    booking_id = await _open(api)
+    for told in (notice(booking_id, amountMinor=1), notice("gala:01JDTESTTESTTESTTESTTESTTE")):
+        answer = await api.call("POST", NOTICE, json=told)
+        assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+        assert answer.headers["retry-after"]
+
+
+class _Hanging:
+    """Postgres accepts, and never answers."""
+
+    async def record_notice(self, _: object) -> None:
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize(("data", "status"), [({}, 200), ({"amountMinor": 1}, 503)])
+async def test_notice_waits_for_a_hanging_postgres_only_where_it_must_and_not_for_long(
+    api: Api, monkeypatch: pytest.MonkeyPatch, data: dict[str, Any], status: int
+) -> None:
+    booking_id = await _open(api)
+    monkeypatch.setattr(api.stores, "payments", _Hanging())
+    monkeypatch.setattr(notices, "RECORD_TIMEOUT_S", 0.02)
+    monkeypatch.setattr(notices, "SPARE_TIMEOUT_S", 0.01)
+    answer = await api.call("POST", NOTICE, json=notice(booking_id, **data))
+    assert answer.status_code == status
+
+
+@pytest.mark.usefixtures("database_url")
+async def test_notice_that_comes_too_late_is_a_refund_obligation(api: Api) -> None:
+    booking_id = await _open(api)
+    api.office.now_ms += TTL_MS + 1
+    await api.office.confirm(await api.office.hold("bob", "A-1-1"))
+    for _ in range(3):
+        assert await _outcome(api, notice(booking_id)) == "refund_due"
+    assert (await api.office.kinds()).count("refund_due") == 1
+    assert [one["outcome"] for one in await _recorded(api)] == ["refund_due"]
+
+
+@pytest.mark.usefixtures("database_url")
+async def test_notice_that_comes_late_for_seats_that_are_free_confirms(api: Api) -> None:
+    api.office.now_ms = round(time.time() * 1000) - TTL_MS - 1
+    booking_id = await _open(api)
+    assert await _outcome(api, notice(booking_id)) == "confirmed"
+    assert (await api.office.kept(booking_id)).late  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("database_url")
+async def test_notice_for_a_cancelled_booking_is_told_apart_from_its_own_payment(api: Api) -> None:
+    booking_id = await _open(api)
+    assert await _outcome(api, notice(booking_id)) == "confirmed"
+    answer = await api.call("POST", f"{BOOKING}/{booking_id}/cancel", bearer("ann"))
+    assert answer.status_code == 200
+    assert await _outcome(api, notice(booking_id)) == "booking_cancelled"
+    assert await _outcome(api, notice(booking_id, "evt_2")) == "booking_cancelled"
+    outcomes = {one["id"]: one["outcome"] for one in await _recorded(api)}
+    assert outcomes == {"evt_1": "confirmed", "evt_2": "booking_cancelled"}
+
+
+@pytest.mark.usefixtures("database_url")
+@pytest.mark.parametrize(
+    "booking_id",
+    [
+        *("gala:01JDTESTTESTTESTTESTTESTTE", "nothing:01JDTESTTESTTESTTESTTESTTE", "gala", ":"),
+        *("{gala}:journal", "gala}:bookings", "{}", "*", "gala:A-1-1", "../gala", "' OR 1=1 --"),
+        *("gala:01JDTESTTESTTESTTESTTESTTE:hold", "{gala}:request:x", "gala 01J", "x" * 200),
+    ],
+)
+async def test_notice_of_an_unknown_booking_is_recorded_and_touches_no_key(
+    api: Api, booking_id: str
+) -> None:
+    await _open(api)
+    before = await api.office.everything()
+    assert await _outcome(api, notice(booking_id, amountMinor=700)) == "booking_not_found"
+    assert await api.office.everything() == before
+    row = await (await pool_of(api)).fetchrow("SELECT * FROM payment_notices")
+    assert row is not None
+    assert (row["booking_id"], row["amount_minor"]) == (booking_id, 700)
+    assert row["outcome"] == "booking_not_found"
+
+
+@pytest.mark.usefixtures("database_url")
+@pytest.mark.parametrize("status", ["expired", "released", "confirmed", "pending"])
+async def test_notice_for_a_booking_redis_has_forgotten_is_owed_if_it_had_ended(
+    api: Api, status: str
+) -> None:
+    await _open(api)
+    pool = await pool_of(api)
+    await Store(pool).write([entry(10, booking(9, status, 9))])
+    told = notice(booking(9, status, 9).id, amountMinor=1600, currency="EUR")
+    for _ in range(3):
+        assert await _outcome(api, told) == "booking_not_found"
+    owed = [tuple(row) for row in await pool.fetch("SELECT amount_minor FROM refund_obligations")]
+    assert owed == ([(1600,)] if status in ("expired", "released") else [])
+
+
+@pytest.mark.usefixtures("database_url")
+async def test_notice_of_a_failed_payment_leaves_the_hold_to_its_deadline(api: Api) -> None:
+    booking_id = await _open(api)
+    before = await api.office.everything()
+    assert await _outcome(api, {**notice(booking_id), "type": "payment.failed"}) == "payment_failed"
+    assert await api.office.everything() == before
+    assert await _outcome(api, notice(booking_id, "evt_2")) == "confirmed"
+
+
+@pytest.mark.parametrize("data", [None, 7, [], {"object": {"id": "ch_1"}}, "text"])
+async def test_notice_of_another_kind_is_ignored_whatever_it_holds(api: Api, data: object) -> None:
+    await _open(api)
+    told = {"id": "evt_1", "type": "charge.dispute.created", "data": data}
+    assert await _outcome(api, told) == "ignored"
+    assert await _outcome(api, {"id": "evt_1", "type": "ping"}) == "ignored"
+
+
+GOOD = {"bookingId": "gala:01JDTESTTESTTESTTESTTESTTE"}
+
+
+def _told(**over: object) -> dict[str, object]:
+    return {"id": "evt_1", "type": "payment.succeeded", "data": GOOD, **over}
+
+
+@pytest.mark.parametrize(
+    ("told", "field"),
+    [
+        ({"type": "payment.succeeded", "data": GOOD}, "id"),
+        *(
+            (_told(id=bad), "id")
+            for bad in (7, None, "", "a\0b", "a\n", "a b", "\u00e9", "x" * 256)
+        ),
+        *((_told(type=bad), "type") for bad in (7, None, "", ["payment.succeeded"], "x" * 101)),
+        ({"id": "evt_1", "type": "payment.succeeded"}, "data"),
+        *((_told(data=bad), "data") for bad in (None, 7, "text", [GOOD])),
+        (_told(data={}), "data.bookingId"),
+        *(
+            (_told(data={"bookingId": bad}), "data.bookingId")
+            for bad in (7, None, "", "a\0", "a\n", "\u00e9", "x" * 201, ["gala"])
+        ),
+        (_told(type="payment.failed", data={"bookingId": 7}), "data.bookingId"),
+        *(
+            (_told(data={**GOOD, "amountMinor": bad}), "data.amountMinor")
+            for bad in (-1, 1.5, "1500", None, 10**16, 10**30, True)
+        ),
+        *(
+            (_told(data={**GOOD, "currency": bad}), "data.currency")
+            for bad in ("", "EU", "EURO", "E1R", "EU\n", "EUR\n", 7, None)
+        ),
+    ],
+)
+async def test_notice_with_a_wrong_field_names_it(api: Api, told: object, field: str) -> None:
+    await _open(api)
+    problem = await api.refused(422, "invalid", "POST", NOTICE, json=told)
+    assert problem["field"] == field
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"nonsense", b"[]", b"7", b"null"])
+async def test_notice_that_is_no_object_is_refused_though_signed(api: Api, body: bytes) -> None:
+    await _open(api)
+    answer = await api.call("POST", NOTICE, content=body)
+    assert answer.status_code in (400, 422)
+
+
+@pytest.mark.usefixtures("database_url")
+async def test_notices_are_listed_by_pages_to_the_owner(api: Api) -> None:
+    await _open(api)
+    for n in range(5):
+        await _outcome(api, notice("gala:01JDTESTTESTTESTTESTTESTTE", f"evt_{n}"))
+    await _outcome(api, notice("other:01JDTESTTESTTESTTESTTESTTE", "evt_other"))
+    seen: list[str] = []
+    cursor: dict[str, str] = {}
+    while True:
+        query = {"limit": "2", **cursor}
+        page = (await api.call("GET", f"{EVENT}/gala/payments", orla(), params=query)).json()
+        seen += [one["id"] for one in page["data"]]
+        if page["next"] is None:
+            break
+        cursor = {"cursor": page["next"]}
+    assert seen == ["evt_4", "evt_3", "evt_2", "evt_1", "evt_0"]
+    for bad in ("x", "-1", "1.5", "9" * 30, "\u0661"):
+        path = f"{EVENT}/gala/payments"
+        problem = await api.refused(422, "invalid", "GET", path, orla(), params={"cursor": bad})
+        assert problem["field"] == "cursor"

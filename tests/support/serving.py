@@ -1,0 +1,48 @@
+"""A real `engine serve` on a port of its own, for trials that need sockets or a foreign client."""
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from engine import Settings
+from tests.support.waiting import until
+
+_ROOT = Path(__file__).parents[2]
+
+
+@asynccontextmanager
+async def serving(settings: Settings, data: Path, **over: str) -> AsyncIterator[int]:
+    """Serve the API with these settings until the block ends. Yields its port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    environ = {
+        "REDIS_URL": settings.redis_url,
+        "DATABASE_URL": settings.database_url,
+        "JWT_SECRET": settings.jwt_secret,
+        "PAYMENT_WEBHOOK_SECRET": settings.payment_webhook_secret,
+        "RATE_LIMITS": "off",
+        **over,
+    }
+    command = ["-m", "engine", "serve", "--port", str(port), "--data", str(data)]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *command, cwd=_ROOT, env={**os.environ, **environ}
+    )
+    try:
+        await until(lambda: _listens(port), timeout_s=30)
+        yield port
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def _listens(port: int) -> bool:
+    with suppress(OSError):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.close()
+        return True
+    return False
