@@ -1,4 +1,4 @@
-"""docker-compose.yml as a document: what it starts exists. No container runs here."""
+"""docker-compose.yml and deploy/ as documents: what they name exists. No container runs here."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import click
 import pytest
 import yaml
 
+from api.routes import ROUTES
 from engine.cli import main
 
 ROOT = Path(__file__).parents[2]
@@ -33,6 +34,15 @@ def test_service_waits_for_services_and_mounts_volumes_that_exist(name: str) -> 
     assert set(service.get("depends_on", {})) <= set(COMPOSE["services"])
     mounted = {volume.split(":")[0] for volume in service.get("volumes", [])}
     assert mounted <= set(COMPOSE["volumes"])
+
+
+def test_prometheus_scrapes_the_service_that_has_the_metrics() -> None:
+    path = ROOT / "deploy" / "prometheus" / "prometheus.yml"
+    (job,) = yaml.safe_load(path.read_text(encoding="utf-8"))["scrape_configs"]
+    (target,) = job["static_configs"][0]["targets"]
+    host, _, port = target.partition(":")
+    assert f"{port}:{port}" in COMPOSE["services"][host]["ports"]
+    assert job["metrics_path"] in [route.path for route in ROUTES]
 
 
 def test_redis_keeps_what_it_answered() -> None:
