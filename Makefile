@@ -4,23 +4,36 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8000
+SCENARIO ?= rush
 
-.PHONY: demo test check format races faults lua bench schema clean
+.PHONY: up down lock demo war test watch-test dashboards check format races faults model mutants coverage lua bench schema docs clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    a ticket war on a concert hall, everything started and stopped for you"
+	@echo "make war     a ticket war of SCENARIO=spike, hoarder, waves ...; OPTIONS='--seconds 10'"
 	@echo "make test    the tests, on real embedded servers"
+	@echo "make watch-test  rules and dashboards in a real Prometheus (Debian: prometheus);   make dashboards  write their JSON"
 	@echo "make check   format, lint, types, layers, Lua"
 	@echo "make format  let ruff format"
-	@echo "make races   the race tests alone;   make faults   the fault tests alone"
-	@echo "make bench   holds over HTTP and memory per seat, measured"
+	@echo "make races   the race tests alone;   make faults   the trials in their long form, into docs/reliability.md"
+	@echo "make model   the scripts beside their model, for long;   make mutants  bugs put into the scripts, into docs/"
+	@echo "make coverage  of the Python by lines and branches, of the scripts by branches"
+	@echo "make bench   all that is measured, into docs/performance.md; PARTS='holds fights' for some"
+	@echo "make up      everything in containers (needs Docker);   make down   stop it, data kept"
+	@echo "make lock    pin the image's dependencies anew (deploy/requirements*.txt)"
+	@echo "make docs    the documents as a site in site/, strictly: no dead link"
 	@echo "make lua     luacheck on the assembled scripts (Debian: lua-check)"
 
 $(VENV)/.war: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[embedded,war]'
 	@touch $@
+
+$(VENV)/.bench: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]'
+	@touch $@ $(VENV)/.war
 
 $(VENV)/.dev: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -30,14 +43,37 @@ $(VENV)/.dev: pyproject.toml
 demo: $(VENV)/.war
 	@PATH="$(CURDIR)/$(BIN):$$PATH" PORT=$(PORT) sh bench/demo.sh
 
+war: $(VENV)/.war
+	$(BIN)/python -m bench.scenarios $(SCENARIO) $(OPTIONS)
+
 test: $(VENV)/.dev
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile -m "not prometheus and not faketime"
+
+watch-test: $(VENV)/.dev
+	$(BIN)/pytest -m prometheus tests/deploy
+
+dashboards: $(VENV)/.dev
+	$(BIN)/python -m deploy.grafana
 
 races: $(VENV)/.dev
 	$(BIN)/pytest tests/races
 
 faults: $(VENV)/.dev
-	$(BIN)/pytest tests/faults
+	$(BIN)/python -m tests.faults.run $(FAULTS)
+
+model: $(VENV)/.dev
+	$(BIN)/pytest tests/model -s -o timeout=0 --hypothesis-profile=long
+
+mutants: $(VENV)/.dev
+	$(BIN)/python -m tests.mutants mutants $(MUTANTS)
+
+coverage: $(VENV)/.dev
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -q -m "not prometheus and not faketime" -o timeout=600
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --format=total --precision=1
+	$(BIN)/coverage report --skip-covered --sort=cover
+	$(BIN)/python -m tests.mutants coverage
 
 check: $(VENV)/.dev lua
 	$(BIN)/ruff format --check .
@@ -55,12 +91,24 @@ lua: $(VENV)/.war
 	  $(BIN)/engine lua show $$name | luacheck --quiet --no-color --std lua51 --globals redis cjson \
 	    --read-globals KEYS ARGV --filename $$name - || exit 1; done
 
-bench: $(VENV)/.war
-	$(BIN)/python -m bench.holds
-	$(BIN)/python -m bench.memory
+bench: $(VENV)/.bench
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m bench $(PARTS)
+
+up:
+	@sh deploy/compose.sh up
+
+down:
+	@sh deploy/compose.sh down
+
+lock: $(VENV)/.dev
+	sh deploy/lock.sh
 
 schema: $(VENV)/.war
 	$(BIN)/python -c "from engine.plans import event_schema; print(event_schema(), end='')" > docs/event.schema.json
 
+docs: $(VENV)/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "site/index.html"
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) site build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
