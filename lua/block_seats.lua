@@ -29,10 +29,14 @@ if #unknown > 0 then
   return { "SEAT_NOT_FOUND", unpack(unknown) }
 end
 local from, changed, taken, ids = letter == "b" and "a" or "b", {}, {}, {}
+local seen = {}  -- a seat may be named twice
 for _, seat in ipairs(found) do
   if seat.letter == from then
-    changed[#changed + 1] = seat
-    ids[#ids + 1] = seat.id
+    if not seen[seat.id] then
+      changed[#changed + 1] = seat
+      ids[#ids + 1] = seat.id
+    end
+    seen[seat.id] = true
   elseif seat.letter ~= letter and letter == "b" then
     taken[#taken + 1] = seat.id
   end

@@ -35,6 +35,7 @@ if record.amount_minor > 0 then
 end
 
 -- Writes.
-json = bookings.finish(box, "booking_cancelled", ulid, record, "cancelled")
+local ending = { { ulid = ulid, record = record } }
+json = bookings.finish(box, "booking_cancelled", ending, "cancelled")[1]
 event.save(box)
 return { "OK", ulid, json, "new" }

@@ -59,7 +59,7 @@ end
 local late_ms = {}
 if refusal then
   if record.status == "pending" then
-    bookings.finish(box, "booking_expired", ulid, record, "expired")
+    bookings.finish(box, "booking_expired", { { ulid = ulid, record = record } }, "expired")
   end
   record.refund_minor, record.refund_reason = record.amount_minor, string.lower(refusal[1])
   redis.call("ZADD", box.ended, box.now_ms + box.is.ended_ttl_ms, ulid)

@@ -29,18 +29,22 @@ end
 if #ulids == 0 then
   ulids = redis.call("ZRANGE", box.deadlines, "-inf", box.now_ms, "BYSCORE", "LIMIT", 0, limit)
 end
+local overdue, late_ms, seen = {}, {}, {}
+if #ulids > 0 then
+  for i, json in ipairs(redis.call("HMGET", box.bookings, unpack(ulids))) do
+    local record = not seen[ulids[i]] and json and cjson.decode(json)
+    seen[ulids[i]] = true
+    if record and record.status == "pending" and record.expires_at_ms <= box.now_ms then
+      overdue[#overdue + 1] = { ulid = ulids[i], record = record }
+      late_ms[#late_ms + 1] = tostring(box.now_ms - record.expires_at_ms)
+    end
+  end
+end
 local gone = redis.call("ZRANGE", box.ended, "-inf", box.now_ms, "BYSCORE", "LIMIT", 0, limit)
 
 -- Writes.
-local late_ms = {}
-for _, ulid in ipairs(ulids) do
-  local record = bookings.read(box, ulid, "")
-  if record and record.status == "pending" and record.expires_at_ms <= box.now_ms then
-    late_ms[#late_ms + 1] = tostring(box.now_ms - record.expires_at_ms)
-    bookings.finish(box, "booking_expired", ulid, record, "expired")
-  end
-end
-if #late_ms > 0 then
+if #overdue > 0 then
+  bookings.finish(box, "booking_expired", overdue, "expired")
   event.save(box)
 end
 if #gone > 0 then

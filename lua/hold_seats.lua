@@ -16,7 +16,7 @@ ARGV[5]    seat count, 0 to 50
 ARGV[6...] the seats, then area, quantity pairs
 
 Returns  {"OK", ulid, record, "new", late_ms, ...}   late_ms: one for each hold expired on the way
-         {"OK", ulid, record, "repeated"}            this request id or this ulid was here before
+         {"OK", ulid, record, "repeated"}            this request id was here before
          {"EVENT_NOT_FOUND"} {"REQUEST_REUSED"} {"SALES_CLOSED", why} {"TOO_MANY_SEATS", seats_max}
          {"SEAT_NOT_FOUND", seat, ...} {"AREA_NOT_FOUND", area, ...}
          {"SEAT_TAKEN", seat, ...} {"AREA_FULL", area, ...} {"LIMIT_REACHED", customer_max, has}
@@ -38,11 +38,13 @@ if digest ~= "" then
   if earlier_digest and earlier_digest ~= digest then
     return { "REQUEST_REUSED" }
   end
-  ulid = earlier_ulid or ulid
-end
-local _, earlier = bookings.read(box, ulid, customer)
-if earlier then
-  return { "OK", ulid, earlier, "repeated" }
+  if earlier_ulid then
+    ulid = earlier_ulid
+    local _, earlier = bookings.read(box, ulid, customer)
+    if earlier then
+      return { "OK", ulid, earlier, "repeated" }
+    end
+  end
 end
 
 local seat_ids, area_list = {}, {}

@@ -33,7 +33,8 @@ if refusal then
 end
 
 -- Writes.
-json = bookings.finish(box, "booking_released", ulid, record, "released")
+local ending = { { ulid = ulid, record = record } }
+json = bookings.finish(box, "booking_released", ending, "released")[1]
 redis.call("DEL", hold_key)
 event.save(box)
 return { "OK", ulid, json, "new" }

@@ -7,7 +7,8 @@ KEYS[1-9]  event seats map areas bookings deadlines customers ended journal
 
 ARGV[1]    now_ms     "" = Redis' own clock
 
-Returns  {"OK", "orphan_holds", n, "map", n, "counts", n, "areas", n, "deadlines", n}
+Returns  {"OK", "orphan_holds", n, "map", n, "counts", n, "areas", n, "deadlines", n,
+           "customers", n}
          n: how many were wrong and are mended
          {"EVENT_NOT_FOUND"}
 ]]
@@ -33,6 +34,7 @@ local mended = {
   counts = recount.write_counts(box, counts),
   areas = recount.write_areas(box, area_rows),
   deadlines = recount.write_deadlines(box, records),
+  customers = recount.write_customers(box, records),
 }
 journal.event(box, "event_repaired", cjson.encode({
   available = tostring(counts.available), held = tostring(counts.held),

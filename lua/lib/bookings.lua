@@ -55,19 +55,54 @@ function bookings.list_for_customer(box, ulid, record)
   redis.call("ZADD", box.customers, 0, record.customer .. " " .. ulid)
 end
 
--- Give everything back and keep the record for a while. Returns the record's JSON.
-function bookings.finish(box, kind, ulid, record, status)
-  local from = record.status == "confirmed" and "sold" or "held"
-  local own = bookings.own_seats(box, ulid, record)
+-- End bookings of one status, each a { ulid, record }: everything is given back, the records are
+-- kept for a while. All in one go, as 100,000 holds may end at one instant. The records' JSON.
+function bookings.finish(box, kind, list, status)
+  local from = list[1].record.status == "confirmed" and "sold" or "held"
+  local ending, named, seat_ids, quantities = {}, {}, {}, {}
+  for _, item in ipairs(list) do
+    ending[item.ulid] = true
+    for id in string.gmatch(item.record.seats, "%S+") do
+      if not named[id] then
+        named[id], seat_ids[#seat_ids + 1] = true, id
+      end
+    end
+    for id, quantity in string.gmatch(item.record.areas, "(%S+)=(%d+)") do
+      quantities[id] = (quantities[id] or 0) + quantity
+    end
+  end
+  local own = {}
+  for _, seat in ipairs((seats.read(box, seat_ids))) do
+    if ending[seat.booking] then
+      own[#own + 1] = seat
+    end
+  end
   seats.put(box, own, "a")
   event.move(box, from, "available", #own)
-  for _, area in ipairs(bookings.areas(record)) do
-    areas.move(box, area.id, from, "available", area.quantity)
-    event.move(box, from, "available", area.quantity)
+  for id, quantity in pairs(quantities) do
+    areas.move(box, id, from, "available", quantity)
+    event.move(box, from, "available", quantity)
   end
-  redis.call("ZADD", box.ended, box.now_ms + box.is.ended_ttl_ms, ulid)
-  redis.call("ZREM", box.deadlines, ulid)
-  redis.call("ZREM", box.customers, record.customer .. " " .. ulid)
-  record.status, record.ended_at_ms = status, box.now_ms
-  return bookings.write(box, kind, ulid, record)
+  return bookings.write_ended(box, kind, list, status)
+end
+
+-- Write the records of bookings that end, and take them off the lists of those that stand.
+function bookings.write_ended(box, kind, list, status)
+  local ulids, claimed, kept, rows, jsons = {}, {}, {}, {}, {}
+  for i, item in ipairs(list) do
+    local record = item.record
+    claimed[i] = record.customer .. " " .. item.ulid
+    record.status, record.ended_at_ms = status, box.now_ms
+    ulids[i], jsons[i] = item.ulid, cjson.encode(record)
+    kept[2 * i - 1], kept[2 * i] = box.now_ms + box.is.ended_ttl_ms, item.ulid
+    rows[2 * i - 1], rows[2 * i] = item.ulid, jsons[i]
+  end
+  redis.call("ZADD", box.ended, unpack(kept))
+  redis.call("ZREM", box.deadlines, unpack(ulids))
+  redis.call("ZREM", box.customers, unpack(claimed))
+  redis.call("HSET", box.bookings, unpack(rows))
+  for i, item in ipairs(list) do
+    journal.booking(box, kind, item.ulid, jsons[i])
+  end
+  return jsons
 end

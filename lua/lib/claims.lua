@@ -127,10 +127,13 @@ end
 
 -- Expire the overdue holds in the way. Returns how late each was, in ms.
 function claims.clear(box, claim)
-  local late_ms = {}
+  local list, late_ms = {}, {}
   for ulid, record in pairs(claim.overdue) do
+    list[#list + 1] = { ulid = ulid, record = record }
     late_ms[#late_ms + 1] = box.now_ms - record.expires_at_ms
-    bookings.finish(box, "booking_expired", ulid, record, "expired")
+  end
+  if #list > 0 then
+    bookings.finish(box, "booking_expired", list, "expired")
   end
   return late_ms
 end

@@ -105,7 +105,7 @@ function recount.write_areas(box, area_rows)
   return wrong
 end
 
--- Every pending booking has its deadline, nothing else has one; every claim is its customer's.
+-- Every pending booking has its deadline, nothing else has one.
 function recount.write_deadlines(box, records)
   local wrong = 0
   for _, ulid in ipairs(redis.call("ZRANGE", box.deadlines, 0, -1)) do
@@ -117,7 +117,22 @@ function recount.write_deadlines(box, records)
     if record.status == "pending" then
       wrong = wrong + redis.call("ZADD", box.deadlines, "CH", record.expires_at_ms, ulid)
     end
-    bookings.list_for_customer(box, ulid, record)
+  end
+  return wrong
+end
+
+-- Every claim is listed for its customer, nothing else is: what is listed counts for his limit.
+function recount.write_customers(box, records)
+  local wrong, claimed = 0, {}
+  for ulid, record in pairs(records) do
+    local member = record.customer .. " " .. ulid
+    claimed[member] = true
+    wrong = wrong + redis.call("ZADD", box.customers, 0, member)
+  end
+  for _, member in ipairs(redis.call("ZRANGE", box.customers, 0, -1)) do
+    if not claimed[member] then
+      wrong = wrong + redis.call("ZREM", box.customers, member)
+    end
   end
   return wrong
 end

@@ -1,0 +1,56 @@
+--[[
+Put a restored event in place of what there is, whole, at one instant; it stays closed.
+
+Everything waits in staging keys of its own, the new journal and the writer's group with it: a
+restore of any size blocks nobody, and one that is killed leaves the event as it was.
+
+KEYS[1-9]    event seats map areas bookings deadlines customers ended journal
+KEYS[10]     layout     string   gzipped JSON
+KEYS[11-15]  staged     seats bookings customers ended journal
+
+ARGV[1]    now_ms     "" = Redis' own clock
+ARGV[2]    restore    its ULID
+ARGV[3-7]  how much must be staged: seats, bookings, customers, ended, journal entries
+ARGV[8]    map
+ARGV[9]    layout
+ARGV[10]   field count
+ARGV[11..] field, value pairs of the event hash; then area, value pairs
+
+Returns  {"OK"}
+         {"RESTORE_SUPERSEDED"}        another restore took over
+         {"LOAD_INCOMPLETE", count}    of the first staging key that is short
+         A refusal has written nothing.
+]]
+local event_key, map_key, areas_key, layout_key = KEYS[1], KEYS[3], KEYS[4], KEYS[10]
+local restore, map, layout = ARGV[2], ARGV[8], ARGV[9]
+local areas_from = 11 + 2 * tonumber(ARGV[10])
+local place = { KEYS[2], KEYS[5], KEYS[7], KEYS[8], KEYS[9] }
+local count = { "HLEN", "HLEN", "ZCARD", "ZCARD", "XLEN" }
+
+if redis.call("HGET", event_key, "restore") ~= restore then
+  return { "RESTORE_SUPERSEDED" }
+end
+for i = 1, 5 do
+  local staged = redis.call(count[i], KEYS[10 + i])
+  if staged ~= tonumber(ARGV[2 + i]) then
+    return { "LOAD_INCOMPLETE", tostring(staged) }
+  end
+end
+
+-- Writes.
+redis.call("UNLINK", unpack(KEYS, 1, 9))
+redis.call("HSET", event_key, "restore", restore, unpack(ARGV, 11, areas_from - 1))
+for i = 1, 5 do
+  if ARGV[2 + i] ~= "0" then
+    redis.call("RENAME", KEYS[10 + i], place[i])
+    redis.call("PERSIST", place[i])  -- the staging key's TTL came along
+  end
+end
+if map ~= "" then
+  redis.call("SET", map_key, map)
+end
+for i = areas_from, #ARGV, 2 do
+  redis.call("HSET", areas_key, ARGV[i], ARGV[i + 1])
+end
+redis.call("SET", layout_key, layout)
+return { "OK" }
