@@ -1,28 +1,32 @@
 """What is free: the byte map by one script call, the layout from a cache.
 
-The map is one letter a seat, read with one GET; the seats hash is never read as a whole. A layout
-never changes under its version, so a process reads and decodes it once.
+The map is one letter a seat, read with one GET; the seats hash is never read as a whole. All who
+ask in the same tick share one call, which says what the process knows already: while nothing
+changes, the map is neither sent nor decoded again. Nobody is shown what was true before he asked.
+A layout never changes under its version, so a process reads and decodes it once.
 """
 
 import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import overload
+
+from msgspec import Struct
 
 from engine import keys
 from engine.batcher import Batcher
 from engine.errors import EventNotFound
 from engine.ids import AreaId, EventId
-from engine.models import AreaCounts, Availability, Counts, Layout, LayoutSeat, Sales
+from engine.models import AreaCounts, Availability, Counts, Layout, LayoutSeat, SalesState
 from engine.plans import layout as layouts
 from engine.scripts import Scripts
 
 LAYOUTS_MAX = 64
+MAPS_MAX = 64
+"""What a process remembers, in events."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a seat is: its section, row and itself."""
+class Place(Struct, frozen=True, gc=False):
+    """Where a seat is: its section, row and itself. A stadium has 50,000 of them."""
 
     section_id: str
     row_id: str
@@ -46,33 +50,32 @@ class AvailabilityReader:
         self._batcher = batcher
         self._loading: dict[EventId, asyncio.Task[LoadedLayout]] = {}
         self._layouts: OrderedDict[tuple[EventId, str], LoadedLayout] = OrderedDict()
+        self._asking: dict[EventId, asyncio.Task[Availability]] = {}
+        self._known: OrderedDict[EventId, Availability] = OrderedDict()
 
-    @overload
-    async def read_map(self, event: EventId) -> Availability: ...
-
-    @overload
-    async def read_map(self, event: EventId, known_position: str) -> Availability | None: ...
-
-    async def read_map(self, event: EventId, known_position: str = "") -> Availability | None:
-        """The event now, or None while nothing changed since `known_position`.
+    async def read_map(self, event: EventId) -> Availability:
+        """The event now; the same object as before while nothing changed.
 
         Raises: EventNotFound.
         """
-        reply = await self._scripts.run("read_map", keys.of_event(event), [known_position])
-        if not reply:
-            return None
-        position, version, sales, opens, closes = (item.decode() for item in reply[:5])
-        return Availability(
-            event_id=event,
-            layout_version=version,
-            position=position,
-            sales=Sales(sales),
-            opens_at_ms=int(opens),
-            closes_at_ms=int(closes),
-            counts=Counts(*(int(count) for count in reply[5:9])),
-            map=reply[9].decode(),
-            areas=tuple(_area(reply[i].decode(), reply[i + 1]) for i in range(10, len(reply), 2)),
-        )
+        asking = self._asking.get(event)
+        if asking is None:
+            loop = asyncio.get_running_loop()
+            asking = self._asking[event] = loop.create_task(self._ask(event))
+            loop.call_soon(self._asking.pop, event)  # it is sent: who comes later asks anew
+        return await asyncio.shield(asking)
+
+    async def _ask(self, event: EventId) -> Availability:
+        known = self._known.get(event)
+        position = known.position if known else ""
+        reply = await self._scripts.run("read_map", keys.of_event(event), [position])
+        if known and not reply:
+            return known
+        found = self._known[event] = _availability(event, reply)
+        self._known.move_to_end(event)
+        if len(self._known) > MAPS_MAX:
+            self._known.popitem(last=False)
+        return found
 
     async def read_layout(self, event: EventId, version: str = "") -> LoadedLayout:
         """The layout of this version, or the newest. Raises: EventNotFound.
@@ -108,6 +111,21 @@ def _load(gzipped: bytes) -> LoadedLayout:
         for i, seat in enumerate(row.seats)
     }
     return LoadedLayout(gzipped, layout, place_at)
+
+
+def _availability(event: EventId, reply: list[bytes]) -> Availability:
+    position, version, sales, opens, closes = (item.decode() for item in reply[:5])
+    return Availability(
+        event_id=event,
+        layout_version=version,
+        position=position,
+        sales=SalesState(sales),
+        opens_at_ms=int(opens),
+        closes_at_ms=int(closes),
+        counts=Counts(*(int(count) for count in reply[5:9])),
+        map=reply[9].decode(),
+        areas=tuple(_area(reply[i].decode(), reply[i + 1]) for i in range(10, len(reply), 2)),
+    )
 
 
 def _area(area_id: str, value: bytes) -> AreaCounts:

@@ -1,67 +1,73 @@
-"""One pipeline for all the calls of one event-loop tick.
+"""All calls of one event-loop tick in one write, on one connection a process.
 
-A call waits for the end of the tick, then goes out with every other call of that tick on a free
-connection; while all connections are busy, calls gather and the next pipeline is longer. Worth
-3-5x over a pool that gives every call its own connection and round trip.
+A call waits for the end of its tick and goes out with every other call of it; while Redis reads
+slower than we write, calls gather and the next write is longer. Worth 3-5 times a pool that gives
+every call a connection and a round trip of its own.
 
-Nothing is sent twice. A call that was not sent fails as Unavailable; one that was sent and not
-answered fails as OutcomeUnknown. A caller that goes away takes nothing with it: its answer is
+Nothing is sent twice. A call that was not sent in time fails as Unavailable; one that was sent and
+not answered fails as OutcomeUnknown. A caller that goes away takes nothing with it: its answer is
 read and dropped, the answers of the others stay theirs.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeAlias
-
-from redis.asyncio.connection import AbstractConnection, ConnectionPool
-from redis.exceptions import BusyLoadingError, RedisError, ResponseError
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
 
 from engine import metrics
-from engine.errors import EngineError, OutcomeUnknown, Overloaded, Unavailable
+from engine.errors import EngineError, Overloaded, Unavailable
+from engine.wire import LOOKS, Answer, Argument, Command, ErrorReply, Wire
 
-Argument: TypeAlias = str | bytes | int
-Command: TypeAlias = Sequence[Argument]
+Opener: TypeAlias = Callable[[Wire], Awaitable[None]]
+"""Connects a wire. Raises Unavailable."""
 
-BATCH_CALLS_MAX = 256
-
-
-class _Call(NamedTuple):
-    command: Command
-    answer: "asyncio.Future[object]"
+AT_ONCE = 8
+"""So many calls do not wait for the end of their tick: Redis begins while we make the next ones."""
 
 
 class Batcher:
-    """Sends commands in pipelines over a bounded number of connections of its own."""
+    """Sends commands over a connection of its own, which it opens when there is a call for it.
 
-    def __init__(
-        self, pool: ConnectionPool, *, connections_max: int, waiting_max: int, timeout_ms: int
-    ) -> None:
-        self._pool = pool
-        self._idle: list[AbstractConnection | None] = [None] * connections_max
-        self._waiting: deque[_Call] = deque()
+    To be made in the event loop it works in.
+    """
+
+    def __init__(self, opener: Opener, *, waiting_max: int, timeout_ms: int) -> None:
+        self._opener = opener
+        self._loop = asyncio.get_running_loop()
         self._waiting_max = waiting_max
         self._timeout_s = timeout_ms / 1000
-        self._sending: set[asyncio.Task[None]] = set()
+        self._wire: Wire | None = None
+        self._opening: asyncio.Task[None] | None = None
+        self._waiting: list[tuple[Command, Answer]] = []
+        self._waiting_since_s = 0.0
         self._flush_due = False
         self._closed = False
 
-    async def call(self, command: Command) -> object:
-        """Send one command and wait for its answer; an error reply comes back as a value.
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection at this moment."""
+        return self._wire is not None
 
-        Raises: Overloaded, Unavailable, OutcomeUnknown.
+    def call(self, command: Command) -> Answer:
+        """Send one command; the answer is to be awaited, an ErrorReply comes as a value.
+
+        The answer raises: Overloaded, Unavailable, OutcomeUnknown.
         """
+        answer: Answer = self._loop.create_future()
+        on_their_way = self._wire.waiting_count if self._wire else 0
         if self._closed:
-            raise Unavailable("the connection to Redis is closed")
-        if len(self._waiting) >= self._waiting_max:
-            raise Overloaded(f"{self._waiting_max} calls are waiting for Redis")
-        loop = asyncio.get_running_loop()
-        call = _Call(command, loop.create_future())
-        self._waiting.append(call)
-        if not self._flush_due:
-            self._flush_due = True
-            loop.call_soon(self._flush)
-        return await call.answer
+            answer.set_exception(_closed())
+        elif len(self._waiting) + on_their_way >= self._waiting_max:
+            answer.set_exception(Overloaded(f"{self._waiting_max} calls are waiting for Redis"))
+        else:
+            if not self._waiting:
+                self._waiting_since_s = self._loop.time()
+            self._waiting.append((command, answer))
+            if len(self._waiting) >= AT_ONCE:
+                self._flush()
+            elif not self._flush_due:
+                self._flush_due = True
+                self._loop.call_soon(self._flush)
+        return answer
 
     async def ask(self, *command: Argument) -> Any:
         """Send one command that only reads, and give its answer.
@@ -69,78 +75,66 @@ class Batcher:
         Raises: Overloaded, Unavailable (for an error reply too), OutcomeUnknown.
         """
         answer = await self.call(command)
-        if isinstance(answer, RedisError):
+        if isinstance(answer, ErrorReply):
             raise Unavailable(f"Redis refuses {command[0]!r}: {answer}")
         return answer
 
     async def close(self) -> None:
-        """Finish what was sent, refuse what was not, and close the connections."""
+        """Refuse what was not sent, wait for what was, and close the connection."""
         self._closed = True
-        _fail(self._waiting, Unavailable("the connection to Redis is closed"))
-        self._waiting.clear()
-        if self._sending:
-            await asyncio.wait(self._sending)
-        for connection in self._idle:
-            if connection is not None:
-                await connection.disconnect()
+        self._refuse(_closed())
+        if self._opening:
+            await asyncio.wait((self._opening,))
+        if self._wire:
+            await self._wire.finish()
 
     def _flush(self) -> None:
         self._flush_due = False
-        while self._waiting and self._idle:
-            batch: list[_Call] = []
-            while self._waiting and len(batch) < BATCH_CALLS_MAX:
-                call = self._waiting.popleft()
-                if not call.answer.done():  # its caller went away before it was sent
-                    batch.append(call)
-            if batch:
-                task = asyncio.create_task(self._send(batch, self._idle.pop()))
-                self._sending.add(task)
-                task.add_done_callback(self._sending.discard)
+        if not self._waiting:
+            return
+        if self._wire is None:
+            if self._opening is None:
+                self._opening = asyncio.create_task(self._open())
+        elif not self._wire.full:
+            # Left out: calls whose callers went away before they were sent.
+            calls = [call for call in self._waiting if not call[1].done()]
+            self._waiting.clear()
+            metrics.batch_calls.observe(len(calls))
+            self._wire.send(calls)
 
-    async def _send(self, batch: list[_Call], connection: AbstractConnection | None) -> None:
-        metrics.batch_calls.observe(len(batch))
-        lost: type[EngineError] = Unavailable
+    async def _open(self) -> None:
+        wire = Wire(self._timeout_s, self._changed)
         try:
-            async with asyncio.timeout(self._timeout_s):
-                if connection is None:
-                    connection = self._pool.make_connection()  # type: ignore[no-untyped-call]
-                await connection.connect()
-                packed = connection.pack_commands([call.command for call in batch])
-                lost = OutcomeUnknown
-                await connection.send_packed_command(packed, check_health=False)
-                for call in batch:
-                    answer = await _read(connection)
-                    if not call.answer.done():
-                        call.answer.set_result(answer)
-        except (RedisError, OSError) as error:  # a time-out is an OSError
-            why = str(error) or f"no answer from Redis within {self._timeout_s} s"
-            _fail(batch, lost(why))
-            await _drop(connection)
-            connection = None
-        except BaseException as error:
-            _fail(batch, OutcomeUnknown(repr(error)))
-            await _drop(connection)
-            connection = None
-            raise
+            async with asyncio.timeout(max(self._left_s(), self._timeout_s / LOOKS)):
+                await self._opener(wire)
+            self._wire = wire
+        except (EngineError, TimeoutError) as error:
+            await wire.finish()
+            why = str(error) or f"no connection to Redis within {self._timeout_s} s"
+            self._refuse(Unavailable(why))
         finally:
-            self._idle.append(connection)
+            self._opening = None
+        self._changed()
+
+    def _changed(self) -> None:
+        if self._wire and not self._wire.open:
+            self._wire = None
+            if self._waiting and self._left_s() < self._timeout_s / LOOKS:
+                self._refuse(Unavailable(f"not sent to Redis within {self._timeout_s} s"))
+        if self._waiting:
             self._flush()
 
+    def _left_s(self) -> float:
+        """How long the oldest of those that are not sent may still wait."""
+        waited_s = asyncio.get_running_loop().time() - self._waiting_since_s
+        return self._timeout_s - waited_s
 
-async def _read(connection: AbstractConnection) -> object:
-    try:
-        answer: object = await connection.read_response(disconnect_on_error=False)
-    except (ResponseError, BusyLoadingError) as error:
-        return error
-    return answer
-
-
-async def _drop(connection: AbstractConnection | None) -> None:
-    if connection is not None:
-        await connection.disconnect(nowait=True)
+    def _refuse(self, error: EngineError) -> None:
+        for _, answer in self._waiting:
+            if not answer.done():
+                answer.set_exception(error)
+        self._waiting.clear()
 
 
-def _fail(calls: Sequence[_Call] | deque[_Call], error: EngineError) -> None:
-    for call in calls:
-        if not call.answer.done():
-            call.answer.set_exception(error)
+def _closed() -> Unavailable:
+    return Unavailable("the connection to Redis is closed")

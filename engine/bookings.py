@@ -9,13 +9,15 @@ from hashlib import blake2b
 from typing import Self
 
 from engine import keys, metrics
-from engine.batcher import Argument, Batcher
-from engine.errors import BookingNotFound, SeatNotFound, SeatTaken, Unavailable
-from engine.ids import BookingId, CustomerId, EventId, new_booking_id, split_booking
+from engine.batcher import Batcher
+from engine.errors import BookingNotFound, Unavailable
+from engine.ids import BookingId, CustomerId, EventId, new_ulid, split_booking
 from engine.limits import LimitedScripts, Meter
 from engine.models import AreaQuantity, Booking, BookingStatus, Expired, Page, Selection
 from engine.records import booking_of, json_of
-from engine.scripts import Scripts
+from engine.scripts import Scripts, checked
+from engine.timed import observe_all
+from engine.wire import Argument
 
 EXPIRE_MAX = 256
 
@@ -44,22 +46,23 @@ class Bookings:
         AreaFull, LimitReached, RequestReused.
         """
         event, customer = selection.event_id, selection.customer_id
-        booking = new_booking_id(event)
-        ulid = split_booking(booking)[1]
+        ulid = new_ulid()
         start = len(event) + 1
         seats = [seat[start:] for seat in selection.seats]
         areas = [item for area in selection.areas for item in (area.area_id, area.quantity)]
-        request_key = keys.request(event, customer, request_id or "")
         digest = _digest(seats, selection.areas) if request_id else ""
-        try:
-            found = await self._scripts.run(
-                "hold_seats",
-                [*keys.of_event(event), keys.hold(event, ulid), request_key],
-                [self.now_ms, ulid, customer, digest, len(seats), *seats, *areas],
-            )
-        except (SeatTaken, SeatNotFound) as refused:
-            raise type(refused)(*(f"{event}:{seat}" for seat in refused.found)) from None
-        return _answer(event, found)
+        code, found = await self._scripts.outcome(
+            "hold_seats",
+            [
+                *keys.of_event(event),
+                keys.hold(event, ulid),
+                keys.request(event, customer, request_id),
+            ],
+            [self.now_ms, ulid, customer, digest, len(seats), *seats, *areas],
+        )
+        if code in ("seat_taken", "seat_not_found"):  # the script knows seats without their event
+            found = [b"%b:%b" % (event.encode(), seat) for seat in found]
+        return _answer(event, checked(code, found))
 
     async def extend_booking(self, booking: BookingId, customer: CustomerId | None) -> Booking:
         """Move the deadline to one TTL from now, up to the event's cap.
@@ -121,8 +124,7 @@ class Bookings:
         found = await self._scripts.run(
             "expire_bookings", keys.of_event(event), [self.now_ms, EXPIRE_MAX, *ulids]
         )
-        now_ms, next_ms, pending, forgotten, *late = found
-        metrics.bookings_pending.labels(event).set(int(pending))
+        now_ms, next_ms, _, forgotten, *late = found
         late_ms = tuple(int(ms) for ms in late)
         _count_expired(path, late_ms)
         return Expired(int(now_ms), int(next_ms) if next_ms else None, late_ms, int(forgotten))
@@ -181,15 +183,12 @@ def _answer(event: EventId, found: list[bytes]) -> Booking:
 
 
 def _count_expired(path: str, late_ms: Sequence[int]) -> None:
-    metrics.bookings_expired.inc(len(late_ms))
-    for ms in late_ms:
-        metrics.release_delay.labels(path).observe(ms / 1000)
+    if late_ms:
+        metrics.bookings_expired.inc(len(late_ms))
+        observe_all(metrics.release_delay.labels(path), [ms / 1000 for ms in late_ms])
 
 
 def _digest(seats: list[str], areas: Sequence[AreaQuantity]) -> str:
-    wanted: list[Argument] = [
-        *sorted(seats),
-        "",
-        *sorted(f"{a.area_id}={a.quantity}" for a in areas),
-    ]
-    return blake2b("\n".join(map(str, wanted)).encode(), digest_size=16).hexdigest()
+    """Of the selection, in whatever sequence it was given; ids hold neither space nor `=`."""
+    wanted = [*sorted(seats), *sorted([f"{area.area_id}={area.quantity}" for area in areas])]
+    return blake2b(" ".join(wanted).encode(), digest_size=16).hexdigest()

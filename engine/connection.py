@@ -3,11 +3,14 @@
 redis-py re-sends a command on a lost reply, ten times by default; here nothing is sent twice.
 """
 
+import asyncio
+from socket import SO_KEEPALIVE, SOL_SOCKET
+from ssl import SSLContext
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 import redis.asyncio as aioredis
-from redis.asyncio.connection import ConnectionPool
+from redis.asyncio.connection import ConnectionPool, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
@@ -15,8 +18,10 @@ from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import TimeoutError as AnswerLate
 
 from engine import logs
+from engine.batcher import Opener
 from engine.errors import Misconfigured, Unavailable
 from engine.settings import Settings
+from engine.wire import Answer, Command, ErrorReply, Wire
 
 BLOCK_MS_MAX = 2000
 """A blocking read must end well before the socket's time-out, or redis-py gives it up."""
@@ -29,9 +34,40 @@ _WANTS_PASSWORD = ("NOAUTH", "HELLO must be called with the client already authe
 _log = logs.get("redis")
 
 
-def pool_of(settings: Settings) -> ConnectionPool:
-    """Connections for the batcher, which keeps time itself."""
-    return _pool(settings.redis_url, timeout_s=None)
+def opener_of(settings: Settings) -> Opener:
+    """How the batcher connects its wire. redis-py reads the URL and makes the TLS context."""
+    pool = _pool(settings.redis_url, timeout_s=None)
+    found = pool.connection_kwargs
+    greeting: list[Command] = []
+    if found.get("password"):
+        greeting.append(("AUTH", found.get("username") or "default", found["password"]))
+    if found.get("db"):
+        greeting.append(("SELECT", int(found["db"])))
+
+    async def connect(wire: Wire) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            if "path" in found:
+                await loop.create_unix_connection(lambda: wire, found["path"])
+            else:
+                tls = _tls_of(pool)
+                host, port = found.get("host", "localhost"), found.get("port", 6379)
+                transport, _ = await loop.create_connection(lambda: wire, host, port, ssl=tls)
+                transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_KEEPALIVE, 1)
+        except OSError as error:
+            raise Unavailable(f"Redis cannot be reached: {error}") from error
+        for command in greeting:
+            answer: Answer = loop.create_future()
+            wire.send([(command, answer)])
+            if isinstance(refused := await answer, ErrorReply):
+                raise Unavailable(f"Redis refuses to be greeted: {refused}")
+
+    return connect
+
+
+def _tls_of(pool: ConnectionPool) -> SSLContext | None:
+    connection = pool.make_connection()  # type: ignore[no-untyped-call]
+    return connection.ssl_context.get() if isinstance(connection, SSLConnection) else None
 
 
 class _Client(aioredis.Redis):

@@ -14,11 +14,15 @@ from engine.events import Events
 from engine.journal import Journal
 from engine.limits import Limits
 from engine.requests import Requests
+from engine.restores import Restores
 from engine.revocations import Revocations
 from engine.scripts import Scripts
 from engine.settings import Settings
+from engine.verbosity import Verbosity
 
 HEARTBEAT_S = 5
+"""A part that did not beat for so long does not run."""
+_REMEMBERED_S = 3600
 
 
 class Engine:
@@ -35,6 +39,8 @@ class Engine:
         self.requests = Requests(batcher)
         self.limits = Limits(scripts)
         self.revocations = Revocations(client)
+        self.restores = Restores(scripts, batcher, client)
+        self.verbosity = Verbosity(client)
 
     @classmethod
     async def connect(cls, settings: Settings) -> Self:
@@ -44,8 +50,7 @@ class Engine:
         """
         await connection.check(settings)
         batcher = Batcher(
-            connection.pool_of(settings),
-            connections_max=settings.redis_connections_max,
+            connection.opener_of(settings),
             waiting_max=settings.calls_waiting_max,
             timeout_ms=settings.redis_timeout_ms,
         )
@@ -64,14 +69,23 @@ class Engine:
 
     async def beat(self, part: str) -> None:
         """Say that a part of the system runs. To be repeated within HEARTBEAT_S."""
-        await self.client.set(keys.heartbeat(part), "1", ex=HEARTBEAT_S)
+        await self.client.set(keys.heartbeat(part), "1", ex=_REMEMBERED_S)
+
+    async def heartbeats(self, parts: Sequence[str]) -> dict[str, float | None]:
+        """How many seconds ago each part last beat; None: not within the hour.
+
+        By Redis' own clock: a beat's age is what its key's TTL has lost. Raises Unavailable.
+        """
+        ages: dict[str, float | None] = {}
+        for part in parts:
+            left_ms = await self.client.pttl(keys.heartbeat(part))
+            ages[part] = max(0.0, _REMEMBERED_S - left_ms / 1000) if left_ms >= 0 else None
+        return ages
 
     async def parts_running(self, parts: Sequence[str]) -> dict[str, bool]:
         """Which of these parts said lately that they run. Raises Unavailable."""
-        if not parts:
-            return {}
-        beats = await self.client.mget([keys.heartbeat(part) for part in parts])
-        return {part: beat is not None for part, beat in zip(parts, beats, strict=True)}
+        ages = await self.heartbeats(parts)
+        return {part: age is not None and age < HEARTBEAT_S for part, age in ages.items()}
 
     async def __aenter__(self) -> Self:
         return self

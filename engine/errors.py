@@ -6,6 +6,7 @@ EngineError
     Unavailable      Redis could not be reached, nothing was tried
     Overloaded       turned away before anything was tried
     RequestInProgress   the first call with this request id is not done
+    Restoring        the event is closed until it is restored, nothing was tried
     ScriptDefect     a bug: a script and its caller disagree
     Misconfigured    a setting or a server is wrong, said at start
 
@@ -44,6 +45,12 @@ class RequestInProgress(EngineError):
     """Another call with the same request id is not done yet; nothing was tried."""
 
     code = "request_in_progress"
+
+
+class Restoring(EngineError):
+    """Redis lost some of the event: it is closed until it is restored; nothing was tried."""
+
+    code = "restoring"
 
 
 class ScriptDefect(EngineError):
@@ -85,6 +92,10 @@ class EventInUse(Refused):
 
 class LoadIncomplete(Refused):
     code, says = "load_incomplete", "the staged seats are not all there"
+
+
+class RestoreSuperseded(Refused):
+    code, says = "restore_superseded", "another restore of the event took over"
 
 
 class LayoutChanged(Refused):

@@ -11,13 +11,14 @@ from redis.exceptions import RedisError
 from ulid import ULID
 
 from engine import keys
-from engine.batcher import Argument, Batcher
+from engine.batcher import Batcher
 from engine.connection import RedisClient
 from engine.errors import EventNotFound, SeatExists, SeatNotFound, SeatTaken, Unavailable
 from engine.ids import EventId, SeatId
-from engine.models import Counts, Event, Layout, Sales, SalesChange, Terms
+from engine.models import Counts, Event, Layout, SalesChange, SalesState, Terms
 from engine.plans import layout as layouts
 from engine.scripts import Scripts
+from engine.wire import Argument
 
 STAGE_SEATS = 1000
 STAGE_TTL_S = 600
@@ -67,7 +68,7 @@ class Events:
                 seat_count += len(chunk)
                 if progress:
                     progress(len(chunk))
-            fields = _event_fields(layout, terms)
+            fields = event_fields(layout, terms)
             await self._scripts.run(
                 "load_event",
                 [*keys.of_event(event), staged, keys.layout(event)],
@@ -175,7 +176,7 @@ def event_of(event: EventId, fields: dict[str, str]) -> Event:
         name=fields["name"],
         currency=fields["currency"],
         owner_id=fields["owner_id"],
-        sales=Sales(fields["sales"]),
+        sales=SalesState(fields["sales"]),
         opens_at_ms=int(fields["opens_at_ms"]),
         closes_at_ms=int(fields["closes_at_ms"]),
         hold_ttl_ms=int(fields["hold_ttl_ms"]),
@@ -192,7 +193,8 @@ def event_of(event: EventId, fields: dict[str, str]) -> Event:
     )
 
 
-def _event_fields(layout: Layout, terms: Terms) -> dict[str, Argument]:
+def event_fields(layout: Layout, terms: Terms) -> dict[str, Argument]:
+    """The event hash before any sale; epoch, position and time of the load are the script's."""
     blocked = sum(value.endswith(",b") for _, value in layouts.seat_values(layout))
     capacity = layouts.capacity(layout)
     return {

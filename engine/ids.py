@@ -5,9 +5,9 @@ at the edge: what passes can be put into a Redis key, a Lua list or a URL withou
 """
 
 import re
+from os import register_at_fork, urandom
+from time import time_ns
 from typing import NewType
-
-from ulid import ULID
 
 EventId = NewType("EventId", str)
 BookingId = NewType("BookingId", str)
@@ -20,11 +20,41 @@ PLACE_PATTERN = r"[A-Za-z0-9_.~-]{1,80}"
 ULID_PATTERN = r"[0-7][0-9A-HJKMNP-TV-Z]{25}"
 CUSTOMER_PATTERN = r"[!-~]{1,128}"
 
+_LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_LETTER_PAIRS = [first + second for first in _LETTERS for second in _LETTERS]
+_PAIR_SHIFTS = range(120, -1, -10)
+
 _EVENT = re.compile(EVENT_PATTERN)
 _PLACE = re.compile(PLACE_PATTERN)
 _BOOKING = re.compile(f"({EVENT_PATTERN}):({ULID_PATTERN})")
 _SEAT = re.compile(f"({EVENT_PATTERN}):({PLACE_PATTERN})")
 _CUSTOMER = re.compile(CUSTOMER_PATTERN)
+
+
+class _Chance:
+    """The system's chance, 80 bits at a time: asked for once in a few hundred times."""
+
+    BYTES = 10
+
+    def __init__(self) -> None:
+        self._left = b""
+        self._from = 0
+        register_at_fork(after_in_child=self.forget)
+
+    def take(self) -> bytes:
+        """Bytes nobody was given before."""
+        start, end = self._from, self._from + self.BYTES
+        if end > len(self._left):
+            self._left, start, end = urandom(400 * self.BYTES), 0, self.BYTES
+        self._from = end
+        return self._left[start:end]
+
+    def forget(self) -> None:
+        """What is left is our parent's to give."""
+        self._left, self._from = b"", 0
+
+
+_CHANCE = _Chance()
 
 
 class InvalidId(ValueError):
@@ -60,9 +90,14 @@ def area_id(text: str) -> AreaId:
     return AreaId(place(text))
 
 
-def new_booking_id(event: EventId) -> BookingId:
-    """A booking id nobody has used; the ULID in it sorts by time."""
-    return BookingId(f"{event}:{ULID()}")
+def new_ulid() -> str:
+    """The part of a booking id behind the event: nobody has used it, and it sorts by time.
+
+    A ULID: 48 bits of Unix milliseconds and 80 random ones, in Crockford's base 32. Two letters
+    at a time from a table, as every hold needs one: python-ulid's takes three times as long.
+    """
+    number = time_ns() // 1_000_000 << 80 | int.from_bytes(_CHANCE.take())
+    return "".join([_LETTER_PAIRS[number >> shift & 1023] for shift in _PAIR_SHIFTS])
 
 
 def split_booking(text: str) -> tuple[EventId, str]:

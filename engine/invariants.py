@@ -15,6 +15,12 @@ from engine.models import Booking, BookingStatus
 OVERDUE_MS_MAX = 1000
 """Promise G3: a hold ends within its TTL and this."""
 
+KINDS = (
+    *("sold_twice", "owner_differs", "orphan_hold", "orphan_sale", "counts_differ", "map_differs"),
+    *("area_differs", "area_oversold", "deadline_differs", "customer_differs", "overdue_hold"),
+)
+"""Every kind of violation there is."""
+
 _STATUS = {"a": "available", "h": "held", "s": "sold", "b": "blocked"}
 _LETTER = {BookingStatus.PENDING: "h", BookingStatus.CONFIRMED: "s"}
 
@@ -76,6 +82,7 @@ def _orphans(state: EventState) -> Iterator[Violation]:
         "h": (BookingStatus.PENDING, "orphan_hold"),
         "s": (BookingStatus.CONFIRMED, "orphan_sale"),
     }
+    claims = {ulid: frozenset(_local_seats(booking)) for ulid, booking in _active(state)}
     for local, seat in state.seats.items():
         if seat.letter in kinds:
             status, kind = kinds[seat.letter]
@@ -83,6 +90,8 @@ def _orphans(state: EventState) -> Iterator[Violation]:
             if booking is None or booking.status != status:
                 has = booking.status if booking else "unknown"
                 yield Violation(kind, local, f"its booking {seat.booking} is {has}")
+            elif local not in claims[seat.booking]:
+                yield Violation(kind, local, f"its booking {seat.booking} does not name it")
 
 
 def _counts(state: EventState) -> Iterator[Violation]:
@@ -108,6 +117,10 @@ def _map(state: EventState) -> Iterator[Violation]:
         shown = state.map[seat.index : seat.index + 1]
         if shown != seat.letter:
             yield Violation("map_differs", local, f"the seat is {seat.letter!r}, the map {shown!r}")
+    indexes = {seat.index for seat in state.seats.values()}
+    for index, shown in enumerate(state.map):
+        if shown != "/" and index not in indexes:
+            yield Violation("map_differs", str(index), f"no seat is there, the map has {shown!r}")
 
 
 def _areas(state: EventState) -> Iterator[Violation]:
@@ -132,10 +145,22 @@ def _lists(state: EventState) -> Iterator[Violation]:
     for ulid in pending.keys() ^ state.deadlines.keys():
         what = "has no deadline" if ulid in pending else "has a deadline and is not pending"
         yield Violation("deadline_differs", ulid, what)
+    for ulid in pending.keys() & state.deadlines.keys():
+        said = {state.deadlines[ulid], *_deadlines_of_seats(state, ulid, pending[ulid])}
+        if said != {pending[ulid].expires_at_ms}:
+            detail = f"ends at {pending[ulid].expires_at_ms}, its list or its seats say {said}"
+            yield Violation("deadline_differs", ulid, detail)
     listed = {f"{booking.customer_id} {ulid}" for ulid, booking in _active(state)}
     for member in listed ^ state.customers:
         what = "is not listed for its customer" if member in listed else "is listed and not active"
         yield Violation("customer_differs", member, what)
+
+
+def _deadlines_of_seats(state: EventState, ulid: str, booking: Booking) -> Iterator[int]:
+    for local in _local_seats(booking):
+        seat = state.seats.get(local)
+        if seat and seat.booking == ulid:
+            yield seat.deadline_ms
 
 
 def _overdue(state: EventState) -> Iterator[Violation]:

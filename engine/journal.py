@@ -77,10 +77,18 @@ class Journal:
         )
         by_key = {_journal(event).encode(): event for event in events}
         return [
-            _entry(by_key[key], entry_id, fields)
+            entry_of(by_key[key], entry_id, fields)
             for key, entries in found or []
             for entry_id, fields in entries
         ]
+
+    async def open_entries(self, event: EventId) -> list[JournalEntry]:
+        """Every entry that is not acknowledged, the oldest first; takes none from a writer."""
+        first = await self._first_open(event, await self._group(event))
+        if first is None:
+            return []
+        found = await self._client.xrange(_journal(event), min=first)
+        return [entry_of(event, entry_id, fields) for entry_id, fields in found]
 
     async def claim(
         self, event: EventId, consumer: str, *, idle_ms: int, count: int
@@ -97,7 +105,7 @@ class Journal:
         )  # fmt: skip
         deliveries = {row["message_id"]: row["times_delivered"] for row in pending}
         return [
-            Claimed(_entry(event, entry_id, fields), deliveries.get(entry_id, 1))
+            Claimed(entry_of(event, entry_id, fields), deliveries.get(entry_id, 1))
             for entry_id, fields in entries
         ]
 
@@ -135,6 +143,11 @@ class Journal:
             for letter_id, fields in found
         ]
 
+    async def count_dead_letters(self, event: EventId) -> int:
+        """How many stand set aside."""
+        count: int = await self._client.xlen(keys.dead_letters(event))
+        return count
+
     async def forget_dead_letter(self, event: EventId, letter: DeadLetter) -> None:
         """It is in Postgres after all."""
         await self._client.xdel(keys.dead_letters(event), letter.letter_id)
@@ -159,7 +172,13 @@ class Journal:
 
     async def _group(self, event: EventId) -> _Group:
         """What the writer's group has; before the first writer came, everything is unread."""
-        for group in await self._client.xinfo_groups(_journal(event)):
+        try:
+            groups = await self._client.xinfo_groups(_journal(event))
+        except ResponseError as error:
+            if "no such key" not in str(error):
+                raise
+            groups = []  # the event is being loaded, or gone
+        for group in groups:
             if group["name"] == GROUP.encode():
                 last = group["last-delivered-id"].decode()
                 return {"last": last, "pending": group["pending"], "lag": group["lag"]}
@@ -186,8 +205,8 @@ def _position(entry_id: str) -> tuple[int, int]:
     return int(ms), int(sequence or 0)
 
 
-def _entry(event: EventId, entry_id: bytes, fields: Fields) -> JournalEntry:
-    """The entry; one that no script wrote is handed on empty, so that Postgres refuses it."""
+def entry_of(event: EventId, entry_id: bytes, fields: Fields) -> JournalEntry:
+    """One of the stream; what no script wrote is handed on empty, so that Postgres refuses it."""
     try:
         return _read(event, entry_id.decode(), fields)
     except (LookupError, ValueError, TypeError) as error:

@@ -12,6 +12,8 @@ from engine.ids import CustomerId, EventId
 EVENTS = "events"
 REVOKED = "revoked"
 """Stream of the sessions that were ended: see `engine/revocations.py`."""
+LOG_LEVEL = "log_level"
+"""The level every process logs at, while it lives: see `engine/verbosity.py`."""
 LIMITS = "{limits}"
 """The slot of limits that belong to no event."""
 
@@ -47,8 +49,13 @@ def split_hold(key: str) -> tuple[EventId, str] | None:
     return (EventId(event[1:]), ulid) if found and event.startswith("{") else None
 
 
-def request(event: EventId, customer: CustomerId, request_id: str) -> str:
-    """The idempotency record. Hashed: neither name can reach into another customer's."""
+def request(event: EventId, customer: CustomerId, request_id: str | None) -> str:
+    """The idempotency record. Hashed: neither name can reach into another customer's.
+
+    Without a request id the name of no record: a script is given as many keys all the same.
+    """
+    if request_id is None:
+        return f"{{{event}}}:request:"
     digest = blake2b(f"{customer}\0{request_id}".encode(), digest_size=16).hexdigest()
     return f"{{{event}}}:request:{digest}"
 
@@ -75,11 +82,16 @@ def staged_seats(event: EventId, load: str) -> str:
     return f"{{{event}}}:loading:{load}"
 
 
+def restored(event: EventId, restore: str, name: str) -> str:
+    """Where one restore gathers what becomes the key of this name."""
+    return f"{{{event}}}:restoring:{restore}:{name}"
+
+
 def dead_letters(event: EventId) -> str:
     """Journal entries that Postgres refused, with the reason."""
     return f"{{{event}}}:dead"
 
 
 def heartbeat(part: str) -> str:
-    """Set with a short TTL by a running part (`expirer`, `writer`)."""
+    """Set again and again by a running part (`expirer`, `writer`); its TTL tells when last."""
     return f"part:{part}"

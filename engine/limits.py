@@ -8,10 +8,10 @@ only read send their limits in the same pipeline and look at the verdict before 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.batcher import Argument
 from engine.keys import LIMITS
 from engine.keys import limit as limit_key
-from engine.scripts import Scripts, checked, load
+from engine.scripts import Scripts, load
+from engine.wire import Argument
 
 TAKE = "take_limits"
 
@@ -52,13 +52,13 @@ class LimitedScripts(Scripts):
     """Runs scripts as `Scripts` does, each under the limits of one meter."""
 
     def __init__(self, scripts: Scripts, meter: Meter) -> None:
-        super().__init__(scripts.batcher)
+        super().__init__(scripts.batcher, scripts._sent)
         self._meter = meter
 
-    async def run(
+    async def outcome(
         self, name: str, keys: Sequence[str], arguments: Sequence[Argument]
-    ) -> list[bytes]:
-        """As `Scripts.run`. Raises RateLimited as well, and then nothing has happened."""
+    ) -> tuple[str, list[bytes]]:
+        """As `Scripts.outcome`. The code may be rate_limited, and then nothing has happened."""
         tag = keys[0].partition(":")[0] if keys else LIMITS
         script = load(name, limited=name != TAKE)
         code, answer = await self.call(
@@ -67,7 +67,7 @@ class LimitedScripts(Scripts):
         if code != "rate_limited":
             *answer, left, full_in_ms = answer
             self._meter.read(left, full_in_ms)
-        return checked(code, answer)
+        return code, answer
 
 
 class Limits:

@@ -7,7 +7,7 @@ from engine.ids import AreaId, BookingId, CustomerId, EventId, SeatId
 from engine.models import AreaQuantity, Booking, BookingStatus
 
 
-class Record(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Record(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """What `lua/lib/bookings.lua` writes; seats and areas are lists in one string each."""
 
     customer: CustomerId
@@ -38,8 +38,8 @@ def booking_of(event: EventId, ulid: str, json: bytes) -> Booking:
         event_id=event,
         customer_id=record.customer,
         status=record.status,
-        seats=tuple(SeatId(f"{event}:{seat}") for seat in record.seats.split()),
-        areas=tuple(_area(text) for text in record.areas.split()),
+        seats=tuple([SeatId(f"{event}:{seat}") for seat in record.seats.split()]),
+        areas=tuple([_area(text) for text in record.areas.split()]) if record.areas else (),
         amount_minor=record.amount_minor,
         currency=record.currency,
         held_at_ms=record.held_at_ms,

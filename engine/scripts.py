@@ -5,6 +5,7 @@ includes it. A script is found by the hash of its text, so two releases run side
 flushed script cache heals: NOSCRIPT says that nothing ran, so the text itself is sent.
 """
 
+import asyncio
 import re
 from collections.abc import Sequence
 from functools import cache
@@ -13,22 +14,18 @@ from importlib import resources
 from time import perf_counter
 from typing import NamedTuple
 
-from redis.exceptions import (
-    BusyLoadingError,
-    NoScriptError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    ResponseError,
-)
-
 from engine import metrics
-from engine.batcher import Argument, Batcher
-from engine.errors import REFUSALS, ScriptDefect, Unavailable
+from engine.batcher import Batcher
+from engine.errors import REFUSALS, Restoring, ScriptDefect, Unavailable
+from engine.timed import Timed
+from engine.wire import Answer, Argument, ErrorReply
 
 _INCLUDE = re.compile(r"^-- @include (\S+)\n", re.MULTILINE)
-_UNABLE = (BusyLoadingError, OutOfMemoryError, ReadOnlyError)
+_UNABLE = frozenset(
+    ("BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "OOM", "READONLY")
+)
+"""Error codes that say: not now, and nothing was done."""
 _GUARDED = "return limits.guard(script, KEYS, ARGV)\n"
-_UNABLE_WORDS = ("BUSY ", "MISCONF ", "NOREPLICAS ", "MASTERDOWN ", "CLUSTERDOWN ", "OOM ")
 
 
 class Script(NamedTuple):
@@ -71,37 +68,65 @@ def _assemble(name: str, included: list[str]) -> str:
 class Scripts:
     """Runs scripts through the batcher."""
 
-    def __init__(self, batcher: Batcher) -> None:
+    def __init__(self, batcher: Batcher, sent: dict[str, Answer] | None = None) -> None:
         self.batcher = batcher
+        self._sent = {} if sent is None else sent  # by hash: a text on its way
 
     async def run(
         self, name: str, keys: Sequence[str], arguments: Sequence[Argument]
     ) -> list[bytes]:
         """What the script answered behind "OK".
 
-        Raises: Refused by its code, OutcomeUnknown, Unavailable, Overloaded, ScriptDefect.
+        Raises: Refused by its code, OutcomeUnknown, Unavailable, Overloaded, Restoring,
+        ScriptDefect.
         """
-        return checked(*await self.call(load(name), keys, arguments))
+        return checked(*await self.outcome(name, keys, arguments))
+
+    async def outcome(
+        self, name: str, keys: Sequence[str], arguments: Sequence[Argument]
+    ) -> tuple[str, list[bytes]]:
+        """As `run`, a refusal not raised: its code in lower case, and what it names."""
+        return await self.call(load(name), keys, arguments)
 
     async def call(
         self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]
     ) -> tuple[str, list[bytes]]:
         """The code a script answered, in lower case, and what stands behind it.
 
-        Raises: OutcomeUnknown, Unavailable, Overloaded, ScriptDefect.
+        Raises: OutcomeUnknown, Unavailable, Overloaded, Restoring, ScriptDefect.
         """
         started = perf_counter()
         code, answer = "unanswered", list[bytes]()
         try:
             call = (len(keys), *keys, *arguments)
             reply = await self.batcher.call(("EVALSHA", script.sha, *call))
-            if isinstance(reply, NoScriptError):
-                reply = await self.batcher.call(("EVAL", script.text, *call))
+            if isinstance(reply, ErrorReply) and reply.code == "NOSCRIPT":
+                reply = await self._run_forgotten(script, call)
             code, answer = _understood(script.name, reply)
         finally:
-            metrics.call_duration.labels(script.name).observe(perf_counter() - started)
-            metrics.calls.labels(script.name, code).inc()
+            _timed(script.name, code).add(perf_counter() - started)
         return code, answer
+
+    async def _run_forgotten(self, script: Script, call: tuple[Argument, ...]) -> object:
+        """Send the text, once for all the calls of a moment: in a rush they are thousands."""
+        sent = self._sent.get(script.sha)
+        if sent is not None:
+            await asyncio.wait((sent,))
+            reply = await self.batcher.call(("EVALSHA", script.sha, *call))
+            if not (isinstance(reply, ErrorReply) and reply.code == "NOSCRIPT"):
+                return reply
+            return await self.batcher.call(("EVAL", script.text, *call))
+        sent = self._sent[script.sha] = self.batcher.call(("EVAL", script.text, *call))
+        try:
+            return await sent
+        finally:
+            del self._sent[script.sha]
+
+
+@cache
+def _timed(name: str, code: str) -> Timed:
+    """The metrics of one script and outcome: finding them costs more than adding to them."""
+    return Timed(metrics.calls.labels(name, code), metrics.call_duration.labels(name))
 
 
 def checked(code: str, answer: list[bytes]) -> list[bytes]:
@@ -117,8 +142,8 @@ def _understood(name: str, reply: object) -> tuple[str, list[bytes]]:
         if code == "OK" or code in REFUSALS:
             return code.lower(), reply[1:]
         raise ScriptDefect(f"{name} answered {code!r}, which its header does not name")
-    if isinstance(reply, _UNABLE) or (
-        isinstance(reply, ResponseError) and str(reply).startswith(_UNABLE_WORDS)
-    ):
+    if isinstance(reply, ErrorReply) and reply.code in _UNABLE:
         raise Unavailable(f"Redis cannot run {name}: {reply}")
+    if isinstance(reply, ErrorReply) and reply.code == "RESTORING":
+        raise Restoring(f"{name}: the event is closed until it is restored")
     raise ScriptDefect(f"{name}: {reply!r}")
