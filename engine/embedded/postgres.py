@@ -32,6 +32,7 @@ class Postgres(EmbeddedServer):
 
     name: ClassVar[str] = "Postgres"
     stop_signal: ClassVar[signal.Signals] = signal.SIGINT  # SIGTERM would wait for its clients
+    niceness: ClassVar[int] = 10  # hold and confirm need no Postgres
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)

@@ -41,6 +41,8 @@ class EmbeddedServer(ABC):
 
     name: ClassVar[str]
     stop_signal: ClassVar[signal.Signals]
+    niceness: ClassVar[int] = 0
+    """How readily it leaves the processor to others, as of nice(2)."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -63,6 +65,10 @@ class EmbeddedServer(ABC):
 
         `run` is the folder of its socket; descriptors it shall inherit are added to `keep`.
         """
+
+    def environ(self) -> dict[str, str]:
+        """What it is started with beside our own environment."""
+        return {}
 
     @property
     def run(self) -> Path:
@@ -126,13 +132,15 @@ class EmbeddedServer(ABC):
         try:
             with self.log.open("ab") as log:
                 self._process = subprocess.Popen(  # noqa: S603  # our own arguments
-                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
+                    command, env={**os.environ, **self.environ()}, cwd="/",
+                    stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                     start_new_session=True,  # or Ctrl-C would stop it before those who use it
                     pass_fds=keep, **self.identity,
                 )  # fmt: skip
         except OSError as error:
             raise Misconfigured(f"{self.name} cannot be started: {error}") from error
         self.pid = self._process.pid
+        os.setpriority(os.PRIO_PROCESS, self.pid, os.nice(0) + self.niceness)
         try:
             self._wait_until_it_answers(self._process)
         except BaseException:

@@ -13,23 +13,26 @@ import sys
 from asyncio.subprocess import Process
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-
-from prometheus_client.multiprocess import mark_process_dead
 
 from engine import logs
 from engine.embedded import tether
 
 STOP_TIMEOUT_S = 20.0
+HURRY_S = 3.0
+"""How long a part has once there is hurry. None loses anything then: what it had comes again."""
 _DELAY_MIN_S, _DELAY_MAX_S = 0.5, 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A command to keep running; its first word is the path of a program."""
+    """A command to keep running; its first word is the path of a program.
+
+    `niceness`: how readily it leaves the processor to others, as of nice(2).
+    """
 
     name: str
     command: Sequence[str]
+    niceness: int = 0
 
 
 async def supervise(
@@ -37,18 +40,28 @@ async def supervise(
     environ: Mapping[str, str],
     stop: asyncio.Event,
     stop_timeout_s: float = STOP_TIMEOUT_S,
+    hurry: asyncio.Event | None = None,
 ) -> None:
     """Keep the parts running until `stop` is set, then stop one after the other.
 
-    Returns when no process of any part is left.
+    Once `hurry` is set too, all at once, each within HURRY_S. Returns when no process of any part
+    is left.
     """
     kept = [_Kept(part, environ, stop_timeout_s) for part in parts]
     async with asyncio.TaskGroup() as tasks:
         for one in kept:
             tasks.create_task(one.keep())
         await stop.wait()
+        hurrying = tasks.create_task(_hurry(kept, hurry or asyncio.Event()))
         for one in kept:
             await one.stop()
+        hurrying.cancel()
+
+
+async def _hurry(kept: "Sequence[_Kept]", hurry: asyncio.Event) -> None:
+    await hurry.wait()
+    for one in kept:
+        one.hurry()
 
 
 class _Kept:
@@ -59,6 +72,7 @@ class _Kept:
         self._environ = environ
         self._stop_timeout_s = stop_timeout_s
         self._stopping = asyncio.Event()
+        self._hurrying = asyncio.Event()
         self._stopped = asyncio.Event()
         self._log = logs.get("supervisor")
 
@@ -78,13 +92,18 @@ class _Kept:
                 if clock() - started_at > _DELAY_MAX_S:
                     delay_s = _DELAY_MIN_S
                 self._log.error(
-                    "part died", name=self._part.name, reason=reason, again_in_s=delay_s
+                    "part_died", name=self._part.name, reason=reason, again_in_s=delay_s
                 )
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), delay_s)
                 delay_s = min(2 * delay_s, _DELAY_MAX_S)
         finally:
             self._stopped.set()
+
+    def hurry(self) -> None:
+        """Stop the part, or end it within HURRY_S if it is stopping."""
+        self._hurrying.set()
+        self._stopping.set()
 
     async def stop(self) -> None:
         """Stop the part and wait until it is gone."""
@@ -93,7 +112,8 @@ class _Kept:
 
     async def _run_once(self) -> str:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), *self._part.command,
+            sys.executable, "-I", "-S", tether.__file__, str(os.getpid()),
+            str(self._part.niceness), *self._part.command,
             env=dict(self._environ), stdin=asyncio.subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         ended = asyncio.create_task(process.wait())
@@ -106,23 +126,25 @@ class _Kept:
             stopping.cancel()
             _kill_group(process.pid)  # what an API that died leaves of its workers
             code = await ended
-            self._forget_gauges(process.pid)
         return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
 
     async def _terminate(self, process: Process, ended: "asyncio.Task[int]") -> None:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        await asyncio.wait({ended}, timeout=self._stop_timeout_s)
+        waited_s = self._stop_timeout_s
+        _terminate(process)
+        hurrying = asyncio.create_task(self._hurrying.wait())
+        await asyncio.wait({ended, hurrying}, timeout=waited_s, return_when=asyncio.FIRST_COMPLETED)
+        if self._hurrying.is_set() and not ended.done():
+            waited_s = min(HURRY_S, waited_s)
+            _terminate(process)  # the second one: an API waits for no load balancer any more
+            await asyncio.wait({ended}, timeout=waited_s)
+        hurrying.cancel()
         if not ended.done():
-            self._log.warning(
-                "part killed", name=self._part.name, ignored_sigterm_s=self._stop_timeout_s
-            )
+            self._log.warning("part_killed", name=self._part.name, ignored_sigterm_s=waited_s)
 
-    def _forget_gauges(self, pid: int) -> None:
-        """Else /metrics would show what a dead process last said of itself."""
-        metrics = self._environ.get("PROMETHEUS_MULTIPROC_DIR")
-        if metrics and Path(metrics).is_dir():
-            mark_process_dead(pid, metrics)  # type: ignore[no-untyped-call]  # has no types
+
+def _terminate(process: Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
 
 
 def _kill_group(leader: int) -> None:
