@@ -27,10 +27,19 @@ _AGE = {
 """A booking's life goes one way: of two states, the higher is the later."""
 
 
+KINDS = (
+    *("event_missing_in_redis", "event_missing_in_postgres", "missing_in_redis"),
+    *("missing_in_postgres", "status_differs", "owner_differs", "amount_differs", "sold_twice"),
+    *("dead_letter", "event_behind"),
+)
+"""The kinds of differences between the two; the broken promises of Redis alone have their own."""
+
+
 class Finding(NamedTuple):
     """A difference, and what would mend it: a booking or a dead letter to write, one to impose.
 
     `subject` is a seat, a ULID or what else it is about, as it is called within the event.
+    `is_violation`: found in Redis alone, which breaks a promise by itself.
     """
 
     kind: str
@@ -39,14 +48,18 @@ class Finding(NamedTuple):
     write: Booking | None = None
     impose: Booking | None = None
     letter: DeadLetter | None = None
+    is_violation: bool = False
 
 
 class Comparison:
     """Shown every row of Postgres once, then finished, it has found what there is to find."""
 
     def __init__(self, state: EventState, lag_ms: int) -> None:
-        self.findings = [Finding(v.kind, v.subject, v.detail) for v in check(state)]
+        self.findings = [
+            Finding(v.kind, v.subject, v.detail, is_violation=True) for v in check(state)
+        ]
         self.in_flight: set[str] = set()
+        self.bookings = tuple(state.bookings.values())
         self._state = state
         self._settled_ms = state.now_ms - lag_ms
         self._not_shown = dict(state.bookings)

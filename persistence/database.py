@@ -31,6 +31,7 @@ AWAY = (
     *(OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError),
     *(asyncpg.OperatorInterventionError, asyncpg.InsufficientResourcesError),
     asyncpg.TransactionRollbackError,
+    asyncpg.InternalClientError,  # a connection that broke between two of its own messages
 )
 """What a query raises while Postgres is away, stopping, starting or full, or lets another go first:
 nothing was done, and it may be tried again."""
@@ -43,7 +44,7 @@ Connect: TypeAlias = Callable[[], AbstractAsyncContextManager[Connection]]
 """Opens a connection for one call; raises Unavailable while Postgres is away."""
 
 
-async def connect(url: str) -> Pool:
+async def connect(url: str, command_timeout_s: float = _COMMAND_TIMEOUT_S) -> Pool:
     """Open a pool on the database of `url`. Raises Misconfigured or Unavailable."""
     place = _place(url)
     try:
@@ -52,7 +53,7 @@ async def connect(url: str) -> Pool:
             min_size=1,
             max_size=_CONNECTIONS_MAX,
             timeout=_CONNECT_TIMEOUT_S,
-            command_timeout=_COMMAND_TIMEOUT_S,
+            command_timeout=command_timeout_s,
         )
     except _NO_CONNECTION as error:
         raise _translated(error, place) from error

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from engine.errors import Unavailable
 from engine.ids import BookingId, EventId
 from engine.payments import Notice, NoticeOutcome, Refund
 from persistence.database import Connect
@@ -17,7 +18,11 @@ class PaymentStore:
         self._connect = connect
 
     async def record_notice(self, notice: Notice) -> None:
-        """Keep a notice once, by its id; for a booking long gone, owe what was paid."""
+        """Keep a notice once, by its id; for a booking long gone, owe what was paid.
+
+        One whose booking Redis does not know and Postgres has as live is not kept but Unavailable:
+        Redis lost it, and the notice means something else once it is restored.
+        """
         async with self._connect() as connection, connection.transaction():
             await connection.execute(
                 QUERIES["record_notice"],
@@ -25,6 +30,8 @@ class PaymentStore:
                 *(notice.amount_minor, notice.currency, notice.outcome),
             )
             if notice.outcome == NoticeOutcome.BOOKING_NOT_FOUND:
+                if await connection.fetchval(QUERIES["is_live"], notice.booking_id):
+                    raise Unavailable(f"{notice.booking_id} is not in Redis yet")
                 await connection.execute(
                     QUERIES["owe_forgotten"],
                     *(notice.booking_id, notice.amount_minor, notice.currency),

@@ -19,6 +19,9 @@ FROM bookings
 WHERE booking_id = $1 AND status IN ('expired', 'released') AND coalesce($2, amount_minor) > 0
 ON CONFLICT DO NOTHING;
 
+-- name: is_live
+SELECT EXISTS (SELECT FROM bookings WHERE booking_id = $1 AND status IN ('pending', 'confirmed'));
+
 -- name: list_notices
 SELECT notice_id AS id, number, kind, booking_id, event_id, amount_minor, currency, outcome,
     received_at_ms

@@ -17,6 +17,16 @@ WHERE kind IN ('booking_confirmed', 'booking_expired', 'booking_cancelled', 'ref
     AND EXISTS (SELECT FROM webhooks WHERE disabled_at_ms IS NULL)
 ON CONFLICT DO NOTHING;
 
+-- name: find_outdated
+-- Entries of an epoch that a restore has ended: their place in the list, and whether they are known.
+SELECT e.number, EXISTS (
+    SELECT FROM journal j
+    WHERE j.event_id = e.event_id AND j.epoch = e.epoch AND j.entry_ms = e.entry_ms
+        AND j.entry_seq = e.entry_seq) AS known
+FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[])
+    WITH ORDINALITY AS e (event_id, epoch, entry_ms, entry_seq, number)
+    JOIN events v ON v.event_id = e.event_id AND v.epoch > e.epoch;
+
 -- name: put_bookings
 -- Forward only. The same entry again is written again: it says the same, and a repair may have to.
 -- Sorted, so that two writers lock rows in one order. Returns the bookings that are now at the entry.
@@ -46,6 +56,10 @@ ON CONFLICT (booking_id) DO UPDATE SET
     entry_ms = excluded.entry_ms, entry_seq = excluded.entry_seq
 WHERE (bookings.epoch, bookings.entry_ms, bookings.entry_seq)
     <= (excluded.epoch, excluded.entry_ms, excluded.entry_seq)
+    -- Within an epoch a life goes one way, whatever a Redis says that came back without its last
+    -- second: what is sold stays sold until it is cancelled.
+    AND (bookings.status NOT IN ('confirmed', 'cancelled') OR bookings.epoch < excluded.epoch
+        OR excluded.status IN (bookings.status, 'cancelled'))
 RETURNING booking_id;
 
 -- name: free_seats

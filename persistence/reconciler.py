@@ -13,6 +13,7 @@ from engine import Engine, logs, metrics
 from engine.errors import EventNotFound
 from engine.ids import EventId
 from engine.inspection import EventState, read_state
+from engine.models import SalesState
 from persistence.comparison import Comparison, Finding
 from persistence.database import Pool
 from persistence.repair import Tried, key_of, repair_event
@@ -115,6 +116,9 @@ class _BothSides:
             detail = "Postgres has the event, and Redis does not"
             gone = Finding("event_missing_in_redis", self._event, detail)
             return _Look(None, [gone] if in_postgres else [])
+        if state.event.sales == SalesState.RESTORING:
+            detail = f"Redis lost some of it, and it is closed until `engine restore {self._event}`"
+            return _Look(None, [Finding("event_behind", self._event, detail)])
         comparison = Comparison(state, self._lag_ms)
         ids = [booking.id for booking in state.bookings.values()]
         async for stored in self._store.stream_bookings(self._event, ids):
@@ -142,9 +146,10 @@ class _BothSides:
                 repaired = repaired or "mended along with the others"
             elif repaired:
                 detail, repaired = f"{detail}; not repaired: {repaired}", None
-            differences.append(
-                Difference(finding.kind, self._event, finding.subject, detail, repaired)
+            difference = Difference(
+                finding.kind, self._event, finding.subject, detail, repaired, finding.is_violation
             )
-            metrics.differences.labels(finding.kind).inc()
-        _log.info("reconciled", event_id=self._event, differences=len(differences))
+            differences.append(difference)
+            metrics.differences_found.labels(finding.kind).inc()
+        _log.debug("reconciled", event_id=self._event, differences=len(differences))
         return tuple(differences)

@@ -11,7 +11,8 @@ class Difference(Struct, frozen=True):
     """One thing that is not on both sides as it should be.
 
     `subject` is a seat, a booking (its ULID) or what else it is about, within the event;
-    `repaired` says what mended it, and is None while it stands.
+    `repaired` says what mended it, and is None while it stands. `is_violation`: Redis breaks a
+    promise by itself, whatever Postgres has.
     """
 
     kind: str
@@ -19,6 +20,7 @@ class Difference(Struct, frozen=True):
     subject: str
     detail: str
     repaired: str | None = None
+    is_violation: bool = False
 
 
 class EventReport(Struct, frozen=True, kw_only=True):

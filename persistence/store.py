@@ -13,7 +13,7 @@ import asyncpg
 import msgspec
 
 from engine.ids import EventId
-from engine.models import Booking, JournalEntry, Terms
+from engine.models import Booking, BookingStatus, JournalEntry, Terms
 from engine.plans import layout as layouts
 from persistence import batch
 from persistence.batch import EventRow, StoredBooking
@@ -26,8 +26,20 @@ _REFUSED = (
 )
 
 
+_BINDING = (BookingStatus.CONFIRMED, BookingStatus.CANCELLED)
+
+ONE_OWNER = "booking_seats_one_owner"
+"""The unique index that refuses a second sale of a seat."""
+
+
 class Unwritable(Exception):
     """Postgres is there and refuses the rows: a value it cannot take, or a seat that is sold."""
+
+    def __init__(self, why: str, *, seat_sold_twice: bool = False, outdated: bool = False) -> None:
+        super().__init__(why)
+        self.seat_sold_twice = seat_sold_twice
+        self.outdated = outdated
+        """It says what a restore has decided without it; no later try can help."""
 
 
 QUERIES = named_queries("queries.sql")
@@ -51,10 +63,12 @@ class Store:
             if entry.booking is None and entry.event is None:
                 raise Unwritable(entry.kind)
         async with self._transaction() as connection:
-            await connection.execute(QUERIES["insert_entries"], *batch.journal_columns(entries))
+            columns = batch.journal_columns(entries)
+            current = await _current(connection, entries, columns)
+            await connection.execute(QUERIES["insert_entries"], *columns)
             for event in batch.changed_events(entries):
                 await _fold_event(connection, event)
-            await _put_bookings(connection, batch.newest_bookings(entries))
+            await _put_bookings(connection, batch.newest_bookings(current))
 
     async def put_bookings(
         self, bookings: Sequence[Booking], epoch: int, entry_id: str
@@ -108,7 +122,25 @@ class Store:
             async with self._pool.acquire() as connection, connection.transaction():
                 yield connection
         except _REFUSED as error:
-            raise Unwritable(str(error)) from error
+            constraint = getattr(error, "constraint_name", None)
+            raise Unwritable(str(error), seat_sold_twice=constraint == ONE_OWNER) from error
+
+
+async def _current(
+    connection: Connection, entries: Sequence[JournalEntry], columns: batch.Columns
+) -> list[JournalEntry]:
+    """The entries without those of a time before a restore: it has decided what came of them.
+
+    Raises Unwritable for one that it cannot have known and that is about money.
+    """
+    rows = await connection.fetch(QUERIES["find_outdated"], *columns[:4])
+    outdated = {row["number"] - 1: row["known"] for row in rows}
+    for number, known in outdated.items():
+        booking = entries[number].booking
+        if booking and not known and (booking.refund_minor or booking.status in _BINDING):
+            why = f"{entries[number].kind} of {booking.id} came after a restore"
+            raise Unwritable(why, outdated=True)
+    return [entry for number, entry in enumerate(entries) if number not in outdated]
 
 
 async def _put_bookings(connection: Connection, entries: Sequence[JournalEntry]) -> set[str]:

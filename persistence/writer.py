@@ -19,6 +19,7 @@ from engine.ids import EventId
 from engine.journal import Claimed
 from persistence.database import Pool
 from persistence.store import Store, Unwritable
+from persistence.watch import Watch
 
 DELIVERIES_MAX = 5
 """How often an entry is tried before it is set aside as a dead letter."""
@@ -38,17 +39,23 @@ class Writer:
     def __init__(self, engine: Engine, pool: Pool, settings: Settings) -> None:
         self._engine = engine
         self._store = Store(pool)
+        self._watch = Watch(engine, pool)
         self._settings = settings
         self._consumer = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(2).hex()}"
         self._events: list[EventId] = []
         self._batches: list[list[Claimed]] = []  # read, and not yet acknowledged
+        self._ahead: asyncio.Task[list[Claimed]] | None = None  # there was more than a batch
         self._next_claim_s = 0.0
+        self._backlog = metrics.PerEvent(metrics.journal_backlog)
+        self._lag = metrics.PerEvent(metrics.journal_lag)
+        self._letters = metrics.PerEvent(metrics.dead_letters)
         self._stopping = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Write until `stop` is set, then what the journal has at that moment, and return."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._keep_house())
+            tasks.create_task(self._keep_watch())
             following = tasks.create_task(self._follow())
             try:
                 await stop.wait()
@@ -56,6 +63,7 @@ class Writer:
                 self._stopping.set()
             await asyncio.wait({following}, timeout=_DRAIN_S)
             following.cancel()
+            metrics.writer_up.set(0)
 
     async def _follow(self) -> None:
         again = stamina.AsyncRetryingCaller(attempts=None, timeout=None, wait_max=_RETRY_S_MAX)
@@ -69,20 +77,29 @@ class Writer:
                 pass
         except Exception as error:  # told to stop while Postgres or Redis is away
             _log.warning("left_to_the_next_writer", why=repr(error))
+        finally:
+            if self._ahead:
+                self._ahead.cancel()
+                await asyncio.gather(self._ahead, return_exceptions=True)
 
     def _may_try_again(self, _: Exception) -> bool:
+        metrics.writer_up.set(0)
         self._events = []  # found again by the housekeeping: Redis may have come back empty
         return not self._stopping.is_set()
 
     async def _step(self) -> bool:
         """Write what is at hand, or what comes within a moment. False: there was nothing."""
+        size = self._settings.writer_batch_entries_max
         if not self._batches:
-            size = self._settings.writer_batch_entries_max
-            found = await self._claim() or await self._read()
+            found = await self._claim() or await self._take()
             self._batches = [found[i : i + size] for i in range(0, len(found), size)]
         wrote = bool(self._batches)
+        await self._watch.check_read()
+        if wrote and len(self._batches[-1]) == size and self._ahead is None:
+            self._ahead = asyncio.create_task(self._read())
         while self._batches:
             await self._write(self._batches[0])
+        metrics.writer_up.set(1)
         return wrote
 
     async def _claim(self) -> list[Claimed]:
@@ -101,6 +118,11 @@ class Writer:
             self._next_claim_s = now_s + idle_ms / 2000
         return found
 
+    async def _take(self) -> list[Claimed]:
+        """What was read while the last batch was written, or what is read now."""
+        ahead, self._ahead = self._ahead, None
+        return await (ahead or self._read())
+
     async def _read(self) -> list[Claimed]:
         """New entries; a short wait after the first lets a batch fill."""
         block_ms = 0 if self._stopping.is_set() else _BLOCK_MS
@@ -109,11 +131,13 @@ class Writer:
             return []
         count = self._settings.writer_batch_entries_max
         journal = self._engine.journal
+        await self._watch.before_reading(self._events)
         found = await journal.read(self._events, self._consumer, count=count, block_ms=block_ms)
         if 0 < len(found) < count and not self._stopping.is_set():
             await self._wait(self._settings.writer_batch_wait_ms / 1000)
             left = count - len(found)
             found += await journal.read(self._events, self._consumer, count=left, block_ms=0)
+        self._watch.note_read(found)
         return [Claimed(entry, 1) for entry in found]
 
     async def _write(self, batch: list[Claimed]) -> None:
@@ -126,27 +150,29 @@ class Writer:
                 middle = len(batch) // 2
                 self._batches[:1] = [batch[:middle], batch[middle:]]
                 return
-            await self._refuse(batch[0], str(error))
+            await self._refuse(batch[0], error)
         else:
+            metrics.batch_entries.observe(len(batch))
             metrics.entries_written.inc(len(batch))
             await self._acknowledge(batch)
         del self._batches[0]
 
-    async def _refuse(self, claimed: Claimed, why: str) -> None:
+    async def _refuse(self, claimed: Claimed, error: Unwritable) -> None:
         """Leave the entry to be handed out again; after DELIVERIES_MAX set it aside."""
-        entry = claimed.entry
+        entry, why = claimed.entry, str(error)
         named = {
             "event_id": entry.event_id,
             "entry_id": entry.entry_id,
             "kind": entry.kind,
             "why": why,
         }
-        if claimed.deliveries < DELIVERIES_MAX:
+        if claimed.deliveries < DELIVERIES_MAX and not error.outdated:
             _log.warning("entry_refused", deliveries=claimed.deliveries, **named)
             return
         await self._engine.journal.dead_letter(entry, why)
-        metrics.dead_letters.inc()
-        _log.error("entry_set_aside", **named)
+        reason = "seat_sold_twice" if error.seat_sold_twice else "refused"
+        metrics.set_aside.labels(reason).inc()
+        _log.error("entry_set_aside", reason=reason, **named)
 
     async def _acknowledge(self, batch: list[Claimed]) -> None:
         entry_ids: dict[EventId, list[str]] = {}
@@ -160,25 +186,38 @@ class Writer:
         while not self._stopping.is_set():
             try:
                 await self._engine.beat("writer")
-                await self._find_events()
-                for event in self._events:
+                events = await self._find_events()
+                for event in events:
                     await self._measure_and_trim(event)
+                for gauge in (self._backlog, self._lag, self._letters):
+                    gauge.keep(events)
             except Exception as error:  # Redis is away
                 _log.warning("housekeeping_failed", why=repr(error))
             await self._wait(_HOUSEKEEPING_S)
 
-    async def _find_events(self) -> None:
+    async def _keep_watch(self) -> None:
+        """Look whether Redis has lost something; apart, for Postgres may let it wait."""
+        while not self._stopping.is_set():
+            try:
+                await self._watch.look()
+            except Exception as error:  # Redis is away
+                _log.warning("watch_failed", why=repr(error))
+            await self._wait(_HOUSEKEEPING_S)
+
+    async def _find_events(self) -> list[EventId]:
         events = await self._engine.events.list_events()
         for event in events:
             if event not in self._events:
                 await self._engine.journal.create_group(event)
         self._events = events
+        return events
 
     async def _measure_and_trim(self, event: EventId) -> None:
         backlog = await self._engine.journal.backlog(event)
         lag_ms = 0 if backlog.oldest_ms is None else max(0, backlog.now_ms - backlog.oldest_ms)
-        metrics.journal_backlog.labels(event).set(backlog.entries)
-        metrics.journal_lag.labels(event).set(lag_ms / 1000)
+        self._backlog.set(event, backlog.entries)
+        self._lag.set(event, lag_ms / 1000)
+        self._letters.set(event, await self._engine.journal.count_dead_letters(event))
         keep_from_ms = max(0, backlog.now_ms - self._settings.journal_keep_ms)
         await self._engine.journal.trim(event, f"{keep_from_ms}-0")
 

@@ -1,0 +1,45 @@
+-- What Postgres remembers of an event, and whether Redis still knows it.
+
+-- name: read_newest
+-- How far each event has come here. One probe of an index an event.
+SELECT e.event_id, greatest(e.epoch, coalesce(j.epoch, 0)) AS epoch,
+    CASE WHEN j.epoch >= e.epoch THEN j.entry_ms ELSE 0 END AS entry_ms,
+    CASE WHEN j.epoch >= e.epoch THEN j.entry_seq ELSE 0 END AS entry_seq
+FROM events e LEFT JOIN LATERAL (
+    SELECT epoch, entry_ms, entry_seq FROM journal
+    WHERE event_id = e.event_id
+    ORDER BY epoch DESC, entry_ms DESC, entry_seq DESC
+    LIMIT 1
+) j ON true
+ORDER BY e.event_id;
+
+-- name: find_between
+-- What stands after one entry and before another, both excluded, and is none of the given.
+SELECT entry_ms, entry_seq FROM journal
+WHERE event_id = $1 AND epoch = $2
+    AND (entry_ms, entry_seq) > ($3::bigint, $4::bigint)
+    AND (entry_ms, entry_seq) < ($5::bigint, $6::bigint)
+    AND (entry_ms, entry_seq) NOT IN (SELECT * FROM unnest($7::bigint[], $8::bigint[]))
+ORDER BY entry_ms, entry_seq;
+
+-- name: take_lease
+-- Belongs to the connection: it ends with the process that has it.
+SELECT pg_try_advisory_lock(hashtextextended('restore ' || $1, 0));
+
+-- name: read_event
+SELECT * FROM events WHERE event_id = $1;
+
+-- name: read_newest_of
+-- Of any epoch: where the ids of a new journal must be above.
+SELECT max(entry_ms) AS entry_ms, coalesce(max(epoch), 0) AS epoch FROM journal WHERE event_id = $1;
+
+-- name: list_blocked
+SELECT seat_id FROM seats WHERE event_id = $1 AND blocked;
+
+-- name: stream_remembered
+-- What Redis would have: live bookings, and those that ended since $2. What is owed is owed, also
+-- where the booking's own row does not say so.
+SELECT b.*, r.amount_minor AS obligation_minor, r.reason AS obligation_reason
+FROM bookings b LEFT JOIN refund_obligations r USING (booking_id)
+WHERE b.event_id = $1 AND (b.status IN ('pending', 'confirmed') OR b.ended_at_ms > $2)
+ORDER BY b.booking_id;

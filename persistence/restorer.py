@@ -1,0 +1,240 @@
+"""Rebuilds an event in Redis from Postgres, while the other events sell.
+
+Close it (nothing in it moves any more), save what Redis still has and Postgres lacks, read Postgres
+at one instant, compute the event anew under a new epoch (`engine/rebuild.py`), stage it, put it in
+place by one script, write its new journal, compare both sides, and only then open it. Every step
+may be repeated and none is remembered: a restore that was killed is simply run again. One at a time
+has the lease, which ends with its connection; one that overslept is refused by the script.
+"""
+
+from collections.abc import AsyncIterator, Callable, Sequence, Sized
+from contextlib import asynccontextmanager
+from time import perf_counter
+
+import asyncpg
+from msgspec import Struct
+from ulid import ULID
+
+from engine import Engine, logs, metrics
+from engine.errors import EngineError, EventNotFound
+from engine.ids import EventId
+from engine.inspection import read_state
+from engine.models import Booking, BookingStatus, JournalEntry, Sales, SalesState
+from engine.rebuild import Rebuilt, Remembered, next_epoch, rebuild
+from persistence import record
+from persistence.comparison import Comparison, Finding
+from persistence.database import AWAY, Pool
+from persistence.store import Store, Unwritable
+from persistence.watch import Watch, stub_of
+
+Progress = Callable[[EventId, int, int], None]
+"""Told the event, values put into Redis so far, and how many there are in all."""
+
+ATTEMPTS = 3
+WRITE_ENTRIES = 500
+
+_log = logs.get("restorer")
+
+
+class RestoreRuns(EngineError):
+    """Another process restores the event."""
+
+    code = "restore_runs"
+
+
+class Restored(Struct, frozen=True, kw_only=True):
+    """One event after its restore. `standing`: what still differs, and keeps it closed."""
+
+    event_id: EventId
+    epoch: int
+    sales: str
+    seat_count: int
+    confirmed_count: int
+    sold: int
+    holds_ended: int
+    late_confirmed: int
+    refunds_due: int
+    standing: tuple[str, ...] = ()
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """What became of one event, and in how many seconds. `why`: it is not open again."""
+
+    event_id: EventId
+    seconds: float
+    restored: Restored | None = None
+    why: str = ""
+
+
+class Restorer:
+    """Restores events, one call each; any number of processes may try."""
+
+    def __init__(self, engine: Engine, pool: Pool, progress: Progress | None = None) -> None:
+        self._engine = engine
+        self._pool = pool
+        self._store = Store(pool)
+        self._progress = progress or (lambda *_: None)
+
+    async def find_behind(self) -> list[EventId]:
+        """Close what is gone or behind; every event that waits for a restore."""
+        await Watch(self._engine, self._pool).look()
+        heads = await self._engine.restores.read_heads(await record.read_newest(self._pool))
+        return [event for event, head in heads.items() if head.sales == SalesState.RESTORING]
+
+    async def restore(self, event: EventId) -> Restored:
+        """Restore one event and open it, unless something differs in the end.
+
+        Raises: EventNotFound (Postgres has no such event), RestoreRuns, RestoreSuperseded,
+        Unavailable, and what Postgres raises while it is away. The event stays closed then.
+        """
+        async with self._lease(event):
+            for attempt in range(1, ATTEMPTS + 1):
+                restored = await self._attempt(event)
+                if not restored.standing:
+                    break
+                _log.warning("restored_and_differs", event_id=event, attempt=attempt)
+            return restored
+
+    async def outcome(self, event: EventId) -> Outcome:
+        """Restore one event and tell what became of it, whatever that is."""
+        started, restored = perf_counter(), None
+        try:
+            restored = await self.restore(event)
+            why = "; ".join(restored.standing)
+        except (EngineError, asyncpg.PostgresError, *AWAY) as error:
+            why = f"{event}: {str(error) or repr(error)}"
+        seconds = round(perf_counter() - started, 3)
+        return Outcome(event_id=event, seconds=seconds, restored=restored, why=why)
+
+    async def _attempt(self, event: EventId) -> Restored:
+        restore = str(ULID())
+        engine = self._engine.restores
+        try:
+            rebuilt = await self._rebuild(event, restore)
+            await self._stage(rebuilt, restore)
+            await engine.restore_event(rebuilt, restore)
+            await self._write(rebuilt.entries)
+            standing = await self._differences(event)
+            restored = _told(rebuilt, standing)
+            if not standing:
+                await engine.reopen_event(event, restore, Sales(restored.sales))
+                metrics.restored_bookings.inc(len(rebuilt.bookings))
+                await self._forget_letters(event, restored.epoch)
+        finally:
+            await engine.forget(event, restore)
+        return restored
+
+    async def _rebuild(self, event: EventId, restore: str) -> Rebuilt:
+        """Close the event, drain it, and compute it anew."""
+        remembered = await self._remembered(event, None)
+        why = f"restore {restore}"
+        await self._engine.restores.fence_event(
+            event, why, stub_of(remembered), restore=restore, epoch="*"
+        )
+        claims = await self._drain(event)
+        head = (await self._engine.restores.read_heads([event]))[event]
+        now_ms = (await self._engine.journal.backlog(event)).now_ms
+        remembered = await self._remembered(event, now_ms)
+        return rebuild(
+            remembered,
+            claims,
+            epoch=next_epoch(remembered, head.epoch),
+            now_ms=now_ms,
+            # Above every id either side ever gave: the clock of this Redis may be behind.
+            first_ms=max(now_ms, remembered.newest[0] + 1, head.position[0] + 1),
+        )
+
+    async def _remembered(self, event: EventId, now_ms: int | None) -> Remembered:
+        found = await record.read_event(self._pool, event, now_ms)
+        if found is None:
+            raise EventNotFound(event)
+        return found
+
+    async def _drain(self, event: EventId) -> list[Booking]:
+        """Write what only Redis has; the confirmations that Postgres refuses."""
+        claims = [
+            entry.booking
+            for entry in await self._write(await self._engine.journal.open_entries(event))
+        ]
+        letters = await self._engine.journal.dead_letters(event)
+        claims += [letter.entry.booking for letter in letters]
+        return [claim for claim in claims if claim and claim.status == BookingStatus.CONFIRMED]
+
+    async def _forget_letters(self, event: EventId, epoch: int) -> None:
+        """What was set aside before is settled; a cancellation or a refund is left for a person."""
+        journal = self._engine.journal
+        for letter in await journal.dead_letters(event):
+            booking = letter.entry.booking
+            if booking is None or booking.refund_minor or letter.entry.epoch >= epoch:
+                continue
+            if booking.status != BookingStatus.CANCELLED:
+                await journal.forget_dead_letter(event, letter)
+
+    async def _write(self, entries: Sequence[JournalEntry]) -> list[JournalEntry]:
+        """Write entries that a writer may be writing too; those that are refused."""
+        refused = []
+        for i in range(0, len(entries), WRITE_ENTRIES):
+            refused += await self._put(entries[i : i + WRITE_ENTRIES])
+        return refused
+
+    async def _put(self, entries: Sequence[JournalEntry]) -> list[JournalEntry]:
+        try:
+            await self._store.write(entries)
+        except Unwritable as error:
+            if len(entries) == 1:
+                _log.warning("entry_refused", entry_id=entries[0].entry_id, why=str(error))
+                return list(entries)
+            middle = len(entries) // 2
+            return await self._put(entries[:middle]) + await self._put(entries[middle:])
+        return []
+
+    async def _stage(self, rebuilt: Rebuilt, restore: str) -> None:
+        event, done = rebuilt.event_id, 0
+        parts: tuple[Sized, ...]
+        parts = (rebuilt.seats, rebuilt.bookings, rebuilt.customers, rebuilt.ended, rebuilt.entries)
+        total = sum(len(part) for part in parts)
+
+        def advance(count: int) -> None:
+            nonlocal done
+            done += count
+            metrics.restore_progress.labels(event).set(done / total)
+            self._progress(event, done, total)
+
+        await self._engine.restores.stage(rebuilt, restore, advance)
+
+    async def _differences(self, event: EventId) -> tuple[str, ...]:
+        """What breaks a promise in Redis, or differs from Postgres, now that it is in place."""
+        comparison = Comparison(await read_state(self._engine, event), 0)
+        ids = [booking.id for booking in comparison.bookings]
+        async for stored in self._store.stream_bookings(event, ids):
+            comparison.show(stored)
+        comparison.finish()
+        return tuple(map(_line, comparison.findings))
+
+    @asynccontextmanager
+    async def _lease(self, event: EventId) -> AsyncIterator[None]:
+        async with self._pool.acquire() as connection:  # giving it back gives the lease back
+            if not await connection.fetchval(record.QUERIES["take_lease"], event):
+                raise RestoreRuns(f"{event} is being restored by another process")
+            yield
+
+
+def _line(finding: Finding) -> str:
+    return f"{finding.kind} {finding.subject}: {finding.detail}"
+
+
+def _told(rebuilt: Rebuilt, standing: tuple[str, ...]) -> Restored:
+    kinds = [entry.kind for entry in rebuilt.entries]
+    sales = (rebuilt.entries[0].event or {})["sales"]
+    return Restored(
+        event_id=rebuilt.event_id,
+        epoch=rebuilt.entries[0].epoch,
+        sales=SalesState.RESTORING if standing else sales,
+        seat_count=len(rebuilt.seats),
+        confirmed_count=len(rebuilt.customers),
+        sold=int(rebuilt.fields["sold"]),
+        holds_ended=kinds.count("booking_expired"),
+        late_confirmed=kinds.count("booking_confirmed"),
+        refunds_due=kinds.count("refund_due"),
+        standing=standing,
+    )
