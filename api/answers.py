@@ -5,7 +5,7 @@ tuples made once: a hold pays for their bytes alone.
 """
 
 from msgspec import Struct
-from starlette.types import Send
+from starlette.types import Scope, Send
 
 Header = tuple[bytes, bytes]
 
@@ -22,7 +22,7 @@ DATA_POLICY = b"default-src 'none'; frame-ancestors 'none'"
 _WITHOUT_BODY = (204, 304)
 
 
-class Answer(Struct, frozen=True):
+class Answer(Struct, frozen=True, gc=False):
     """`status` 0 stands for the route's own status of success. `policy` is its CSP."""
 
     body: bytes
@@ -33,16 +33,23 @@ class Answer(Struct, frozen=True):
 
 
 async def send_answer(
-    send: Send, answer: Answer, status: int, *, head: bool, always: tuple[Header, ...] = SAFE
+    scope: Scope, send: Send, answer: Answer, status: int, always: tuple[Header, ...] = SAFE
 ) -> None:
-    """Send it; to HEAD without its body. `always` are the headers of every answer."""
+    """Send it; to HEAD without its body. `always` are the headers of every answer of its kind.
+
+    The status is left in the scope for the edge, whose headers go with the answer: wrapping `send`
+    there would cost every call two closures more.
+    """
+    scope["api.status"] = status
     headers: list[Header] = [
         *answer.headers,
         *always,
+        *scope["api.headers"],
         (b"content-security-policy", answer.policy),
     ]
     if status not in _WITHOUT_BODY:
         headers.append((b"content-type", answer.content_type))
         headers.append((b"content-length", b"%d" % len(answer.body)))
+    body = b"" if scope["method"] == "HEAD" else answer.body
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if head else answer.body})
+    await send({"type": "http.response.body", "body": body})

@@ -1,18 +1,22 @@
-"""The ASGI app: the route table, one middleware, and an engine for as long as the app lives."""
+"""The ASGI app: the route table, one middleware, and an engine for as long as the app lives.
+
+Ours stands around Starlette's own stack, so that a call of the table meets neither that stack nor
+its router: they see what the table does not have.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.routing import Route as StarletteRoute
 
 from api import openapi
 from api.accounts.running import accounts_running
 from api.answers import Header
 from api.calls import Route, Services
-from api.cors import cors_middleware
+from api.cors import with_cors
 from api.dispatch import Resource, Shortcut, not_found
+from api.metrics import in_flight_shown
 from api.middleware import Edge
 from api.routes import ROUTES
 from api.stores import NoStores, Stores
@@ -36,7 +40,9 @@ def create_app(engine_settings: Settings, stores: Stores | None = None) -> Starl
         except EngineError as error:
             logs.get("api").error("start_refused", code=error.code, why=str(error))
             raise
-        async with services.engine, accounts_running(services):
+        following = services.engine.verbosity.followed(engine_settings.log_level)
+        accounts = accounts_running(services)
+        async with services.engine, following, accounts, in_flight_shown(services):
             yield
         await services.stores.close()
 
@@ -47,12 +53,11 @@ def create_app(engine_settings: Settings, stores: Stores | None = None) -> Starl
     resources = [Resource(path, routes, services) for path, routes in paths.items()]
     app = Starlette(
         routes=[StarletteRoute(resource.path, resource) for resource in resources],
-        middleware=[
-            Middleware(Edge, always=_always(engine_settings)),
-            *cors_middleware(engine_settings.cors_origins),
-            Middleware(Shortcut, resources=resources),
-        ],
         lifespan=lifespan,
+    )
+    found = Shortcut(app.build_middleware_stack(), resources)
+    app.middleware_stack = Edge(
+        with_cors(found, engine_settings.cors_origins), always=_always(engine_settings)
     )
     app.router.redirect_slashes = False
     app.router.default = not_found

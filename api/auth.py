@@ -11,7 +11,7 @@ memory.
 
 import time
 from collections.abc import AsyncIterator, Collection, Iterable
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager, nullcontext, suppress
 from functools import lru_cache
 from typing import Annotated, Any, Literal
 
@@ -90,17 +90,18 @@ def issue_token(secret: str, subject: str, role: Role, ttl_s: int = TTL_S) -> st
 
     Raises Misconfigured for a short secret, InvalidId for the subject.
     """
-    return _sign(_checked(secret), ids.customer_id(subject), ROLES[role], ttl_s)
+    return _sign(_checked(secret)[0], ids.customer_id(subject), ROLES[role], ttl_s)
 
 
 class Tokens:
     """Signs tokens with one secret, and checks those and the provider's.
 
+    Of several secrets by comma the first signs and each counts: so one is changed for another.
     Raises Misconfigured for a secret under 32 bytes.
     """
 
     def __init__(self, secret: str, provider: "Provider | None" = None, leeway_s: int = 0) -> None:
-        self._secret = _checked(secret)
+        self._secrets = _checked(secret)
         self._provider = provider
         self._leeway_s = leeway_s
         self._verified = lru_cache(_REMEMBERED_MAX)(self._verify)
@@ -111,7 +112,7 @@ class Tokens:
     def issue(self, session: Session, ttl_s: int) -> str:
         """Sign an access token of a session."""
         return _sign(
-            self._secret, session.account_id, session.permissions, ttl_s, sid=session.session_id
+            self._secrets[0], session.account_id, session.permissions, ttl_s, sid=session.session_id
         )
 
     def caller(self, authorization: bytes | None) -> Caller:
@@ -155,10 +156,16 @@ class Tokens:
 
     def _verify_ours(self, token: bytes) -> Caller:
         # The leeway is for `iat`, set by another machine; `caller` compares `exp` without it.
-        decoded = _OURS.decode(token, self._secret, algorithms=[_ALGORITHM], leeway=self._leeway_s)
-        claims = msgspec.convert(decoded, Claims)
+        claims = msgspec.convert(self._decoded(token), Claims)
         customer = ids.customer_id(claims.sub)
         return Caller(customer, frozenset(claims.permissions), claims.exp, claims.sid)
+
+    def _decoded(self, token: bytes) -> dict[str, Any]:
+        *before, last = self._secrets
+        for secret in before:
+            with suppress(jwt.InvalidSignatureError):
+                return _OURS.decode(token, secret, [_ALGORITHM], leeway=self._leeway_s)
+        return _OURS.decode(token, last, [_ALGORITHM], leeway=self._leeway_s)
 
 
 class Provider:
@@ -218,11 +225,13 @@ def _sign(
     return _OURS.encode(claims, secret, algorithm=_ALGORITHM)
 
 
-def _checked(secret: str) -> bytes:
-    key = secret.encode()
-    if len(key) < SECRET_BYTES_MIN:
-        raise Misconfigured(f"JWT_SECRET: {len(key)} bytes, at least {SECRET_BYTES_MIN} are needed")
-    return key
+def _checked(secrets: str) -> list[bytes]:
+    keys = [secret.strip().encode() for secret in secrets.split(",")]
+    for key in keys:
+        if len(key) < SECRET_BYTES_MIN:
+            what = f"{len(key)} bytes, at least {SECRET_BYTES_MIN} are needed"
+            raise Misconfigured(f"JWT_SECRET: {what}")
+    return keys
 
 
 _CHALLENGE = (b"www-authenticate", b'Bearer error="invalid_token"')

@@ -1,5 +1,7 @@
 """Bookings over HTTP: hold, look, extend, release, cancel. One engine call each."""
 
+from typing import cast
+
 from msgspec import UNSET
 
 from api.answers import Answer
@@ -92,17 +94,16 @@ def _answer(booking: Booking) -> Answer:
 
 
 def _asked(body: HoldBody, customer: CustomerId) -> Selection:
-    field = "seatIds" if body.seat_id is UNSET else "seatId"
-    seats = body.seat_ids if body.seat_id is UNSET else (body.seat_id, *body.seat_ids)
-    areas = tuple(_area(f"areas[{i}]", wish) for i, wish in enumerate(body.areas))
-    if body.seat_id is not UNSET and body.seat_ids:
-        raise invalid("seatIds", "either seatId or seatIds")
+    field, seats = "seatIds", body.seat_ids
+    if body.seat_id is not UNSET:
+        if seats:
+            raise invalid("seatIds", "either seatId or seatIds")
+        field, seats = "seatId", (body.seat_id,)
+    areas = _areas(body) if body.areas else ()
     if not seats and not areas:
         raise invalid("seatIds", "name seats, areas or both")
     if len(set(seats)) < len(seats):
         raise invalid(field, "a seat is named twice")
-    if len({area.area_id for area in areas}) < len(areas):
-        raise invalid("areas", "an area is named twice")
     events = {checked(field, ids.split_seat, seat)[0] for seat in seats}
     if body.event_id is not UNSET:
         events.add(checked("eventId", ids.event_id, body.event_id))
@@ -112,9 +113,16 @@ def _asked(body: HoldBody, customer: CustomerId) -> Selection:
     return Selection(
         event_id=events.pop(),
         customer_id=customer,
-        seats=tuple(SeatId(seat) for seat in seats),
+        seats=cast("tuple[SeatId, ...]", seats),
         areas=areas,
     )
+
+
+def _areas(body: HoldBody) -> tuple[AreaQuantity, ...]:
+    areas = tuple(_area(f"areas[{i}]", wish) for i, wish in enumerate(body.areas))
+    if len({area.area_id for area in areas}) < len(areas):
+        raise invalid("areas", "an area is named twice")
+    return areas
 
 
 def _area(field: str, wish: AreaWish) -> AreaQuantity:

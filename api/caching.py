@@ -15,7 +15,9 @@ _GZIP_REFUSED = re.compile(rb"gzip\s*;\s*q=0(\.0*)?\s*(,|$)")
 
 def is_known(tag: bytes, headers: Mapping[bytes, bytes]) -> bool:
     """Whether If-None-Match names this entity tag, or any by `*`."""
-    header = headers.get(b"if-none-match", b"")
+    header = headers.get(b"if-none-match")
+    if header is None:
+        return False
     known = [text.strip().removeprefix(b"W/").strip(b'"') for text in header.split(b",")]
     return tag in known or b"*" in known
 

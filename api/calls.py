@@ -18,6 +18,7 @@ from api.passwords import Passwords
 from api.payloads import NoQuery
 from api.permissions import Permission
 from api.signatures import PaymentSignatures
+from api.snapshots import Snapshots
 from api.stores import Stores
 from engine import Engine, Settings
 from engine.bookings import Bookings
@@ -45,12 +46,13 @@ class Services:
         self.mailer = Mailer(settings)
         self.body_bytes_max = settings.body_bytes_max
         self.limits = RateLimits(settings)
+        self.snapshots = Snapshots()
         self.in_flight_count = 0
         self.in_flight_max = settings.requests_in_flight_max
         self.ready_parts = tuple(part for part in settings.ready_parts.split(",") if part)
 
 
-class Call(Struct, Generic[QueryT, BodyT], frozen=True, kw_only=True):
+class Call(Struct, Generic[QueryT, BodyT], frozen=True, gc=False, kw_only=True):
     """One request, checked. `privileged` lifts the check of ownership."""
 
     services: Services

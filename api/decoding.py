@@ -54,7 +54,8 @@ def decode_body(body: bytes, decode: Callable[[bytes], Any]) -> Any:
 
 def media_of(headers: Mapping[bytes, bytes]) -> bytes:
     """The media type of the body, without its parameters."""
-    return headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    given = headers.get(b"content-type", b"")
+    return given if given == JSON else given.partition(b";")[0].strip().lower()
 
 
 def may_have_body(headers: Mapping[bytes, bytes]) -> bool:
@@ -90,18 +91,18 @@ async def read_body(
         raise Problem("unsupported_media_type", "the body must not be compressed")
     declared = headers.get(b"content-length", b"")
     size = int(declared) if declared.isdigit() else 0
+    body, more = b"", True
     parts: list[bytes] = []
-    more = True
     while more and size <= bytes_max:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise Problem("malformed", "the body broke off")
-        parts.append(message.get("body", b""))
-        more = message.get("more_body", False)
+        body, more = message.get("body", b""), message.get("more_body", False)
+        parts.append(body)
         size = max(size, sum(map(len, parts)))
     if size > bytes_max:
         raise Problem("body_too_large", f"at most {bytes_max} bytes", {"limit": bytes_max})
-    return b"".join(parts)
+    return body if len(parts) == 1 else b"".join(parts)
 
 
 _PAIRS = json.JSONDecoder(object_pairs_hook=_refuse_twins)

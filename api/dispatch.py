@@ -6,6 +6,7 @@ this order: token, permission, ids in the path, query, body.
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -38,6 +39,8 @@ from engine.limits import Meter
 
 LONG_BYTES = 65_536
 """A longer body is looked through in a thread: others are waiting for this one."""
+PAYING_FACTOR = 2
+"""Who holds may pay when others may not hold any more: so many times the places."""
 PLAN_FACTOR = 256
 """How many times larger than others a body that is a plan may be."""
 
@@ -60,7 +63,8 @@ class Operation:
     def __init__(self, route: Route, services: Services) -> None:
         self.route = route
         self._services = services
-        self._never_refused = route.limit_class is LimitClass.NONE
+        factor = {LimitClass.PAY: PAYING_FACTOR, LimitClass.NONE: math.inf}
+        self._places = services.in_flight_max * factor.get(route.limit_class, 1)
         self._endpoint = answering_once(route) if route.keyed else route.endpoint
         self.always = (*SAFE, NO_STORE) if route.permission or route.method != "GET" else SAFE
         needed = any(field.required for field in msgspec.structs.fields(route.query))
@@ -75,7 +79,7 @@ class Operation:
     async def answer(self, scope: Scope, receive: Receive) -> Answer:
         """Check the request and call the endpoint. Raises Problem and the engine's errors."""
         route, services = self.route, self._services
-        if services.in_flight_count > services.in_flight_max and not self._never_refused:
+        if services.in_flight_count > self._places:
             raise Overloaded(f"{services.in_flight_max} requests are under way")
         headers = dict(scope["headers"])
         try:
@@ -91,7 +95,11 @@ class Operation:
             query = decode_query(scope["query_string"], route.query)
         body = None
         if route.body:
-            body = await self._read(receive, headers)
+            services.in_flight_count -= 1  # it waits for its client, and costs nothing meanwhile
+            try:
+                body = await self._read(receive, headers)
+            finally:
+                services.in_flight_count += 1
         meter = services.limits.meter(route.limit_class, caller.customer_id, scope)
         call = Call(
             services=services,
@@ -172,13 +180,14 @@ class Resource:
         try:
             answer = await operation.answer(scope, receive) if operation else self._other(method)
         except Exception as error:
-            scope["api.error"] = error
             answer = answer_of(error)
+            if answer.status >= 500:  # for the log; else a ring of frames is left to the collector
+                scope["api.error"] = error
         finally:
             self._services.in_flight_count -= 1
         success, always = (operation.route.status, operation.always) if operation else (204, SAFE)
         status = answer.status or success
-        await send_answer(send, answer, status, head=method == "HEAD", always=always)
+        await send_answer(scope, send, answer, status, always)
 
     def _other(self, method: str) -> Answer:
         if method == "OPTIONS":
@@ -187,21 +196,64 @@ class Resource:
         raise Problem("method_not_allowed", detail, headers=(self._allowed,))
 
 
+class _Segment:
+    """Where a path has come to: what may follow, and whose it is if it ends here."""
+
+    def __init__(self) -> None:
+        self.named: dict[str, _Segment] = {}
+        self.any: _Segment | None = None
+        self.resource: Resource | None = None
+        self.parameters: tuple[str, ...] = ()
+
+    def add(self, resource: "Resource") -> None:
+        """Put the path of a resource below this one."""
+        segment, parameters = self, []
+        for name in resource.path.split("/"):
+            if name.startswith("{"):
+                parameters.append(name[1:-1])
+                segment.any = segment.any or _Segment()
+                segment = segment.any
+            else:
+                segment = segment.named.setdefault(name, _Segment())
+        segment.resource, segment.parameters = resource, tuple(parameters)
+
+
 class Shortcut:
-    """Finds a path without parameters by one look-up, where the router would search."""
+    """Finds the resource of a path by one look-up a segment, where the router tries all patterns.
+
+    What it does not find goes to the router.
+    """
 
     def __init__(self, app: ASGIApp, resources: Sequence[Resource]) -> None:
         self._app = app
-        self._resources = {found.path: found for found in resources if "{" not in found.path}
+        self._root = _Segment()
+        for resource in resources:
+            self._root.add(resource)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request to its resource, or to the router."""
-        resource = self._resources.get(scope["path"]) if scope["type"] == "http" else None
+        resource = self._find(scope) if scope["type"] == "http" else None
         if resource is None:
             await self._app(scope, receive, send)
-            return
-        scope["endpoint"], scope["path_params"] = resource, {}
-        await resource(scope, receive, send)
+        else:
+            await resource(scope, receive, send)
+
+    def _find(self, scope: Scope) -> Resource | None:
+        segment = self._root
+        values: list[str] = []
+        for name in scope["path"].split("/"):
+            below = segment.named.get(name)
+            if below is None and name:
+                below = segment.any
+                values.append(name)
+            if below is None:
+                return None
+            segment = below
+        if segment.resource is None:
+            return None
+        scope["endpoint"] = segment.resource
+        scope["path_params"] = dict(zip(segment.parameters, values, strict=True))
+        return segment.resource
 
 
 async def not_found(scope: Scope, receive: Receive, send: Send) -> None:
@@ -210,13 +262,13 @@ async def not_found(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "websocket.close", "code": 1000, "reason": ""})
         return
     answer = answer_of(Problem("not_found", "there is no such path"))
-    await send_answer(send, answer, answer.status, head=scope["method"] == "HEAD")
+    await send_answer(scope, send, answer, answer.status)
 
 
 async def too_many_headers(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer a request with more headers than anybody needs."""
     answer = answer_of(Problem("headers_too_large", "too many headers"))
-    await send_answer(send, answer, answer.status, head=scope["method"] == "HEAD")
+    await send_answer(scope, send, answer, answer.status)
 
 
 def _check_id(name: str, text: str) -> None:

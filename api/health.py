@@ -1,15 +1,16 @@
 """For those who operate it: is the process alive, is the system ready, how much of everything."""
 
 import asyncio
-import os
-
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
 
 from api.answers import Answer
 from api.calls import Call
-from api.payloads import HealthShown, NoQuery, encode
+from api.draining import DRAINING
+from api.payloads import HealthShown, NoQuery, PartShown, encode
+from engine.engine import HEARTBEAT_S
 from engine.errors import EngineError
+
+POSTGRES_S = 1.0
+"""How long readiness waits for the part it does not need."""
 
 
 async def read_health(call: Call[NoQuery, None]) -> Answer:
@@ -18,29 +19,45 @@ async def read_health(call: Call[NoQuery, None]) -> Answer:
 
 
 async def read_readiness(call: Call[NoQuery, None]) -> Answer:
-    """200 while Redis answers and every part that is waited for runs, else 503; always which."""
-    parts = dict.fromkeys(call.services.ready_parts, "unknown")
+    """200 while Redis answers and every part that is waited for runs, else 503; always which.
+
+    503 too from the moment this process was told to end. Postgres is told of and not waited for:
+    a sale goes on without it.
+    """
+    needed, postgres = await asyncio.gather(_redis_and_parts(call), _postgres(call))
+    status = "ready" if all(part.state == "up" for part in needed.values()) else "unready"
+    if DRAINING.begun:
+        status = "draining"
+    shown = HealthShown(status=status, parts=needed | postgres)
+    return Answer(encode(shown), status=200 if status == "ready" else 503)
+
+
+async def _redis_and_parts(call: Call[NoQuery, None]) -> dict[str, PartShown]:
+    parts = call.services.ready_parts
     try:
-        running = await call.engine.parts_running(call.services.ready_parts)
         await call.engine.ping()
-    except EngineError:
-        states = {"redis": "down"} | parts
-    else:
-        states = {"redis": "up"} | {part: "up" if up else "down" for part, up in running.items()}
-    ready = all(state == "up" for state in states.values())
-    shown = HealthShown(status="ready" if ready else "unready", parts=states)
-    return Answer(encode(shown), status=200 if ready else 503)
+        ages = await call.engine.heartbeats(parts)
+    except EngineError as error:
+        unknown = PartShown(state="unknown", why="Redis cannot say")
+        return {"redis": PartShown(state="down", why=str(error))} | dict.fromkeys(parts, unknown)
+    return {"redis": PartShown(state="up")} | {part: _part(ages[part]) for part in parts}
 
 
-async def read_metrics(call: Call[NoQuery, None]) -> Answer:
-    """Every metric, in the Prometheus text format; of all processes if they share a folder."""
-    body = await asyncio.to_thread(_collect)
-    return Answer(body, content_type=CONTENT_TYPE_LATEST.encode())
+def _part(age_s: float | None) -> PartShown:
+    if age_s is None:
+        return PartShown(state="down", why="no heartbeat within the hour")
+    if age_s >= HEARTBEAT_S:
+        why = f"no heartbeat for {age_s:.0f} s"
+        return PartShown(state="down", heartbeat_age_s=round(age_s, 1), why=why)
+    return PartShown(state="up", heartbeat_age_s=round(age_s, 1))
 
 
-def _collect() -> bytes:
-    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
-        return generate_latest(REGISTRY)
-    registry = CollectorRegistry()
-    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return generate_latest(registry)
+async def _postgres(call: Call[NoQuery, None]) -> dict[str, PartShown]:
+    if not call.services.settings.database_url:
+        return {}
+    try:
+        await asyncio.wait_for(call.services.stores.ping(), POSTGRES_S)
+    except (EngineError, TimeoutError) as error:
+        why = str(error) or f"no answer within {POSTGRES_S:g} s"
+        return {"postgres": PartShown(state="down", why=why, required=False)}
+    return {"postgres": PartShown(state="up", required=False)}

@@ -52,6 +52,7 @@ class Mailer:
         self._sender = settings.mail_from
         self._places = asyncio.Semaphore(_AT_ONCE_MAX)
         self._waiting: set[asyncio.Task[None]] = set()
+        self._closing = asyncio.Event()
 
     def send(self, mail: Mail) -> None:
         """See to it that the mail goes out; returns at once."""
@@ -68,7 +69,8 @@ class Mailer:
         task.add_done_callback(self._waiting.discard)
 
     async def close(self) -> None:
-        """Give the mails that wait a moment, then drop them."""
+        """Give the mails that wait a moment, then drop them. None waits to be tried again now."""
+        self._closing.set()
         if not self._waiting:
             return
         _, late = await asyncio.wait(self._waiting, timeout=_DRAIN_S)
@@ -87,7 +89,8 @@ class Mailer:
                 if again_after_s is None:
                     metrics.mails.labels("failed").inc()
                     return
-                await asyncio.sleep(again_after_s)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._closing.wait(), again_after_s)
             else:
                 metrics.mails.labels("sent").inc()
                 return

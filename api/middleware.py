@@ -8,15 +8,17 @@ read (`decoding.read_body`), as the limit is the route's.
 import itertools
 import os
 import re
+from functools import partial
 from time import perf_counter
 
-from prometheus_client import Counter, Histogram
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.answers import Header
 from api.dispatch import Resource, too_many_headers
+from api.draining import DRAINING
 from engine import logs, metrics
 from engine.errors import Overloaded
+from engine.timed import Timed
 
 UNMATCHED = "unmatched"
 HEADERS_MAX = 100
@@ -37,7 +39,7 @@ class Edge:
     def __init__(self, app: ASGIApp, always: tuple[Header, ...] = ()) -> None:
         self._app = app
         self._always = always
-        self._series: dict[_Labels, tuple[Counter, Histogram]] = {}
+        self._series: dict[_Labels, Timed] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on and account for its answer."""
@@ -46,20 +48,17 @@ class Edge:
             return
         began = perf_counter()
         request_id = _request_id(scope)
-        status = 500
-
-        async def account(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"] += ((b"x-request-id", request_id), *self._always)
-            await send(message)
-
+        # No reset: the task ends with the request.
+        logs.within.set(partial(_ids, scope, request_id))
+        scope["api.headers"] = ((b"x-request-id", request_id), *self._always, *DRAINING.headers)
         try:
             app = self._app if len(scope["headers"]) <= HEADERS_MAX else too_many_headers
-            await app(scope, receive, account)
+            await app(scope, receive, send)
         finally:
-            self._record(scope, status, perf_counter() - began)
+            seconds, status = perf_counter() - began, scope.get("api.status", 500)
+            self._record(scope, status, seconds)
+            if logs.debugging:
+                _log_answer(scope, status, seconds)
             if status >= 500 and "api.error" in scope:
                 _log_failure(scope, status, request_id)
 
@@ -71,20 +70,40 @@ class Edge:
             path, route = resource.path, resource.route_name(method) or UNMATCHED
         labels = (method, path, route, status)
         if labels not in self._series:
-            self._series[labels] = (
-                metrics.http_requests.labels(*labels),
-                metrics.http_duration.labels(*labels),
+            self._series[labels] = Timed(
+                metrics.http_requests.labels(*labels), metrics.http_duration.labels(*labels)
             )
-        requests, duration = self._series[labels]
-        requests.inc()
-        duration.observe(seconds)
+        self._series[labels].add(seconds)
 
 
 def _request_id(scope: Scope) -> bytes:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             return bytes(value)
+    return new_request_id()
+
+
+def new_request_id() -> bytes:
+    """An id that no other answer has."""
     return b"%s-%x" % (_PROCESS, next(_NUMBERS))
+
+
+def _ids(scope: Scope, request_id: bytes) -> dict[str, str]:
+    """What a line of the log says of the request it was made in."""
+    path = scope.get("path_params", {})
+    named = {name: path[name] for name in ("event_id", "booking_id") if name in path}
+    return {"request_id": request_id.decode(), **named}
+
+
+def _log_answer(scope: Scope, status: int, seconds: float) -> None:
+    """The access log, at `debug` alone. No query: links of mails have a token there."""
+    _log.debug(
+        "answered",
+        method=scope["method"],
+        path=scope["path"],
+        status=status,
+        duration_ms=round(seconds * 1000, 2),
+    )
 
 
 def _log_failure(scope: Scope, status: int, request_id: bytes) -> None:

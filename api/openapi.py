@@ -194,7 +194,8 @@ def _headers(route: Route, *names: str) -> Json:
 
 
 def _content(media: str, kind: type, schemas: Schemas) -> Json:
-    example = {"example": EXAMPLES[kind]} if kind in EXAMPLES else {}
+    shown = kind in EXAMPLES and (kind is not str or media == "text/plain")  # a page has none
+    example = {"example": EXAMPLES[kind]} if shown else {}
     return {media: {"schema": schemas.of(kind), **example}}
 
 

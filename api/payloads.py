@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from engine import ids
-from engine.models import AreaQuantity, BookingStatus, Counts, Sales
+from engine.models import AreaQuantity, BookingStatus, Counts, Sales, SalesState
 
 BLOCK_SEATS_MAX = 500
 PLACES_MAX = 50
@@ -49,7 +49,9 @@ def time_shown(at_ms: int | None) -> str | None:
     return rfc3339(at_ms) if at_ms else None
 
 
-class Request(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class Request(
+    Struct, frozen=True, gc=False, kw_only=True, rename="camel", forbid_unknown_fields=True
+):
     """What comes in."""
 
 
@@ -128,7 +130,7 @@ class SalesBody(Request, frozen=True):
     closes_at: Instant | UnsetType | None = UNSET
 
 
-class Shown(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+class Shown(Struct, frozen=True, gc=False, kw_only=True, rename="camel", omit_defaults=True):
     """What goes out."""
 
 
@@ -199,7 +201,7 @@ class EventShown(Shown, frozen=True):
     id: str
     name: str
     currency: str
-    sales: Sales
+    sales: SalesState
     seats_max: int
     hold_ttl_ms: int
     capacity: int
@@ -217,7 +219,7 @@ class AvailabilityShown(Shown, frozen=True):
     event_id: str
     layout_version: str
     position: str
-    sales: Sales
+    sales: SalesState
     counts: CountsShown
     map: str
     areas: tuple[AreaShown, ...]
@@ -225,11 +227,23 @@ class AvailabilityShown(Shown, frozen=True):
     closes_at: str | None = None
 
 
+class PartShown(Shown, frozen=True, omit_defaults=True):
+    """A part's `state`: `up`, `down` or, while Redis cannot say, `unknown`; `why`, if not up.
+
+    What is not `required` is told of and not waited for.
+    """
+
+    state: str
+    heartbeat_age_s: float | None = None
+    why: str = ""
+    required: bool = True
+
+
 class HealthShown(Shown, frozen=True):
-    """`parts`: each `up`, `down` or, while Redis cannot say, `unknown`."""
+    """`status`: `alive`; or `ready`, `unready`, `draining`."""
 
     status: str
-    parts: dict[str, str] = {}
+    parts: dict[str, PartShown] = {}
 
 
 class SeatList(Struct, frozen=True):

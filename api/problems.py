@@ -4,6 +4,7 @@ The engine's codes are the API's codes. Here they get their status, their title 
 under which a refusal's `found` is told. Nothing of an unexpected error reaches the client.
 """
 
+import random
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TypeVar
@@ -18,6 +19,8 @@ from engine.plans.problems import PlanError
 
 CONTENT_TYPE = b"application/problem+json"
 RETRY_AFTER_S = 1
+RETRY_AFTER_S_MAX = 3
+"""Of a 503, by chance: those whom an outage failed together do not come back together."""
 
 T = TypeVar("T")
 Found = Callable[[Sequence[str]], dict[str, object]]
@@ -98,6 +101,7 @@ KINDS: dict[str, Kind] = {
     "role_protected": Kind(409, "Role protected"),
     "event_exists": Kind(409, "Event exists"),
     "event_in_use": Kind(409, "Event in use", _each_as(held=int, sold=int)),
+    "restore_superseded": Kind(409, "Another restore took over"),
     "layout_changed": Kind(409, "Layout changed meanwhile"),
     "seat_exists": Kind(409, "Seat exists", _all_as("seatIds")),
     "seat_taken": Kind(409, "Seat taken", _all_as("seatIds")),
@@ -126,6 +130,7 @@ KINDS: dict[str, Kind] = {
     "headers_too_large": Kind(431, "Headers too large"),
     "internal": Kind(500, "Internal error"),
     "load_incomplete": Kind(503, "Load interrupted"),
+    "restoring": Kind(503, "Being restored"),
     "outcome_unknown": Kind(503, "Outcome unknown"),
     "unavailable": Kind(503, "Unavailable"),
     "overloaded": Kind(503, "Overloaded"),
@@ -136,6 +141,7 @@ _DETAILS = {
     "request_in_progress": "another call with this Idempotency-Key is not done yet",
     "unavailable": "the box office cannot be reached, nothing was tried",
     "overloaded": "too many calls are waiting, nothing was tried",
+    "restoring": "the event is closed for a moment while it is restored, nothing was tried",
 }
 
 
@@ -152,7 +158,10 @@ def answer_of(error: Exception) -> Answer:
         **problem.extras,
     }
     headers = [*problem.headers]
-    if kind.status == 503 or problem.code == "request_in_progress":
+    if kind.status == 503:
+        after_s = random.randint(RETRY_AFTER_S, RETRY_AFTER_S_MAX)  # noqa: S311
+        headers.append((b"retry-after", b"%d" % after_s))
+    elif problem.code == "request_in_progress":
         headers.append((b"retry-after", b"%d" % RETRY_AFTER_S))
     return Answer(encode(body), tuple(headers), kind.status, CONTENT_TYPE)
 

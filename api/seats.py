@@ -13,7 +13,7 @@ from api.problems import invalid
 from api.spread import Walk
 from engine.availability import LoadedLayout
 from engine.ids import EventId
-from engine.models import Availability, Sales
+from engine.models import Availability, SalesState
 
 
 async def list_seats(call: Call[SeatsQuery, None]) -> Answer:
@@ -25,7 +25,7 @@ async def list_seats(call: Call[SeatsQuery, None]) -> Answer:
 
     async def read(event: EventId, where: str, limit: int) -> Part[SeatShown]:
         found = await call.engine.availability.read_map(event)
-        if found is None or (query.event_id is UNSET and not _on_sale(found)):
+        if query.event_id is UNSET and not _on_sale(found):
             return [], None
         loaded = await call.engine.availability.read_layout(event, found.layout_version)
         runs = spread.runs_of(loaded.layout, query.section or "", query.category or "")
@@ -67,4 +67,4 @@ def _on_sale(found: Availability) -> bool:
     """By this process' clock: only for what a list shows, the hold itself asks Redis' clock."""
     now_ms = time.time() * 1000
     opened = found.opens_at_ms <= now_ms
-    return found.sales is Sales.OPEN and opened and not 0 < found.closes_at_ms <= now_ms
+    return found.sales is SalesState.OPEN and opened and not 0 < found.closes_at_ms <= now_ms

@@ -26,6 +26,9 @@ class Stores(Protocol):
     @property
     def webhooks(self) -> WebhookStore: ...
 
+    async def ping(self) -> None:
+        """Raises Unavailable while Postgres does not answer."""
+
     async def close(self) -> None:
         """Give the connections back."""
 
@@ -51,6 +54,10 @@ class NoStores:
     roles: RoleStore = _ABSENT
     payments: PaymentStore = _ABSENT
     webhooks: WebhookStore = _ABSENT
+
+    async def ping(self) -> None:
+        """Raises Unavailable: there is none."""
+        raise Unavailable("DATABASE_URL is not set")
 
     async def close(self) -> None:
         """There is nothing to close."""

@@ -34,6 +34,7 @@ _TOLD: dict[str, Exception] = {
     "outcome_unknown": errors.OutcomeUnknown(),
     "unavailable": errors.Unavailable(),
     "overloaded": errors.Overloaded(),
+    "restoring": errors.Restoring(),
     "request_in_progress": errors.RequestInProgress(),
 }
 

@@ -86,7 +86,10 @@ SALE: dict[type, Any] = {
         "map": "hh",
         "areas": [{"areaId": "floor", "quantity": 4}],
     },
-    told.HealthShown: {"status": "ready", "parts": {"redis": "up"}},
+    told.HealthShown: {
+        "status": "ready",
+        "parts": {"redis": {"state": "up"}, "writer": {"state": "up", "heartbeatAgeS": 0.4}},
+    },
     Layout: {
         "version": "5f2b9c0d1e3a4b6c",
         "currency": "EUR",

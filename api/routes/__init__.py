@@ -27,6 +27,8 @@ ROUTES: tuple[Route, ...] = (
 def refusals_of(route: Route) -> frozenset[str]:
     """Every code of `api.problems` a call of this route may be answered with."""
     codes = {*EVERYWHERE, *route.refusals}
+    if route.method != "GET" and codes & {"event_not_found", "event_exists"}:
+        codes.add("restoring")  # it changes an event, which may be closed until it is restored
     if route.permission:
         codes |= {"unauthenticated", "forbidden"}
     if route.limit_class is not LimitClass.NONE:

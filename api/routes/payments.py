@@ -16,7 +16,7 @@ ROUTES: tuple[Route, ...] = (
         limit=LimitClass.NONE,
         repeatable=True,
         takes=("Payment-Signature",),
-        refusals=("signature_invalid", "not_found"),
+        refusals=("signature_invalid", "not_found", "restoring"),
     ),
     Route(
         method="GET",

@@ -1,6 +1,6 @@
 """Health and metrics: the rows of the route table for those who operate it."""
 
-from api import health
+from api import health, metrics
 from api.calls import V1, Route
 from api.limits import LimitClass
 from api.payloads import HealthShown
@@ -24,7 +24,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         method="GET",
         path="/metrics",
-        endpoint=health.read_metrics,
+        endpoint=metrics.read_metrics,
         answer=str,
         limit=LimitClass.NONE,
         produces="text/plain",
@@ -32,7 +32,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         method="GET",
         path=f"{V1}/metrics",
-        endpoint=health.read_metrics,
+        endpoint=metrics.read_metrics,
         answer=str,
         limit=LimitClass.NONE,
         produces="text/plain",

@@ -1,0 +1,59 @@
+"""An event's availability as it is sent: made once a change, not once a request.
+
+The engine gives the same object while nothing changed, so who comes next gets the same bytes.
+"""
+
+from collections import OrderedDict
+from typing import NamedTuple
+
+from api.answers import Answer
+from api.caching import CHECK_AGAIN
+from api.payloads import AreaShown, AvailabilityShown, counts_shown, encode, time_shown
+from engine.availability import MAPS_MAX
+from engine.ids import EventId
+from engine.models import Availability
+
+
+class Snapshot(NamedTuple):
+    """The two answers at one position: for who has it not, and for who names its entity tag."""
+
+    found: Availability
+    tag: bytes
+    whole: Answer
+    unchanged: Answer
+
+
+class Snapshots:
+    """The newest snapshot of each event."""
+
+    def __init__(self) -> None:
+        self._made: OrderedDict[EventId, Snapshot] = OrderedDict()
+
+    def of(self, found: Availability) -> Snapshot:
+        """The snapshot of what the engine found."""
+        made = self._made.get(found.event_id)
+        if made is None or made.found is not found:
+            made = self._made[found.event_id] = _snapshot(found)
+            if len(self._made) > MAPS_MAX:
+                self._made.popitem(last=False)
+        return made
+
+
+def _snapshot(found: Availability) -> Snapshot:
+    tag = found.position.encode()
+    about = ((b"etag", b'"%b"' % tag), CHECK_AGAIN)
+    return Snapshot(found, tag, Answer(encode(_shown(found)), about), Answer(b"", about, 304))
+
+
+def _shown(found: Availability) -> AvailabilityShown:
+    return AvailabilityShown(
+        event_id=found.event_id,
+        layout_version=found.layout_version,
+        position=found.position,
+        sales=found.sales,
+        counts=counts_shown(found.counts),
+        map=found.map,
+        areas=tuple(AreaShown(area.area_id, area.available) for area in found.areas),
+        opens_at=time_shown(found.opens_at_ms),
+        closes_at=time_shown(found.closes_at_ms),
+    )
