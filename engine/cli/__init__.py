@@ -7,10 +7,15 @@ and exit code 2. Exit code 1 is kept for "looked, and it is not clean".
 import click
 
 from engine import logs
-from engine.cli.inspect import reconcile, status, verify
+from engine.cli.inspect import verify
 from engine.cli.load import load
+from engine.cli.log_level import log_level
 from engine.cli.lua import lua
 from engine.cli.parts import deliver, expire, migrate, serve, write
+from engine.cli.reconcile import reconcile
+from engine.cli.restore import restore
+from engine.cli.settings import check_environment, show_settings
+from engine.cli.status import status
 from engine.cli.token import token
 from engine.cli.up import up
 from engine.cli.user import user
@@ -26,6 +31,7 @@ class _Commands(click.Group):
     def invoke(self, context: click.Context) -> object:
         try:
             logs.configure("warning")  # what serves logs as LOG_LEVEL says, what looks prints
+            check_environment()
             return super().invoke(context)
         except EngineError as error:
             raise _Failed(str(error)) from error
@@ -39,7 +45,7 @@ def main() -> None:
     \b
     engine up                                  everything on this machine
     engine load venue:hall --event gala        a concert hall, on sale at once
-    engine status gala                         who holds, who bought, how far the writer is
+    engine status gala                         live: places, rates, refusals, how far the writer is
     engine war --event gala                    a ticket war, and its verdict
     """
 
@@ -57,7 +63,10 @@ for command in (
     status,
     verify,
     reconcile,
+    restore,
     war,
     lua,
+    log_level,
+    show_settings,
 ):
     main.add_command(command)

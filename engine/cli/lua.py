@@ -14,7 +14,11 @@ def lua() -> None:
 @lua.command()
 @click.argument("name")
 def show(name: str) -> None:
-    """Print the script NAME with its includes, and its hash."""
+    """Print the script NAME with its includes, and its hash.
+
+    \b
+    engine lua show hold_seats
+    """
     if name not in scripts.names():
         known = ", ".join(scripts.names())
         raise Misconfigured(f"there is no script {name!r}; there are {known}")

@@ -10,9 +10,11 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
+from engine import ids
 from engine import settings as all_settings
 from engine.embedded import servers
 from engine.errors import Misconfigured
+from engine.ids import EventId, InvalidId
 from engine.settings import Settings
 
 DATA = Path(".ticketing")
@@ -34,6 +36,14 @@ def data_option(command: F) -> F:
 def json_option(command: F) -> F:
     """`--json`: for programs."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")(command)
+
+
+def event_id_of(text: str) -> EventId:
+    """The event a command was told. Raises Misconfigured."""
+    try:
+        return ids.event_id(text)
+    except InvalidId as error:
+        raise Misconfigured(str(error)) from error
 
 
 def settings_for(data: Path | None, redis_url: str | None = None) -> Settings:

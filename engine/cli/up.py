@@ -26,6 +26,11 @@ from engine.embedded import servers
 from engine.embedded.process import private_folder
 from engine.embedded.supervisor import Part, supervise
 
+RECONCILE_S = 60
+BEHIND_THE_SALE = 10
+"""Niceness of what may come a second later, on a machine that the sale keeps busy."""
+"""How often every event is compared with Postgres."""
+
 
 class _Listen(msgspec.Struct, frozen=True):
     host: str
@@ -52,8 +57,8 @@ def up(port: int, host: str, data: Path, workers: int) -> None:
 
 
 async def _up(listen: _Listen, data: Path, wanted: settings.Settings) -> None:
-    stop = asyncio.Event()
-    _set_on_signals(stop)
+    stop, hurry = asyncio.Event(), asyncio.Event()
+    _set_on_signals(stop, hurry)
     embedded = await asyncio.to_thread(
         servers.start, data, redis=not wanted.redis_url, postgres=not wanted.database_url
     )
@@ -65,7 +70,9 @@ async def _up(listen: _Listen, data: Path, wanted: settings.Settings) -> None:
         _tell(listen, data, embedded)
         ready = asyncio.create_task(_say_when_ready(listen, stop))
         servers_kept = asyncio.create_task(_keep_servers(embedded, stop))
-        await supervise(_parts(listen), environ, stop)
+        # Behind the drain come the mails and the connections of the process.
+        timeout_s = wanted.drain_wait_s + wanted.drain_s_max + 10
+        await supervise(_parts(listen), environ, stop, timeout_s, hurry)
         await asyncio.gather(ready, servers_kept)
     finally:
         await asyncio.to_thread(embedded.stop)
@@ -80,8 +87,9 @@ def _parts(listen: _Listen) -> list[Part]:
     return [
         Part("api", [*engine, "serve", *where]),
         Part("expirer", [*engine, "expire"]),
-        Part("writer", [*engine, "write"]),
-        Part("deliverer", [*engine, "deliver"]),
+        Part("writer", [*engine, "write"], BEHIND_THE_SALE),
+        Part("deliverer", [*engine, "deliver"], BEHIND_THE_SALE),
+        Part("reconciler", [*engine, "reconcile", "--every", str(RECONCILE_S)]),
     ]
 
 
@@ -123,17 +131,19 @@ def _refuse_taken_port(listen: _Listen) -> None:
         ) from error
 
 
-def _set_on_signals(stop: asyncio.Event) -> None:
-    """Any number of signals means one stop: a second Ctrl-C leaves nothing half-stopped."""
+def _set_on_signals(stop: asyncio.Event, hurry: asyncio.Event) -> None:
+    """A second signal hurries; any number means one stop, which leaves nothing half-stopped."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
             continue  # started with nohup
-        loop.add_signal_handler(number, _begin_stop, stop)
+        loop.add_signal_handler(number, _begin_stop, stop, hurry)
 
 
-def _begin_stop(stop: asyncio.Event) -> None:
-    _say("still stopping" if stop.is_set() else "stopping")
+def _begin_stop(stop: asyncio.Event, hurry: asyncio.Event) -> None:
+    if stop.is_set():
+        hurry.set()
+    _say("hurriedly stopping" if hurry.is_set() else "stopping")
     stop.set()
 
 
@@ -151,7 +161,7 @@ async def _keep_servers(embedded: servers.Servers, stop: asyncio.Event) -> None:
     try:
         while not stop.is_set():
             for name in await asyncio.to_thread(embedded.revive):
-                log.error("server died and runs again", name=name)
+                log.error("server_runs_again", name=name)
             await _stopped_within(stop, 0.5)
     finally:
         stop.set()

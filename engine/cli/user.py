@@ -38,7 +38,11 @@ def user() -> None:
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @data_option
 def add(email: str, role: str, password_stdin: bool, data: Path) -> None:
-    """Add an account for EMAIL; it needs no verification."""
+    """Add an account for EMAIL; it needs no verification.
+
+    \b
+    engine user add ann@example.org --role ADMIN
+    """
     from api.accounts.payloads import address
     from api.passwords import checked
 
@@ -57,7 +61,11 @@ def add(email: str, role: str, password_stdin: bool, data: Path) -> None:
 @click.argument("role", type=_ROLE)
 @data_option
 def grant(email: str, role: str, data: Path) -> None:
-    """Give the account of EMAIL the ROLE in place of its own; its sessions end."""
+    """Give the account of EMAIL the ROLE in place of its own; its sessions end.
+
+    \b
+    engine user grant ann@example.org ORGANIZER
+    """
     from api.accounts.payloads import address
 
     settings = _settings(data)
@@ -72,7 +80,11 @@ def grant(email: str, role: str, data: Path) -> None:
 @data_option
 @json_option
 def list_users(data: Path, as_json: bool) -> None:
-    """List every account."""
+    """List every account.
+
+    \b
+    engine user list --json
+    """
     accounts = asyncio.run(_list(_settings(data)))
     if as_json:
         output.show_json(accounts)
