@@ -1,7 +1,8 @@
 """After a war: wait until everything has come to rest, then judge it from every side.
 
 Judges that know nothing of each other: the buyers' receipts, the engine's invariants (a hold that
-is left over is one of them), the comparison of Redis with Postgres, and the writer's backlog.
+is left over is one of them), the comparison of Redis with Postgres, the writer's backlog, and the
+bounds of the scenario.
 """
 
 from collections import Counter
@@ -10,9 +11,11 @@ from msgspec import Struct
 
 from bench import receipts
 from bench.receipts import BrokenReceipt
-from bench.tally import Summary
+from bench.scenarios.bounds import Checked, figures_of
+from bench.scenarios.bounds import check as check_bounds
+from bench.tally import Spread, Summary
 from bench.waiting import until, until_written
-from bench.war import Fought
+from bench.war import Fought, War
 from engine import Engine
 from engine.ids import EventId
 from engine.inspection import EventState, read_state
@@ -32,14 +35,21 @@ DRAIN_S_MAX = 30.0
 class Outcome(Struct, frozen=True, kw_only=True):
     """A war and its verdicts.
 
-    `statuses` counts the bookings that were held in the war, `places` all places of the event.
-    `backlog_entries` the writer had not persisted when the patience was over.
+    `users` is the most there were at once, `lag` how far the writer was behind meanwhile, and
+    `figures` what the bounds are about. `statuses` counts the bookings that were held in the war,
+    `places` all places of the event. `backlog_entries` the writer had not persisted when the
+    patience was over.
     """
 
+    scenario: str
+    event_id: EventId
+    users: int
     summary: Summary
+    lag: Spread
+    figures: dict[str, float]
+    bounds: list[Checked]
     statuses: dict[str, int]
     places: Counts
-    lag_ms_max: int
     backlog_entries: int
     broken_receipts: list[BrokenReceipt]
     violations: list[Violation]
@@ -59,20 +69,30 @@ async def settle(engine: Engine, event: EventId) -> None:
     await until_written(engine, event, DRAIN_S_MAX)
 
 
-async def judge(engine: Engine, pool: Pool, event: EventId, fought: Fought) -> Outcome:
+async def judge(engine: Engine, pool: Pool, war: War, fought: Fought) -> Outcome:
     """Every verdict on the event as it is now."""
+    event, summary = war.event_id, fought.summary
     backlog = await engine.journal.backlog(event)
     state = await read_state(engine, event)
     report = await reconcile(engine, pool, [event])
     areas = {area_id: area.capacity for area_id, area in state.areas.items()}
     broken = receipts.check(fought.receipts, state.bookings, areas)
     violations, differences = check(state), list(report.differences)
-    against = (broken, violations, differences, fought.summary.failures, backlog.entries)
+    statuses = _statuses(state, fought.began_ms)
+    figures = figures_of(summary, fought.lag, statuses.get("expired", 0), war.scenario.users)
+    bounds = check_bounds(war.scenario.bounds, figures)
+    missed = not all(checked.kept for checked in bounds)
+    against = (broken, violations, differences, summary.failures, backlog.entries, missed)
     return Outcome(
-        summary=fought.summary,
-        statuses=_statuses(state, fought.began_ms),
+        scenario=war.scenario.name,
+        event_id=event,
+        users=war.scenario.users,
+        summary=summary,
+        lag=fought.lag,
+        figures=figures,
+        bounds=bounds,
+        statuses=statuses,
         places=state.event.counts,
-        lag_ms_max=fought.lag_ms_max,
         backlog_entries=backlog.entries,
         broken_receipts=broken,
         violations=violations,

@@ -1,11 +1,12 @@
-"""The least a Python endpoint can do: the measure that holds over HTTP are compared with.
+"""The least a Python endpoint can do: the measure that answers over HTTP are compared with.
 
-Starlette with its own Request and Response, as anybody would write it: the token is checked and
-the JSON decoded as the API does, and the answer is a booking as the API tells it. No Redis, no
-metrics, no log.
+Starlette with its own Request and Response, as anybody would write it. No Redis, no metrics, no
+log. A hold: the token is checked and the JSON decoded as the API does, and the answer is a booking
+as the API tells it. A read: the bytes of a file (BARE_ANSWER), or 304.
 """
 
 import os
+from pathlib import Path
 
 import msgspec
 from starlette.applications import Starlette
@@ -15,22 +16,28 @@ from starlette.routing import Route
 
 from api.auth import Tokens
 from api.payloads import BookingShown, HoldBody, encode
+from engine.ids import CustomerId
 from engine.models import BookingStatus
 
 _tokens = Tokens(os.environ["JWT_SECRET"])
 _decode = msgspec.json.Decoder(HoldBody).decode
+_answer = Path(os.environ["BARE_ANSWER"]).read_bytes() if "BARE_ANSWER" in os.environ else b""
+_ETAG = {"etag": '"1-0"', "cache-control": "no-cache"}
 
 
-async def hold(request: Request) -> Response:
-    """Answer as if the seats were held."""
-    _tokens.caller(request.headers["authorization"].encode())
-    body = _decode(await request.body())
-    event, _, _ = body.seat_ids[0].partition(":")
+async def asked(request: Request) -> tuple[CustomerId, HoldBody]:
+    """Who calls, and what for: the part that the baselines have in common with this."""
+    caller = _tokens.caller(request.headers["authorization"].encode())
+    return caller.customer_id, _decode(await request.body())
+
+
+def booked(booking_id: str, event: str, seat_ids: tuple[str, ...]) -> Response:
+    """The answer to a hold."""
     booking = BookingShown(
-        id=f"{event}:01JZ0000000000000000000000",
+        id=booking_id,
         event_id=event,
         status=BookingStatus.PENDING,
-        seat_ids=body.seat_ids,
+        seat_ids=seat_ids,
         areas=(),
         amount_minor=8900,
         currency="EUR",
@@ -41,4 +48,27 @@ async def hold(request: Request) -> Response:
     return Response(encode(booking), 201, media_type="application/json")
 
 
-app = Starlette(routes=[Route("/api/v1/booking", hold, methods=["POST"])])
+async def hold(request: Request) -> Response:
+    """Answer as if the seats were held."""
+    _, body = await asked(request)
+    event, _, _ = body.seat_ids[0].partition(":")
+    return booked(f"{event}:01JZ0000000000000000000000", event, body.seat_ids)
+
+
+async def read(_: Request) -> Response:
+    """The given bytes."""
+    return Response(_answer, 200, _ETAG, media_type="application/json")
+
+
+async def read_unchanged(_: Request) -> Response:
+    """Nothing has changed, whatever the client has."""
+    return Response(b"", 304, _ETAG)
+
+
+app = Starlette(
+    routes=[
+        Route("/api/v1/booking", hold, methods=["POST"]),
+        Route("/read", read),
+        Route("/unchanged", read_unchanged),
+    ]
+)

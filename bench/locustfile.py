@@ -4,7 +4,7 @@
 
 Every buyer has a token of its own, made here with the API's secret. What the buyers lived through
 is written at the end, to the files of --summary and --receipts. This module knows locust and the
-clock; how a buyer behaves is in `bench.buyers`.
+clock; how a buyer behaves is in `bench.buyers`, who comes and when in `bench.scenarios`.
 """
 
 import os
@@ -18,48 +18,51 @@ from uuid import uuid4
 
 import gevent
 import msgspec
-from locust import FastHttpUser, events, task
+from locust import FastHttpUser, LoadTestShape, events, task
 from locust.env import Environment
 from locust.exception import StopTest
 
 from api.auth import issue_token
-from bench import client, receipts
-from bench.buyers import Buyer, Habits, Request, Sale
+from bench import client, receipts, scenarios
+from bench.buyers import Buyer
+from bench.scenarios.scenario import Scenario
 from bench.tally import Answer, Tally
+from bench.views import Request, Sale, house_of
 from engine.errors import EngineError
+from engine.models import Layout
 
-THINK_S = (0.05, 0.4)
-REST_S = (0.05, 0.4)
-LOOK_AGAIN_S = (0.5, 1.5)
-"""How long a buyer waits between looks when nothing is left: expired holds come back."""
+TICK_S = 1.0
+"""How often locust asks the shape."""
 
 TOKEN_TTL_S = 24 * 3600
-
-
-class _Area(msgspec.Struct, rename="camel"):
-    area_id: str
-
-
-class _Availability(msgspec.Struct):
-    areas: list[_Area]
 
 
 class Crowd:
     """One run, shared by its buyers."""
 
-    def __init__(self, host: str, event: str, habits: Habits) -> None:
+    def __init__(self, host: str, event: str, scenario: Scenario) -> None:
         self._secret = os.environ.get("JWT_SECRET", "")
         if not self._secret:
             raise StopTest("JWT_SECRET is not set: buyers need tokens that the API accepts")
-        status, body = client.get(host, f"/api/v1/event/{event}/availability")
+        status, body = client.get(host, f"/api/v1/event/{event}/seats")
         if status != 200:
             raise StopTest(f"{host} has no event {event!r}: it answers {status}")
-        areas = msgspec.json.decode(body, type=_Availability).areas
-        self.sale = Sale(event, tuple(area.area_id for area in areas), habits)
+        house = house_of(msgspec.json.decode(body, type=Layout), event)
         self.tally = Tally()
+        self._sale = Sale(event_id=event, house=house, seconds=scenario.seconds)
+        self._cast = scenario.cast
         self._name = uuid4().hex[:8]
-        self._customers = count(1)
+        self._customers, self._users = count(1), count()
         self._began = perf_counter()
+
+    def elapsed_s(self) -> float:
+        """Seconds since it began."""
+        return perf_counter() - self._began
+
+    def new_buyer(self, shop: "TicketBuyer", chance: Random) -> Buyer:
+        """Whoever comes next, in the role whose turn it is."""
+        role = self._cast[next(self._users) % len(self._cast)]
+        return role.plays(shop, self._sale, role.habits, self.tally, chance)
 
     def new_token(self) -> str:
         """A token for somebody who has never been here."""
@@ -71,7 +74,7 @@ class Crowd:
         if receipts_path:
             receipts.write(Path(receipts_path), self.tally.receipts)
         if summary:
-            told = self.tally.summary(perf_counter() - self._began)
+            told = self.tally.summary(self.elapsed_s())
             Path(summary).write_bytes(msgspec.json.encode(told))
 
 
@@ -84,19 +87,20 @@ class TicketBuyer(FastHttpUser):
 
     def on_start(self) -> None:
         """Come to the sale."""
-        self._chance = Random()
-        self._buyer = Buyer(self, self.crowd.sale, self.crowd.tally, self._chance)
-        self._rest_s = REST_S
         self.change_customer()
+        self._rest_s = 0.0
+        buyer = self.crowd.new_buyer(self, Random())
+        self._next_step, self._visit = buyer.arrive, buyer.visit
 
     def wait_time(self) -> float:
         """Seconds until the next try."""
-        return self._chance.uniform(*self._rest_s)
+        return self._rest_s
 
     @task
     def buy(self) -> None:
-        """Try once."""
-        self._rest_s = REST_S if self._buyer.try_to_buy() else LOOK_AGAIN_S
+        """Arrive, and from then on try."""
+        self._rest_s = self._next_step()
+        self._next_step = self._visit
 
     def send(self, request: Request) -> Answer:
         """Make the call; a refusal is no failure to locust."""
@@ -107,33 +111,59 @@ class TicketBuyer(FastHttpUser):
             body = msgspec.json.encode(request.body).decode()
         if request.key:
             headers["Idempotency-Key"] = request.key
-        began = perf_counter()
+        if request.tag:
+            headers["If-None-Match"] = request.tag
+        at_s = self.elapsed_s()
         with self.client.request(
             request.method, request.path, name=request.name, data=body, headers=headers,
             catch_response=True,
         ) as response:  # fmt: skip
-            ms = (perf_counter() - began) * 1000
+            ms = (self.elapsed_s() - at_s) * 1000
             if not response.status_code:
-                return Answer(0, type(response.error).__name__.encode(), ms)
+                return Answer(0, type(response.error).__name__.encode(), ms, at_s=at_s)
             if response.status_code < 500:
                 response.success()
-            return Answer(response.status_code, response.content, ms)
+            tag = response.headers.get("etag") or ""
+            return Answer(response.status_code, response.content or b"", ms, tag, at_s)
 
-    def think(self) -> None:
-        """Take the time a person takes."""
-        gevent.sleep(self._chance.uniform(*THINK_S))
+    def pause(self, seconds: float) -> None:
+        """Let time pass."""
+        gevent.sleep(seconds)
+
+    def elapsed_s(self) -> float:
+        """Seconds since the war began."""
+        return self.crowd.elapsed_s()
 
     def change_customer(self) -> None:
         """From now on call as somebody who has bought nothing yet."""
         self._authorization = f"Bearer {self.crowd.new_token()}"
 
 
+class Stages(LoadTestShape):
+    """The stages of the scenario, as locust asks for them."""
+
+    def tick(self) -> tuple[int, float] | None:
+        """Users wanted at the end of this tick, all of whom come within it; None at the end."""
+        if self.runner is None:  # locust sets it before it asks
+            return None
+        scenario = _scenario_of(self.runner.environment)
+        now_s = perf_counter() - self.start_time
+        if now_s >= scenario.seconds:
+            return None
+        wanted = scenario.users_at(min(now_s + TICK_S, scenario.seconds))
+        return wanted, float(max(wanted, self.runner.user_count))
+
+
+def _scenario_of(environment: Environment) -> Scenario:
+    options = vars(environment.parsed_options)
+    return scenarios.find(options["scenario"]).scaled(options["most_users"], options["seconds"])
+
+
 def _add_options(parser: ArgumentParser) -> None:
-    shares = Habits()
     for name, default, text in (
         ("event", "", "The event to fight for."),
-        ("pay-share", shares.pay_share, "Share of the held that is paid, 0 to 1."),
-        ("release-share", shares.release_share, "Share given back; the rest is abandoned."),
+        ("most-users", 0, "The most users at once; 0: as many as the scenario has."),
+        ("seconds", 0.0, "How long; 0: as long as the scenario lasts."),
         ("summary", "", "File for the summary, JSON."),
         ("receipts", "", "File for the confirmed bookings, JSON lines."),
     ):
@@ -141,13 +171,16 @@ def _add_options(parser: ArgumentParser) -> None:
         parser.add_argument(
             f"--{name}", type=type(default), default=default, env_var=variable, help=text
         )
+    parser.add_argument(
+        "--scenario", choices=list(scenarios.SCENARIOS), default="rush", env_var="WAR_SCENARIO",
+        help="Who comes, and when.",
+    )  # fmt: skip
 
 
 def _begin(environment: Environment, **_: object) -> None:
-    options = vars(environment.parsed_options)
+    event = vars(environment.parsed_options)["event"]
     try:
-        habits = Habits(pay_share=options["pay_share"], release_share=options["release_share"])
-        TicketBuyer.crowd = Crowd(environment.host or "", options["event"], habits)
+        TicketBuyer.crowd = Crowd(environment.host or "", event, _scenario_of(environment))
     except (EngineError, ValueError) as error:
         raise StopTest(f"there can be no war: {error}") from error
 

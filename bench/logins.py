@@ -12,7 +12,6 @@ takes its cores from the server. Rate limits are off: with them, such a storm en
 import argparse
 import asyncio
 import multiprocessing
-import shutil
 import statistics
 import sys
 from collections import deque
@@ -26,7 +25,7 @@ from msgspec import Struct
 
 from api.auth import issue_token
 from api.passwords import Passwords
-from bench import sockets, wrk
+from bench import load
 from bench.conditions import read_conditions
 from bench.stand import Stand, engine_up
 from bench.storm import Storm, Weathered, blow
@@ -44,8 +43,6 @@ ACCOUNTS = 100
 PASSWORD = "correct horse battery staple"  # noqa: S105  # of nobody
 DRAIN_S_MAX = 60.0
 LOGIN, CHEAP = "/api/v1/auth/login", "/healthz"
-
-_fire = wrk.fire if shutil.which("wrk") else sockets.fire
 
 
 class Options(Struct, frozen=True):
@@ -166,7 +163,7 @@ class _Gun:
             connections=self._options.connections,
             seconds=self._options.seconds,
         )
-        shots = await asyncio.to_thread(_fire, self._stand.url, volley)
+        shots = await asyncio.to_thread(load.fire, self._stand.url, volley)
         state = await read_state(self._engine, event)
         self.wrong += [f"{event}: {found.kind} {found.subject}" for found in check(state)]
         return Weather(shots, await blowing if blowing else None)
@@ -181,7 +178,7 @@ def _report(conditions: dict[str, str], rounds: list[Round], wrong: list[str]) -
         for name in ("alone", "cheap", "logins")
     )
     return Report(
-        conditions={**conditions, "load": f"{_fire.__module__}, on the same machine"},
+        conditions={**conditions, "load": f"{load.NAME}, on the same machine"},
         alone_p99_ms=alone,
         cheap_p99_ms=cheap,
         logins_p99_ms=logins,

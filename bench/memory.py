@@ -30,7 +30,7 @@ from engine.plans.venues import make_venue
 from engine.settings import Settings
 
 BOOKING_SIZES = (1, 2, 4)
-CALLS_MAX = 2000
+CALLS_MAX = 500
 JOURNAL = "journal"
 
 
@@ -50,18 +50,18 @@ class Report(Struct, frozen=True):
     measured: list[Measured]
 
 
-async def measure() -> Report:
+async def measure(booking_sizes: Sequence[int] = BOOKING_SIZES) -> Report:
     """Start a Valkey, fill it, measure, stop it."""
     with TemporaryDirectory(prefix="bench-") as folder:
         running = servers.start(folder, postgres=False)
         try:
             async with await Engine.connect(Settings(redis_url=running.redis_url)) as engine:
-                return await _measure_all(engine)
+                return await _measure_all(engine, booking_sizes)
         finally:
             running.stop()
 
 
-async def _measure_all(engine: Engine) -> Report:
+async def _measure_all(engine: Engine, booking_sizes: Sequence[int]) -> Report:
     plan = make_venue("stadium")
     seats = [seat.id for row in rows_of(plan.layout) for seat in row.seats]
     measured: list[Measured] = []
@@ -69,7 +69,7 @@ async def _measure_all(engine: Engine) -> Report:
     async def add(event: EventId, state: str) -> None:
         measured.append(await _measure(engine, event, state, len(seats)))
 
-    for size in BOOKING_SIZES:
+    for size in booking_sizes:
         event = EventId(f"bench-{size}")
         await engine.events.load_event(event, plan.layout, plan.terms)
         if not measured:

@@ -7,13 +7,16 @@ It still takes a good part of a core, so figures made with it are lower than the
 import asyncio
 import re
 from array import array
-from collections.abc import Iterator
-from itertools import count, cycle
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import count, cycle, repeat
 from time import perf_counter
 from urllib.parse import urlsplit
 
-from bench.tally import latency_of
-from bench.volley import Shots, Volley
+import msgspec
+
+from bench.tally import percentile
+from bench.volley import CONFIRM_PATH, Shots, Volley
 
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 
@@ -22,10 +25,27 @@ class _Round:
     """What the connections of one volley share."""
 
     def __init__(self, url: str, volley: Volley) -> None:
-        self.requests = _requests(url, volley)
+        self._requests = _requests(url, volley)
+        self._confirmations = _confirmations(url, volley)
+        self._pays = volley.pays
+        self._held: list[str] = []
         self.ends_s = perf_counter() + volley.seconds
         self.times_ms = array("d")
-        self.error_count = 0
+        self.statuses: Counter[int] = Counter()
+        self.failed_count = 0
+
+    def next_request(self) -> bytes:
+        """A confirmation of what was held, or the next body."""
+        if self._held:
+            return self._confirmations(self._held.pop())
+        return next(self._requests)
+
+    def add_answer(self, status: int, body: bytes, ms: float) -> None:
+        """Count it; remember a booking that is to be paid."""
+        self.times_ms.append(ms)
+        self.statuses[status] += 1
+        if self._pays and status == 201:
+            self._held.append(msgspec.json.decode(body)["id"])
 
 
 class _Connection(asyncio.Protocol):
@@ -46,10 +66,11 @@ class _Connection(asyncio.Protocol):
         self._received += data
         head_end = self._received.find(b"\r\n\r\n")
         length = _LENGTH.search(self._received, 0, head_end + 2)
-        if head_end < 0 or not length or len(self._received) < head_end + 4 + int(length[1]):
+        body_bytes = int(length[1]) if length else 0  # 304 has none
+        if head_end < 0 or len(self._received) < head_end + 4 + body_bytes:
             return
-        self._shared.times_ms.append((perf_counter() - self._sent_s) * 1000)
-        self._shared.error_count += self._received[9:10] != b"2"
+        status, ms = int(self._received[9:12]), (perf_counter() - self._sent_s) * 1000
+        self._shared.add_answer(status, self._received[head_end + 4 :], ms)
         self._received = b""
         if perf_counter() < self._shared.ends_s:
             self._send()
@@ -58,12 +79,12 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         if error or perf_counter() < self._shared.ends_s:
-            self._shared.error_count += 1
+            self._shared.failed_count += 1
         self.closed.set_result(None)
 
     def _send(self) -> None:
         self._sent_s = perf_counter()
-        self._transport.write(next(self._shared.requests))
+        self._transport.write(self._shared.next_request())
 
 
 def fire(url: str, volley: Volley) -> Shots:
@@ -83,19 +104,36 @@ async def _fire(url: str, volley: Volley) -> Shots:
     ]
     await asyncio.gather(*(connection.closed for _, connection in opened))
     seconds = perf_counter() - began_s
-    latency = latency_of(shared.times_ms or [0.0])
+    times_ms = sorted(shared.times_ms or [0.0])
+    refused = sum(count for status, count in shared.statuses.items() if status >= 400)
     return Shots(
         seconds=seconds,
         answer_count=len(shared.times_ms),
-        error_count=shared.error_count,
-        p50_ms=latency.p50_ms,
-        p99_ms=latency.p99_ms,
+        error_count=refused + shared.failed_count,
+        failed_count=shared.failed_count,
+        statuses=dict(shared.statuses),
+        p50_ms=percentile(times_ms, 50),
+        p99_ms=percentile(times_ms, 99),
     )
 
 
 def _requests(url: str, volley: Volley) -> Iterator[bytes]:
     head = volley.head_lines(url)
+    if not volley.bodies:
+        yield from repeat("\r\n".join((*head, "", "")).encode())
     for number, body in zip(count(1), cycle(volley.bodies)):
         length = len(body.encode())
         own_lines = (f"Idempotency-Key: py-{number}", f"Content-Length: {length}", "", body)
         yield "\r\n".join((*head, *own_lines)).encode()
+
+
+def _confirmations(url: str, volley: Volley) -> Callable[[str], bytes]:
+    _, *rest = volley.head_lines(url)
+    numbers = count(1)
+
+    def confirmation(booking: str) -> bytes:
+        head = (f"POST {CONFIRM_PATH.format(booking)} HTTP/1.1", *rest)
+        own_lines = (f"Idempotency-Key: pay-{next(numbers)}", "Content-Length: 0", "", "")
+        return "\r\n".join((*head, *own_lines)).encode()
+
+    return confirmation

@@ -10,9 +10,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from subprocess import DEVNULL
 from tempfile import TemporaryFile
 
 from bench import client
@@ -67,15 +68,33 @@ def engine_up(data: Path, workers: int = 1) -> Iterator[Stand]:
 
 
 @contextmanager
-def bare_endpoint(jwt_secret: str) -> Iterator[str]:
-    """Serve `bench.bare` with the flags of `engine serve`. Yields its URL."""
+def bare_endpoint(
+    jwt_secret: str,
+    variables: Mapping[str, str] | None = None,
+    *,
+    app: str = "bench.bare:app",
+    workers: int = 1,
+) -> Iterator[str]:
+    """Serve `bench.bare`, or a baseline, with the flags of `engine serve`. Yields its URL."""
     port = free_port()
-    command = [sys.executable, "-m", "uvicorn", "bench.bare:app", "--host", "127.0.0.1"]
+    command = [sys.executable, "-m", "uvicorn", app, "--host", "127.0.0.1"]
     command += ["--port", str(port), "--no-access-log", "--no-server-header"]
-    command += ["--log-level", "warning"]
+    command += ["--log-level", "warning", "--workers", str(workers)]
     url = f"http://127.0.0.1:{port}"
-    with _running(command, url, "/", _environ() | {"JWT_SECRET": jwt_secret}):
+    with _running(command, url, "/", _environ() | {"JWT_SECRET": jwt_secret, **(variables or {})}):
         yield url
+
+
+@contextmanager
+def part_running(data: Path, part: str) -> Iterator[None]:
+    """Run `engine PART` (expire, write) on the servers of a folder, until it is left."""
+    command = [sys.executable, "-m", "engine", part, "--data", str(data)]
+    process = subprocess.Popen(command, env=_environ(), stdout=DEVNULL, stderr=DEVNULL)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(STOP_S_MAX)
 
 
 def free_port() -> int:

@@ -18,17 +18,23 @@ REFUSALS = (409, 410, 429)
 """Statuses by which the API says "no" to a request that is in order."""
 
 
+UNCHANGED = 304
+"""The answer to who has it already, and names its entity tag."""
+
+
 class Answer(NamedTuple):
-    """What came back. Status 0: nothing did."""
+    """What came back. Status 0: nothing did. `at_s`: when it was asked, since the war began."""
 
     status: int
     body: bytes
     ms: float
+    tag: str = ""
+    at_s: float = 0.0
 
     @property
     def ok(self) -> bool:
         """Whether it is a success."""
-        return 200 <= self.status < 300
+        return 200 <= self.status < 300 or self.status == UNCHANGED
 
 
 class Receipt(Struct, frozen=True):
@@ -39,21 +45,31 @@ class Receipt(Struct, frozen=True):
     areas: dict[str, int]
 
 
-class Latency(Struct, frozen=True):
-    """Response times of one kind of call, in milliseconds."""
+class Spread(Struct, frozen=True):
+    """Times of one kind, in milliseconds."""
 
     count: int
     p50_ms: float
+    p95_ms: float
     p99_ms: float
     max_ms: float
 
 
 class Summary(Struct, frozen=True, kw_only=True):
-    """A war as its buyers saw it. `confirmed_places` counts seats and standing places."""
+    """A war as its buyers saw it. `confirmed_places` counts seats and standing places.
+
+    `success_count` counts what was answered as asked, `server_error_count` 5xx, `unanswered_count`
+    connections that failed or broke. `failures` names those, and all no buyer should ever see.
+    `busiest_second_count`: attempts to hold within one second. `overall` is over `latencies`.
+    """
 
     seconds: float
     request_count: int
+    success_count: int
+    server_error_count: int
+    unanswered_count: int
     attempt_count: int
+    busiest_second_count: int
     held_count: int
     confirmed_count: int
     confirmed_places: int
@@ -61,7 +77,8 @@ class Summary(Struct, frozen=True, kw_only=True):
     abandoned_count: int
     refusals: dict[str, int]
     failures: dict[str, int]
-    latencies: dict[str, Latency]
+    overall: Spread
+    latencies: dict[str, Spread]
 
 
 class _Problem(Struct):
@@ -75,16 +92,23 @@ class Tally:
         self.receipts: list[Receipt] = []
         self.abandoned_count = 0
         self._answered: Counter[str] = Counter()
+        self._statuses: Counter[int] = Counter()
+        self._attempts: Counter[int] = Counter()
         self._refusals: Counter[str] = Counter()
         self._failures: Counter[str] = Counter()
         self._ms: defaultdict[str, array[float]] = defaultdict(lambda: array("d"))
 
     def add(self, call: str, answer: Answer) -> str:
         """Count one call. Returns the code of its refusal or failure, "" for a success."""
-        self._ms[call if answer.ok else f"{call} refused"].append(answer.ms)
+        self._statuses[answer.status] += 1
+        if call == "hold":
+            self._attempts[int(answer.at_s)] += 1
         if answer.ok:
+            unchanged = answer.status == UNCHANGED
+            self._ms[f"{call} unchanged" if unchanged else call].append(answer.ms)
             self._answered[call] += 1
             return ""
+        self._ms[f"{call} refused"].append(answer.ms)
         code = _code_of(answer)
         if answer.status in REFUSALS:
             self._refusals[code] += 1
@@ -101,8 +125,12 @@ class Tally:
         places = sum(len(paid.seats) + sum(paid.areas.values()) for paid in self.receipts)
         return Summary(
             seconds=seconds,
-            request_count=sum(len(times) for times in self._ms.values()),
-            attempt_count=len(self._ms["hold"]) + len(self._ms["hold refused"]),
+            request_count=self._statuses.total(),
+            success_count=self._answered.total(),
+            server_error_count=sum(n for status, n in self._statuses.items() if status >= 500),
+            unanswered_count=self._statuses[0],
+            attempt_count=self._attempts.total(),
+            busiest_second_count=max(self._attempts.values(), default=0),
             held_count=self._answered["hold"],
             confirmed_count=self._answered["confirm"],
             confirmed_places=places,
@@ -110,15 +138,16 @@ class Tally:
             abandoned_count=self.abandoned_count,
             refusals=dict(self._refusals.most_common()),
             failures=dict(self._failures.most_common()),
-            latencies={call: latency_of(ms) for call, ms in sorted(self._ms.items()) if ms},
+            overall=spread_of([ms for times in self._ms.values() for ms in times]),
+            latencies={call: spread_of(ms) for call, ms in sorted(self._ms.items())},
         )
 
 
-def latency_of(times_ms: Sequence[float]) -> Latency:
-    """The response times of at least one call, in a few figures."""
-    ordered = sorted(times_ms)
-    p50, p99 = percentile(ordered, 50), percentile(ordered, 99)
-    return Latency(len(ordered), round(p50, 3), round(p99, 3), round(ordered[-1], 3))
+def spread_of(times_ms: Sequence[float]) -> Spread:
+    """Times in a few figures; all 0 if there are none."""
+    ordered = sorted(times_ms) or [0.0]
+    ranks = (percentile(ordered, percent) for percent in (50, 95, 99, 100))
+    return Spread(len(times_ms), *(round(value, 3) for value in ranks))
 
 
 def percentile(ordered: Sequence[float], percent: float) -> float:

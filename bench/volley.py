@@ -4,42 +4,62 @@ Every request has a body of its own, so that every hold is for a free seat; a vo
 of bodies begins again, and its refusals show as errors.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 
 PATH = "/api/v1/booking"
+CONFIRM_PATH = "/api/v1/payment/{}/confirm"
 
 
 class Volley(Struct, frozen=True, kw_only=True):
-    """POST these bodies over so many connections that stay open, for so long."""
+    """POST these bodies over so many connections that stay open, for so long; no bodies: GET.
+
+    `counted`: tell the answers by status, which costs the generator some time. `pays`: every
+    booking that was held is confirmed, by the next request of any connection.
+    """
 
     token: str
     bodies: Sequence[str]
     connections: int
     seconds: float
+    path: str = PATH
+    headers: Sequence[str] = ()
+    counted: bool = False
+    pays: bool = False
 
     def head_lines(self, url: str) -> tuple[str, ...]:
         """A request up to what differs: its Idempotency-Key, its length and its body."""
-        return (
-            f"POST {PATH} HTTP/1.1",
+        head = (
+            f"{'POST' if self.bodies else 'GET'} {self.path} HTTP/1.1",
             f"Host: {urlsplit(url).netloc}",
             f"Authorization: Bearer {self.token}",
-            "Content-Type: application/json",
         )
+        return (*head, *(["Content-Type: application/json"] if self.bodies else []), *self.headers)
 
 
 class Shots(Struct, frozen=True, kw_only=True):
-    """What came of a volley. Whatever is not 2xx is an error."""
+    """What came of a volley. An error is an answer from 400 up or a connection that failed.
+
+    `statuses` is empty unless they were counted. `cpu_s`: what the generator took, 0 if unknown.
+    """
 
     seconds: float
     answer_count: int
     error_count: int
     p50_ms: float
     p99_ms: float
+    failed_count: int = 0
+    statuses: Mapping[int, int] = {}
+    cpu_s: float = 0.0
 
     @property
     def per_second(self) -> float:
         """Answers a second, without the errors."""
         return (self.answer_count - self.error_count) / self.seconds
+
+    @property
+    def answers_per_second(self) -> float:
+        """Answers a second, whatever they say."""
+        return self.answer_count / self.seconds

@@ -1,0 +1,81 @@
+"""Redis alone, optimistic: WATCH the seats, read them, MULTI the booking, again if one changed.
+
+A key a seat, so that only those who want the same seat get in each other's way: a hash of all
+seats would fail every transaction but one. Each call has a connection to itself for its two round
+trips. It has no journal, no limits and no clean-up beyond the TTL: the least a sale could write.
+"""
+
+from collections.abc import Sequence
+from types import TracebackType
+
+from redis.exceptions import WatchError
+from ulid import ULID
+
+from bench.baselines.method import HOLD_TTL_S, Method, Taken
+from engine.connection import RedisClient, client_of
+from engine.settings import Settings
+
+SEAT, BOOKING = "bench:watch:seat:", "bench:watch:booking:"
+ALL = "bench:watch:bookings"
+
+
+class Watch(Method):
+    """WATCH, MGET, MULTI … EXEC."""
+
+    def __init__(self, client: RedisClient) -> None:
+        self._client = client
+
+    @classmethod
+    async def connect(cls, settings: Settings, _: int = 0) -> "Watch":
+        """On keys of its own."""
+        return cls(client_of(settings))
+
+    async def open_house(self, seats: Sequence[str]) -> None:
+        """Make exactly these seats free."""
+        found = [key async for key in self._client.scan_iter("bench:watch:*", count=5000)]
+        for start in range(0, len(found), 5000):
+            await self._client.delete(*found[start : start + 5000])
+        for start in range(0, len(seats), 5000):
+            chunk = seats[start : start + 5000]
+            await self._client.mset({f"{SEAT}{seat}": "a" for seat in chunk})
+
+    async def hold(self, seats: Sequence[str], customer: str) -> str:
+        """Hold all or none. Raises Taken."""
+        ulid = str(ULID())
+        keys = [f"{SEAT}{seat}" for seat in seats]
+        async with self._client.pipeline(transaction=True) as pipeline:
+            while True:
+                await self._watch(pipeline, keys)
+                if set(await pipeline.mget(keys)) != {b"a"}:
+                    raise Taken
+                pipeline.multi()
+                for key in keys:
+                    pipeline.set(key, ulid)
+                fields = {"customer": customer, "seats": " ".join(seats)}
+                pipeline.hset(f"{BOOKING}{ulid}", mapping=fields)
+                pipeline.zadd(ALL, {ulid: HOLD_TTL_S})
+                try:
+                    await pipeline.execute()
+                except WatchError:
+                    continue
+                return ulid
+
+    async def _watch(self, pipeline: RedisClient, keys: Sequence[str]) -> None:
+        await pipeline.watch(*keys)
+
+    async def bookings(self) -> list[tuple[str, list[str]]]:
+        """As their keys have them."""
+        ulids = [member.decode() for member in await self._client.zrange(ALL, 0, -1)]
+        pipeline = self._client.pipeline(transaction=False)
+        for ulid in ulids:
+            pipeline.hget(f"{BOOKING}{ulid}", "seats")
+        found = await pipeline.execute()
+        return [(u, seats.decode().split()) for u, seats in zip(ulids, found, strict=True)]
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._client.aclose()
