@@ -9,6 +9,8 @@ from engine import Engine, Settings
 from tests.support.box_office import BoxOffice
 from tests.support.servers import SessionServers
 
+pytest_plugins = ("tests.support.trials",)
+
 
 @pytest.fixture(scope="session")
 def session_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SessionServers]:

@@ -12,7 +12,7 @@ from engine import errors, keys, metrics, scripts
 from engine.settings import Settings
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("engine", "api", "persistence", "bench", "tests")
+PACKAGES = ("engine", "api", "persistence", "bench", "manual", "tests")
 MODULES = sorted(path for name in PACKAGES for path in (ROOT / name).rglob("*.py"))
 LUA = sorted((ROOT / "lua").rglob("*.lua"))
 BANNED = re.compile(r"(^|_)(utils?|helpers?|common|managers?|misc)(_|$)")

@@ -61,8 +61,13 @@ def test_load_and_status_show_the_event(engine_command: Terminal) -> None:
     event = shown["events"][0]["event"]
     assert (event["hold_ttl_ms"], event["seats_max"], event["customer_max"]) == (12_500, 4, 6)
     assert event["counts"] == {"available": 2, "held": 0, "sold": 0, "blocked": 0}
-    assert shown["parts"] == {"expirer": False, "writer": False}
+    assert shown["parts"] == dict.fromkeys(("expirer", "writer", "deliverer"), False)
+    table = engine_command("status", GALA)
+    assert "available" in table
+    assert "gala: 0.0 holds/s" in table
+    assert "\x1b" not in table
     assert "gala" in engine_command("status")
+    assert "choose one" in engine_command("status", "--once", "--watch", "1", exit_code=2)
 
 
 def test_load_with_sales_paused_does_not_sell(engine_command: Terminal) -> None:

@@ -1,89 +1,19 @@
 """`engine up` as people run it: real processes, real signals, and nothing left behind."""
 
-import asyncio
-import http.client
 import os
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 
 from engine.embedded import servers
+from tests.support.running import Up, running_up
 from tests.support.servers import children_of, is_running
 from tests.support.waiting import until
-
-_ROOT = Path(__file__).parents[2]
-_OURS = {"REDIS_URL", "DATABASE_URL", "JWT_SECRET"}
-
-
-class Up:
-    """A running `engine up`."""
-
-    def __init__(self, process: asyncio.subprocess.Process, data: Path, port: int) -> None:
-        self.process = process
-        self.data = data
-        self.port = port
-
-    async def ready(self) -> None:
-        """Wait for its word, and for /readyz to agree."""
-        said = await self._read_until("ready\n")
-        assert said.endswith("ready\n"), said
-        assert await self.is_ready()
-
-    async def is_ready(self) -> bool:
-        """Whether /readyz answers 200."""
-
-        def ask() -> bool:
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
-            try:
-                connection.request("GET", "/readyz")
-                return connection.getresponse().status == 200
-            except OSError:
-                return False
-            finally:
-                connection.close()
-
-        return await asyncio.to_thread(ask)
-
-    def servers(self) -> servers.ServerUrls:
-        """What other commands find."""
-        found = servers.find(self.data)
-        assert found is not None
-        return found
-
-    def parts(self) -> set[int]:
-        """The pids of the API, the expirer, the writer and the deliverer."""
-        return set(children_of(self.process.pid)) - set(self.servers().pids.values())
-
-    def processes(self) -> set[int]:
-        """Every process that must be gone at the end."""
-        return self.parts() | set(self.servers().pids.values())
-
-    async def end(self, *numbers: signal.Signals) -> str:
-        """Send the signals, each when the one before was heard, and return what it said."""
-        said = ""
-        for number in numbers:
-            self.process.send_signal(number)
-            said += await self._read_until("stopping\n")
-        said += await self._read_until("")
-        await self.process.wait()
-        return said
-
-    async def _read_until(self, end: str) -> str:
-        assert self.process.stdout
-        said = ""
-        async with asyncio.timeout(60):
-            async for line in self.process.stdout:
-                said += line.decode()
-                if end and said.endswith(end):
-                    break
-        return said
-
 
 Start = Callable[..., Awaitable[Up]]
 
@@ -94,38 +24,16 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
     async with AsyncExitStack() as stack:
 
         async def start(port: int | None = None) -> Up:
-            return await stack.enter_async_context(_up(tmp_path / "data", port or _free_port()))
+            return await stack.enter_async_context(running_up(tmp_path / "data", port or 0))
 
         yield start
-
-
-@asynccontextmanager
-async def _up(data: Path, port: int) -> AsyncIterator[Up]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "engine", "up", "--port", str(port), "--data", str(data),
-        cwd=_ROOT, env={name: text for name, text in os.environ.items() if name not in _OURS},
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-    )  # fmt: skip
-    up = Up(process, data, port)
-    try:
-        yield up
-    finally:
-        if process.returncode is None:
-            await up.end(signal.SIGTERM)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def test_up_runs_every_part_and_sigterm_leaves_nothing_but_the_data(start: Start) -> None:
     up = await start()
     await up.ready()
     processes = up.processes()
-    assert len(processes) == 6, "Valkey, Postgres, api, expirer, writer, deliverer"
+    assert len(processes) == 7, "Valkey, Postgres, api, expirer, writer, deliverer, reconciler"
     async with Redis.from_url(up.servers().redis_url) as client:
         await client.set("kept", "1")
 
@@ -177,7 +85,7 @@ async def test_up_starts_what_was_killed_again(start: Start) -> None:
 
     async def all_run_again() -> bool:
         others = set(children_of(up.process.pid)) - killed
-        return len(others) == 6 and servers.find(up.data) is not None
+        return len(others) == 7 and servers.find(up.data) is not None
 
     await until(all_run_again, timeout_s=30)
     await until(up.is_ready, timeout_s=30)

@@ -1,40 +1,211 @@
-"""A short real war: real processes, real buyers over HTTP, and a verdict on what they did."""
+"""Short real wars: real processes, real buyers over HTTP, and a verdict on what they did.
 
-import subprocess
+One `engine up` for all. The wars go on side by side, each for an event of its own, as most of
+their time is waiting: for buyers who think, and for the last holds to end.
+"""
+
+import asyncio
 import sys
-from pathlib import Path
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from typing import NamedTuple
 
 import msgspec
+import pytest
+from redis.asyncio import Redis
 
+from bench import client, scenarios
 from bench.aftermath import Outcome
-from bench.stand import Stand, engine_up
+from bench.stand import Stand, engine_up, free_port
+from bench.war import open_sale
+from engine import Engine, keys
+from engine.errors import Unavailable
+from engine.ids import EventId
+from engine.models import Terms
+from tests.support import factories
+from tests.support.waiting import until
 
-EVENT = "hall"
+AT_ONCE = 6
+USERS, SECONDS = 10, 2
+SMALL = ("--users", str(USERS), "--seconds", str(SECONDS))
+
+Deed = Callable[[Redis, keys.EventKeys], Awaitable[bool]]
 
 
-def fight(stand: Stand, *options: str) -> subprocess.CompletedProcess[str]:
-    """Run `engine war` as a person would."""
-    command = [sys.executable, "-m", "engine", "war", "--event", EVENT, "--url", stand.url]
-    command += ["--data", str(stand.data), *options]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+class Told(NamedTuple):
+    """What a war said."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def outcome(self) -> Outcome:
+        """Of a war with --json."""
+        return msgspec.json.decode(self.stdout, type=Outcome)
 
 
-def test_war_sells_nothing_twice_and_leaves_nothing_over(tmp_path: Path) -> None:
-    with engine_up(tmp_path / "data") as stand:
-        stand.load("venue:hall", EVENT, "--hold-ttl", "2")
-        told = fight(stand, "--buyers", "50", "--seconds", "5", "--json")
-        assert told.returncode == 0, told.stdout + told.stderr
-        outcome = msgspec.json.decode(told.stdout, type=Outcome)
-        shown = fight(stand, "--buyers", "5", "--seconds", "1")
-    assert outcome.clean
+async def forget_a_sale(redis: Redis, names: keys.EventKeys) -> bool:
+    """Lose a confirmed booking, as if it had never been."""
+    for ulid, record in (await redis.hgetall(names.bookings)).items():
+        if '"confirmed"' in str(record):
+            await redis.hdel(names.bookings, ulid)
+            return True
+    return False
+
+
+async def sell_again(redis: Redis, names: keys.EventKeys) -> bool:
+    """Offer all that is sold once more, as if it were free, until a seat has two owners."""
+    records = (msgspec.json.decode(text) for text in (await redis.hgetall(names.bookings)).values())
+    confirmed = [record for record in records if record["status"] == "confirmed"]
+    owned = Counter(seat for record in confirmed for seat in record["seats"].split())
+    for seat, value in (await redis.hgetall(names.seats)).items():
+        index, category, letter, *_ = str(value).split(",")
+        if letter == "s":
+            await redis.hset(names.seats, seat, f"{index},{category},a")
+            await redis.setrange(names.map, int(index), "a")
+    return max(owned.values(), default=0) > 1
+
+
+class Wars:
+    """All wars of this module, run once."""
+
+    def __init__(self, stand: Stand) -> None:
+        self._stand = stand
+        self._free = asyncio.Semaphore(AT_ONCE)
+        self.told: dict[str, Told] = {}
+        self.page = ""
+
+    async def run(self) -> None:
+        """The scenarios, a threshold nobody reaches, and two faults that are planted meanwhile."""
+        async with await Engine.connect(self._stand.settings) as engine:
+            quick = {
+                name: msgspec.structs.replace(found, venue="hall", hold_ttl_s=1)
+                for name, found in scenarios.SCENARIOS.items()
+            }
+            events = await asyncio.gather(*(open_sale(engine, found) for found in quick.values()))
+            for name in ("missed", "forgotten", "twice"):
+                terms = Terms(name=name, hold_ttl_ms=1000)
+                plan = factories.layout(seats=3 if name == "twice" else 15)
+                await engine.events.load_event(EventId(name), plan, terms)
+        await asyncio.gather(
+            self._watched("missed", "--require", "confirmed_count>=1000000"),
+            *(
+                self._war(name, event, "--scenario", name, "--json")
+                for name, event in zip(quick, events, strict=True)
+            ),
+            self._sabotaged("forgotten", forget_a_sale),
+            self._sabotaged("twice", sell_again),
+        )
+
+    async def _war(self, name: str, event: EventId, *options: str) -> None:
+        command = [sys.executable, "-m", "engine", "war", "--event", event, *SMALL, *options]
+        command += ["--url", self._stand.url, "--data", str(self._stand.data)]
+        async with self._free:
+            process = await asyncio.create_subprocess_exec(
+                *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+            )
+            out, err = await process.communicate()
+        self.told[name] = Told(process.returncode or 0, out.decode(), err.decode())
+
+    async def _watched(self, name: str, *options: str) -> None:
+        """With locust's own page, which is looked at meanwhile."""
+        url = f"http://127.0.0.1:{free_port()}"
+        port = url.rpartition(":")[2]
+        war = asyncio.create_task(
+            self._war(name, EventId(name), "--web", "--web-port", port, *options)
+        )
+
+        async def answers() -> bool:
+            with suppress(Unavailable):
+                self.page = (await asyncio.to_thread(client.get, url, "/"))[1].decode()
+            return "Locust" in self.page or war.done()
+
+        await until(answers, timeout_s=60)
+        await war
+
+    async def _sabotaged(self, name: str, deed: Deed) -> None:
+        names = keys.of_event(EventId(name))
+        async with Redis.from_url(self._stand.settings.redis_url, decode_responses=True) as redis:
+            war = asyncio.create_task(self._war(name, EventId(name), "--json"))
+            await until(lambda: deed(redis, names), timeout_s=60)
+            await war
+
+
+@pytest.fixture(scope="module")
+def wars(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wars]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WRITER_CLAIM_IDLE_MS", "200")  # so that a double sale is soon set aside
+        with engine_up(tmp_path_factory.mktemp("wars") / "data") as stand:
+            wars = Wars(stand)
+            asyncio.run(wars.run())
+            yield wars
+
+
+@pytest.fixture
+def told(wars: Wars) -> dict[str, Told]:
+    return wars.told
+
+
+@pytest.mark.parametrize("name", scenarios.SCENARIOS)
+def test_war_sells_nothing_twice_and_leaves_nothing_over(told: dict[str, Told], name: str) -> None:
+    assert told[name].code == 0, told[name].stdout + told[name].stderr
+    outcome = told[name].outcome
     summary = outcome.summary
-    assert summary.attempt_count >= summary.held_count > 100
+    assert outcome.clean
+    assert (outcome.scenario, outcome.users) == (name, USERS)
+    assert summary.attempt_count >= summary.held_count > 0
     assert summary.failures == {}
-    assert summary.confirmed_count == outcome.statuses["confirmed"] > 0
+    assert summary.server_error_count == summary.unanswered_count == 0
+    assert summary.confirmed_count == outcome.statuses.get("confirmed", 0)
     assert summary.confirmed_places == outcome.places.sold
-    assert summary.released_count == outcome.statuses["released"] > 0
-    assert outcome.statuses["expired"] >= summary.abandoned_count > 0
+    assert outcome.statuses.get("expired", 0) >= summary.abandoned_count
     assert outcome.places.held == 0
-    assert shown.returncode == 0, shown.stdout + shown.stderr
-    for line in ("attempts to hold", "hold, p50 / p99", "writer lag", "Redis and Postgres agree"):
-        assert line in shown.stdout
+    assert all(checked.kept for checked in outcome.bounds)
+    assert len(outcome.bounds) == len(scenarios.find(name).bounds)
+    assert outcome.lag.count > 10
+
+
+def test_wars_are_of_their_kind(told: dict[str, Told]) -> None:
+    def of(name: str) -> dict[str, int]:
+        found = told[name].outcome.summary.latencies
+        return {call: spread.count for call, spread in found.items()}
+
+    assert "layout" not in of("seed-burst")
+    assert of("refresher")["look"] + of("refresher")["look unchanged"] > 3 * of("refresher")["hold"]
+    assert told["spike"].outcome.figures["busiest_share"] >= 0.9
+    hoarded, waves = told["hoarder"].outcome, told["waves"].outcome
+    assert hoarded.summary.refusals.get("limit_reached", 0) > 0
+    assert waves.statuses["expired"] > waves.statuses.get("confirmed", 0)
+
+
+def test_war_that_misses_a_threshold_fails_and_shows_it(told: dict[str, Told]) -> None:
+    code, shown, _ = told["missed"]
+    assert code == 1
+    assert "threshold confirmed_count >= 1e+06: MISSED" in shown
+    for line in ("attempts to hold", "answers 5xx", "failed connections", "p99", "writer lag"):
+        assert line in shown
+    for line in ("nothing sold twice", "every promise holds", "Redis and Postgres agree"):
+        assert line in shown
+
+
+def test_war_shows_locusts_page_meanwhile(wars: Wars) -> None:
+    assert "<title>Locust</title>" in wars.page
+    assert "locust's page: http://127.0.0.1:" in wars.told["missed"].stdout
+
+
+def test_war_that_loses_a_booking_fails(told: dict[str, Told]) -> None:
+    assert told["forgotten"].code == 1
+    outcome = told["forgotten"].outcome
+    assert [broken.kind for broken in outcome.broken_receipts] == ["lost"]
+    assert outcome.violations
+    assert outcome.differences
+
+
+def test_war_that_sells_a_seat_twice_fails(told: dict[str, Told]) -> None:
+    assert told["twice"].code == 1
+    outcome = told["twice"].outcome
+    assert "sold_twice" in {broken.kind for broken in outcome.broken_receipts}
+    assert "sold_twice" in {violation.kind for violation in outcome.violations}
+    assert outcome.differences

@@ -13,7 +13,8 @@ from api.auth import Tokens, issue_token
 from api.permissions import ROLES, Role
 from api.problems import Problem
 from engine import Misconfigured, Settings
-from engine.ids import InvalidId
+from engine.accounts import Session
+from engine.ids import CustomerId, InvalidId
 from tests.api.client import BOOKING, SECRET, Api, token
 
 SEAT = {"seatId": "gala:A-1-1"}
@@ -121,3 +122,21 @@ def test_token_that_is_remembered_costs_at_most_10_us() -> None:
         return (time.perf_counter() - began) / 1000
 
     assert min(cost_s() for _ in range(5)) < 10e-6
+
+
+def test_two_secrets_the_first_signs_and_both_count() -> None:
+    old, new, other = ("o" * 32, "n" * 32, "x" * 32)
+    before = Tokens(f"{old},{new}")
+    after = Tokens(f"{new}, {old}")
+    signed = {secret: issue_token(secret, "ann", "customer") for secret in (old, new, other)}
+    for tokens in (before, after):
+        for secret in (old, new):
+            assert tokens.caller(f"Bearer {signed[secret]}".encode()).customer_id == "ann"
+        with pytest.raises(Problem):
+            tokens.caller(f"Bearer {signed[other]}".encode())
+    session = Session(account_id=CustomerId("acc_1"), session_id="s", permissions=())
+    assert Tokens(new).caller(f"Bearer {after.issue(session, 60)}".encode()).session_id == "s"
+    with pytest.raises(Problem):
+        Tokens(old).caller(f"Bearer {after.issue(session, 60)}".encode())
+    with pytest.raises(Misconfigured, match="JWT_SECRET: 5 bytes"):
+        Tokens(f"{new},short")

@@ -83,7 +83,7 @@ async def test_read_map_is_304_until_something_changes(api: Api) -> None:
     assert changed.headers["etag"] != etag
 
 
-@pytest.mark.parametrize("known", ["", '""', "*", "nonsense", '"1"', '"{gala}-1"', '"' + "9" * 60])
+@pytest.mark.parametrize("known", ["", '""', "nonsense", '"1"', '"{gala}-1"', '"' + "9" * 60])
 async def test_read_map_with_a_strange_tag_is_sent_whole(api: Api, known: str) -> None:
     await api.office.open()
     answer = await api.call("GET", MAP, {"if-none-match": known})

@@ -2,17 +2,22 @@
 
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 
 import msgspec
 import pytest
 from httpx2 import ASGITransport, AsyncClient
+from redis.asyncio import Redis
+from starlette.applications import Starlette
 
 from api.app import create_app
+from api.draining import DRAINING
+from api.stores import Stores
 from engine import Engine, Settings, Unavailable
 from engine.cli.app import app_factory
 from engine.embedded import servers
+from persistence.stores import PostgresStores
 from tests.api.client import BOOKING, EVENT, PAYMENT, SECRET, Api, bearer
 
 ANN = bearer("ann")
@@ -20,21 +25,67 @@ ANN = bearer("ann")
 
 async def test_readiness_names_the_parts_it_waits_for(settings: Settings, engine: Engine) -> None:
     waiting = msgspec.structs.replace(settings, ready_parts="expirer,writer")
-    app = create_app(waiting)
-    transport = ASGITransport(app)
-    async with (
-        app.router.lifespan_context(app),
-        AsyncClient(transport=transport, base_url="http://api") as http,
-    ):
+    async with _app(waiting) as http:
         await engine.beat("expirer")
         half = await http.get("/readyz")
         await engine.beat("writer")
         whole = await http.get("/readyz")
-    assert (half.status_code, half.json()) == (
-        503,
-        {"status": "unready", "parts": {"redis": "up", "expirer": "up", "writer": "down"}},
-    )
+    assert (half.status_code, half.json()["status"]) == (503, "unready")
+    parts = half.json()["parts"]
+    assert parts["redis"] == {"state": "up"}
+    assert parts["expirer"]["state"] == "up"
+    assert 0 <= parts["expirer"]["heartbeatAgeS"] < 5
+    assert parts["writer"] == {"state": "down", "why": "no heartbeat within the hour"}
     assert (whole.status_code, whole.json()["status"]) == (200, "ready")
+
+
+async def test_readiness_says_for_how_long_a_part_is_silent(
+    settings: Settings, engine: Engine, redis: Redis
+) -> None:
+    async with _app(msgspec.structs.replace(settings, ready_parts="writer")) as http:
+        await engine.beat("writer")
+        await redis.expire("part:writer", 3600 - 30)
+        answer = await http.get("/readyz")
+    found = answer.json()["parts"]["writer"]
+    assert (answer.status_code, found["state"], found["why"]) == (
+        503, "down", "no heartbeat for 30 s",
+    )  # fmt: skip
+    assert 30 <= found["heartbeatAgeS"] < 31
+
+
+async def test_readiness_tells_of_postgres_and_does_not_wait_for_it(
+    settings: Settings, database_url: str, tmp_path: Path
+) -> None:
+    async with _app(settings, PostgresStores(database_url)) as http:
+        there = await http.get("/readyz")
+    nowhere = f"postgresql://nobody@/none?host={tmp_path}"
+    away = msgspec.structs.replace(settings, database_url=nowhere)
+    async with _app(away, PostgresStores(nowhere)) as http:
+        gone = await http.get("/readyz")
+    assert there.json()["parts"]["postgres"] == {"state": "up", "required": False}
+    assert (gone.status_code, gone.json()["status"]) == (200, "ready")
+    assert gone.json()["parts"]["postgres"]["state"] == "down"
+    assert "cannot be reached" in gone.json()["parts"]["postgres"]["why"]
+
+
+async def test_readiness_ends_with_the_draining(api: Api) -> None:
+    DRAINING.begin()
+    try:
+        answer = await api.call("GET", "/readyz")
+        assert (answer.status_code, answer.json()["status"]) == (503, "draining")
+        assert answer.headers["connection"] == "close"
+    finally:
+        DRAINING.forget()
+
+
+@asynccontextmanager
+async def _app(settings: Settings, stores: Stores | None = None) -> AsyncIterator[AsyncClient]:
+    app = create_app(settings, stores)
+    async with (
+        app.router.lifespan_context(app),
+        AsyncClient(transport=ASGITransport(app), base_url="http://api") as http,
+    ):
+        yield http
 
 
 async def test_metrics_are_in_the_text_format_of_prometheus(api: Api) -> None:
@@ -93,11 +144,11 @@ async def test_every_call_is_503_at_once_while_redis_is_gone(cut_off: AsyncClien
         answer = await cut_off.request(method, path, headers=ANN, json=body)
         assert time.monotonic() - began < 1
         assert answer.status_code == 503, path
-        assert answer.headers["retry-after"] == "1"
+        assert answer.headers["retry-after"] in ("1", "2", "3")
         assert answer.headers["content-type"] == "application/problem+json"
         assert answer.json()["code"] in ("unavailable", "outcome_unknown")
     unready = await cut_off.get("/readyz")
-    assert (unready.status_code, unready.json()["parts"]["redis"]) == (503, "down")
+    assert (unready.status_code, unready.json()["parts"]["redis"]["state"]) == (503, "down")
     assert (await cut_off.get("/healthz")).json() == {"status": "alive"}
 
 
@@ -111,4 +162,4 @@ async def test_app_whose_redis_is_not_there_does_not_start(tmp_path: Path) -> No
 
 def test_app_factory_reads_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JWT_SECRET", SECRET)
-    assert app_factory().routes
+    assert isinstance(app_factory(), Starlette)

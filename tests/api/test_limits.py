@@ -147,5 +147,6 @@ async def test_more_requests_than_the_bound_are_turned_away_at_once(
         assert found[200] >= 5
         assert set(found) == {200, 503}
         refused = next(answer for answer in answers if answer.status_code == 503)
-        assert (refused.json()["code"], refused.headers["retry-after"]) == ("overloaded", "1")
+        assert refused.json()["code"] == "overloaded"
+        assert refused.headers["retry-after"] in ("1", "2", "3")
         assert (await api.call("GET", f"{EVENT}/gala")).status_code == 200

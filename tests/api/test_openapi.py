@@ -118,6 +118,18 @@ def test_example_is_what_its_struct_reads_and_writes(kind: type) -> None:
         )
 
 
+def test_a_page_has_no_example_of_another_text() -> None:
+    pages = [content for route in SHOWN for content in _pages(route)]
+    assert pages
+    assert [content for content in pages if "example" in content] == []
+
+
+def _pages(route: Route) -> Iterator[dict[str, Any]]:
+    for answer in _operation(route)["responses"].values():
+        if "text/html" in answer.get("content", {}):
+            yield answer["content"]["text/html"]
+
+
 def test_every_type_of_a_route_has_an_example() -> None:
     needed = {kind for route in SHOWN for kind in (route.answer, *route.answers.values())}
     needed |= {route.body for route in SHOWN if route.body}

@@ -1,8 +1,8 @@
 """The payment provider's notices: whose word it is, what comes of it, and how often."""
 
 import asyncio
-import random
 import time
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from tests.api.client import BOOKING, EVENT, NOTICE, Api, bearer
 from tests.api.payment_cases import notice, orla, pool_of
 from tests.persistence.entries import booking, entry
 from tests.support.box_office import TTL_MS
+from tests.support.trials import Trial
 
 
 async def _open(api: Api) -> str:
@@ -58,12 +59,15 @@ async def test_notice_confirms_while_postgres_is_away(api: Api) -> None:
     assert await _outcome(api, notice(booking_id)) == "confirmed"
 
 
+@pytest.mark.trial("T19")
 @pytest.mark.usefixtures("database_url")
-async def test_notice_1000_times_50_at_once_and_reordered_has_one_effect(api: Api) -> None:
+async def test_notice_1000_times_50_at_once_and_reordered_has_one_effect(
+    api: Api, trial: Trial
+) -> None:
     booking_id = await _open(api)
     failed = {**notice(booking_id, "evt_0"), "type": "payment.failed"}
     told = [failed, *(notice(booking_id, f"evt_{n % 4}") for n in range(1, 20))] * 50
-    random.Random(19).shuffle(told)
+    trial.random.shuffle(told)
     gate = asyncio.Semaphore(50)
 
     async def send(one: dict[str, object]) -> str:
@@ -76,6 +80,11 @@ async def test_notice_1000_times_50_at_once_and_reordered_has_one_effect(api: Ap
     assert await api.office.kinds() == ["event_loaded", "seats_held", "booking_confirmed"]
     assert (await api.office.state()).event.counts.sold == 1
     assert {one["id"] for one in await _recorded(api)} == {"evt_0", "evt_1", "evt_2", "evt_3"}
+    sold = Counter(outcomes)["confirmed"]
+    trial.tell(
+        len(outcomes), "notice of one payment, 50 at once, reordered, some of a failed one",
+        f"{sold:,} answered confirmed, effects 1",
+    )  # fmt: skip
 
 
 async def test_notice_again_after_the_customer_said_so_itself_confirms_once(api: Api) -> None:
@@ -192,10 +201,8 @@ async def test_notice_of_an_unknown_booking_is_recorded_and_touches_no_key(
 
 
 @pytest.mark.usefixtures("database_url")
-@pytest.mark.parametrize("status", ["expired", "released", "confirmed", "pending"])
-async def test_notice_for_a_booking_redis_has_forgotten_is_owed_if_it_had_ended(
-    api: Api, status: str
-) -> None:
+@pytest.mark.parametrize("status", ["expired", "released"])
+async def test_notice_for_a_booking_redis_has_forgotten_is_owed_once(api: Api, status: str) -> None:
     await _open(api)
     pool = await pool_of(api)
     await Store(pool).write([entry(10, booking(9, status, 9))])
@@ -203,7 +210,17 @@ async def test_notice_for_a_booking_redis_has_forgotten_is_owed_if_it_had_ended(
     for _ in range(3):
         assert await _outcome(api, told) == "booking_not_found"
     owed = [tuple(row) for row in await pool.fetch("SELECT amount_minor FROM refund_obligations")]
-    assert owed == ([(1600,)] if status in ("expired", "released") else [])
+    assert owed == [(1600,)]
+
+
+@pytest.mark.usefixtures("database_url")
+@pytest.mark.parametrize("status", ["confirmed", "pending"])
+async def test_notice_for_a_booking_redis_has_lost_is_to_come_again(api: Api, status: str) -> None:
+    await _open(api)
+    await Store(pool := await pool_of(api)).write([entry(10, booking(9, status, 9))])
+    await api.refused(503, "unavailable", "POST", NOTICE, json=notice(booking(9, status, 9).id))
+    for table in ("payment_notices", "refund_obligations"):
+        assert await pool.fetch(f"SELECT FROM {table}") == []
 
 
 @pytest.mark.usefixtures("database_url")
@@ -213,61 +230,6 @@ async def test_notice_of_a_failed_payment_leaves_the_hold_to_its_deadline(api: A
     assert await _outcome(api, {**notice(booking_id), "type": "payment.failed"}) == "payment_failed"
     assert await api.office.everything() == before
     assert await _outcome(api, notice(booking_id, "evt_2")) == "confirmed"
-
-
-@pytest.mark.parametrize("data", [None, 7, [], {"object": {"id": "ch_1"}}, "text"])
-async def test_notice_of_another_kind_is_ignored_whatever_it_holds(api: Api, data: object) -> None:
-    await _open(api)
-    told = {"id": "evt_1", "type": "charge.dispute.created", "data": data}
-    assert await _outcome(api, told) == "ignored"
-    assert await _outcome(api, {"id": "evt_1", "type": "ping"}) == "ignored"
-
-
-GOOD = {"bookingId": "gala:01JDTESTTESTTESTTESTTESTTE"}
-
-
-def _told(**over: object) -> dict[str, object]:
-    return {"id": "evt_1", "type": "payment.succeeded", "data": GOOD, **over}
-
-
-@pytest.mark.parametrize(
-    ("told", "field"),
-    [
-        ({"type": "payment.succeeded", "data": GOOD}, "id"),
-        *(
-            (_told(id=bad), "id")
-            for bad in (7, None, "", "a\0b", "a\n", "a b", "\u00e9", "x" * 256)
-        ),
-        *((_told(type=bad), "type") for bad in (7, None, "", ["payment.succeeded"], "x" * 101)),
-        ({"id": "evt_1", "type": "payment.succeeded"}, "data"),
-        *((_told(data=bad), "data") for bad in (None, 7, "text", [GOOD])),
-        (_told(data={}), "data.bookingId"),
-        *(
-            (_told(data={"bookingId": bad}), "data.bookingId")
-            for bad in (7, None, "", "a\0", "a\n", "\u00e9", "x" * 201, ["gala"])
-        ),
-        (_told(type="payment.failed", data={"bookingId": 7}), "data.bookingId"),
-        *(
-            (_told(data={**GOOD, "amountMinor": bad}), "data.amountMinor")
-            for bad in (-1, 1.5, "1500", None, 10**16, 10**30, True)
-        ),
-        *(
-            (_told(data={**GOOD, "currency": bad}), "data.currency")
-            for bad in ("", "EU", "EURO", "E1R", "EU\n", "EUR\n", 7, None)
-        ),
-    ],
-)
-async def test_notice_with_a_wrong_field_names_it(api: Api, told: object, field: str) -> None:
-    await _open(api)
-    problem = await api.refused(422, "invalid", "POST", NOTICE, json=told)
-    assert problem["field"] == field
-
-
-@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"nonsense", b"[]", b"7", b"null"])
-async def test_notice_that_is_no_object_is_refused_though_signed(api: Api, body: bytes) -> None:
-    await _open(api)
-    answer = await api.call("POST", NOTICE, content=body)
-    assert answer.status_code in (400, 422)
 
 
 @pytest.mark.usefixtures("database_url")

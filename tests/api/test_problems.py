@@ -54,6 +54,7 @@ def test_titles_name_one_problem_each() -> None:
 
 def test_every_code_is_one_of_a_route_or_of_none() -> None:
     of_no_route = {"method_not_allowed", "event_in_use", "booking_known", "amount_differs"}
+    of_no_route |= {"restore_superseded"}
     assert set().union(*map(refusals_of, ROUTES)) == set(KINDS) - of_no_route
 
 
@@ -94,4 +95,9 @@ def test_error_that_is_no_refusal_leaks_nothing(error: Exception, status: int, c
     answer = answer_of(error)
     assert (answer.status, json.loads(answer.body)["code"]) == (status, code)
     assert b"10.0.0.1" not in answer.body
-    assert ((b"retry-after", b"1") in answer.headers) == (status == 503)
+    assert ("retry-after" in [name.decode() for name, _ in answer.headers]) == (status == 503)
+
+
+def test_clients_of_one_outage_are_told_to_come_back_at_different_times() -> None:
+    told = {dict(answer_of(Overloaded("full")).headers)[b"retry-after"] for _ in range(100)}
+    assert told == {b"1", b"2", b"3"}

@@ -29,6 +29,15 @@ async def test_block_seats_takes_them_off_sale_and_back(office: BoxOffice) -> No
     assert await office.map() == "haaaa/aaaab"
 
 
+async def test_block_seats_named_twice_count_once(office: BoxOffice) -> None:
+    await office.open()
+    event = await _block(office, "A-1-1", "A-1-1")
+    assert event.counts == Counts(available=9, held=0, sold=0, blocked=1)
+    event = await _block(office, "A-1-1", "A-1-1", blocked=False)
+    assert event.counts == Counts(available=10, held=0, sold=0, blocked=0)
+    await office.state()
+
+
 async def test_block_seats_again_changes_nothing(office: BoxOffice) -> None:
     await office.open()
     await _block(office, "A-1-1")

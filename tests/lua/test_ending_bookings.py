@@ -177,3 +177,35 @@ async def test_verb_without_event_booking_or_ownership_is_refused(
 
 async def test_expire_bookings_without_the_event_is_refused(office: BoxOffice) -> None:
     await office.refused(EventNotFound, office.expire())
+
+
+async def test_expire_bookings_named_twice_ends_each_once(office: BoxOffice) -> None:
+    await office.open(areas={"pit": 5})
+    ann = await office.hold("ann", "A-1-1", "A-1-2", pit=2)
+    bob = await office.hold("bob", "A-1-3", pit=1)
+    office.now_ms += TTL_MS
+    named = [booking.id.partition(":")[2] for booking in (ann, bob, ann, bob, ann)]
+    assert await office.expire(*named) == (0, 0)
+    state = await office.state()
+    assert {seat.letter for seat in state.seats.values()} == {"a"}
+    assert (await office.kinds())[-2:] == ["booking_expired"] * 2
+
+
+async def test_expire_bookings_of_many_ends_them_in_one_call(office: BoxOffice) -> None:
+    await office.open(rows=60, seats=50, seats_max=50)
+    for row in range(1, 61):
+        await office.hold(f"c{row}", *(f"A-{row}-{number}" for number in range(1, 51)))
+    office.now_ms += TTL_MS
+    assert len(await office.expire()) == 60  # 3,000 seats: more than one command may name
+    state = await office.state()
+    assert {seat.letter for seat in state.seats.values()} == {"a"}
+
+
+async def test_expire_bookings_of_more_seats_than_one_command_names(office: BoxOffice) -> None:
+    await office.open(rows=45, seats=50, seats_max=50)
+    rows = [[f"A-{row}-{seat}" for seat in range(1, 51)] for row in range(1, 46)]
+    for number, row in enumerate(rows):
+        await office.hold(f"c{number}", *row)
+    office.now_ms += TTL_MS
+    assert len(await office.expire()) == 45
+    assert await office.map() == "/".join(["a" * 50] * 45)

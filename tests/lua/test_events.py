@@ -1,5 +1,7 @@
 """load_event, add_seats, set_sales and read_map."""
 
+import asyncio
+
 import pytest
 
 from engine.engine import Engine
@@ -118,6 +120,8 @@ async def test_add_seats_refusals_change_nothing(office: BoxOffice) -> None:
     stale = layouts.with_version(layout(rows=0))
     await office.engine.client.hset("{gala}:event", "layout_version", stale.version)
     await office.refused(SeatExists, add(GALA, layout(), stale))
+    one = await office.refused(SeatExists, add(GALA, layout(rows=1, seats=1), stale))
+    assert one.found == ("gala:A-1-1",)
 
 
 async def test_set_sales_changes_only_what_is_asked(office: BoxOffice) -> None:
@@ -149,16 +153,43 @@ async def test_read_map_shows_the_event_at_one_position(office: BoxOffice) -> No
     assert found.counts == Counts(available=10, held=2, sold=2, blocked=0)
 
 
-async def test_read_map_answers_unchanged_until_something_happens(office: BoxOffice) -> None:
+async def test_read_map_is_the_same_object_until_something_happens(office: BoxOffice) -> None:
     await office.open()
     availability = office.engine.availability
     first = await availability.read_map(GALA)
-    assert first is not None
-    assert await availability.read_map(GALA, first.position) is None
+    assert await availability.read_map(GALA) is first
     await office.hold("ann", "A-1-1")
-    second = await availability.read_map(GALA, first.position)
-    assert second is not None
+    second = await availability.read_map(GALA)
     assert second.map == "haaaa/aaaaa"
+
+
+async def test_read_map_by_many_at_once_asks_redis_once(office: BoxOffice) -> None:
+    await office.open()
+    availability = office.engine.availability
+    before = await office.engine.client.info("commandstats")
+    found = await asyncio.gather(*(availability.read_map(GALA) for _ in range(50)))
+    after = await office.engine.client.info("commandstats")
+    assert all(one is found[0] for one in found)
+    calls = [stats["cmdstat_evalsha"]["calls"] for stats in (before, after)]
+    assert calls[1] - calls[0] <= 1
+
+
+async def test_read_map_after_a_hold_was_answered_shows_it(office: BoxOffice) -> None:
+    """However many others are asking: nobody is shown what was true before he asked."""
+    await office.open()
+    availability = office.engine.availability
+
+    async def ask_on_and_on(asked: asyncio.Event) -> None:
+        while not asked.is_set():
+            await availability.read_map(GALA)
+
+    done = asyncio.Event()
+    others = [asyncio.create_task(ask_on_and_on(done)) for _ in range(8)]
+    for number in range(1, 6):
+        await office.hold("ann", f"A-1-{number}")
+        assert (await availability.read_map(GALA)).map.startswith("h" * number)
+    done.set()
+    await asyncio.gather(*others)
 
 
 async def test_read_map_and_layout_without_the_event_are_refused(engine: Engine) -> None:

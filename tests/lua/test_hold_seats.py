@@ -211,3 +211,19 @@ async def test_hold_seats_leaves_keys_with_ttls(office: BoxOffice) -> None:
     (request,) = await redis.keys("{gala}:request:*")
     assert 80_000 < await redis.pttl(request) <= 90_000
     assert 20_000 < await redis.pttl(f"{{gala}}:hold:{booking.id[5:]}") <= 30_000
+
+
+async def test_hold_seats_of_a_request_whose_booking_was_lost_holds_under_its_id(
+    office: BoxOffice,
+) -> None:
+    await office.open()
+    lost = await office.hold("ann", "A-1-1", request="r1")
+    redis = office.engine.client
+    (name,) = await redis.keys("{gala}:request:*")
+    remembered = await redis.get(name)
+    await redis.flushall()
+    await office.open()
+    await redis.set(name, remembered)
+    again = await office.hold("ann", "A-1-1", request="r1")
+    assert again == lost
+    assert (await office.state()).seats["A-1-1"].booking == lost.id[5:]

@@ -29,13 +29,16 @@ async def test_repair_event_mends_what_follows_from_seats_and_bookings(office: B
     await redis.zrem("{gala}:deadlines", held.id[5:])
     await redis.zadd("{gala}:deadlines", {sold.id[5:]: 1})
     await redis.zrem("{gala}:customers", f"bob {held.id[5:]}")
+    await redis.zadd("{gala}:customers", {f"bob {'0' * 26}": 0})
     await redis.hset("{gala}:seats", "A-2-5", f"10,0,h,{'0' * 26},1")
     assert {v.kind for v in invariants.check(await read_state(office.engine, GALA))} == {
         *("map_differs", "counts_differ", "area_differs", "deadline_differs"),
         *("customer_differs", "orphan_hold"),
     }
     mended = await office.engine.events.repair_event(GALA)
-    assert mended == {"orphan_holds": 1, "map": 4, "counts": 2, "areas": 1, "deadlines": 2}
+    assert mended == {
+        "orphan_holds": 1, "map": 4, "counts": 2, "areas": 1, "deadlines": 2, "customers": 2,
+    }  # fmt: skip
     after = await office.state()
     assert (after.map, after.seats, after.areas) == (before.map, before.seats, before.areas)
     assert after.event.counts == before.event.counts

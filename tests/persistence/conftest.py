@@ -1,6 +1,8 @@
 """Fixtures of Postgres, and of a small event that is on sale."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 import pytest
@@ -8,11 +10,13 @@ from redis.asyncio import Redis
 
 from engine import Engine, Event, Settings
 from persistence.database import Pool, connect
+from persistence.restorer import Restorer
 from persistence.store import Store
 from persistence.writer import Writer
 from tests.persistence.sale import Sale
 from tests.persistence.telling import Telling
 from tests.support.factories import GALA, layout, terms
+from tests.support.proxy import Proxy
 from tests.support.receiver import Receiver
 
 
@@ -56,6 +60,12 @@ async def sale(engine: Engine, pool: Pool, redis: Redis) -> Sale:
 
 
 @pytest.fixture
+def restorer(engine: Engine, pool: Pool) -> Restorer:
+    """A restorer that tells nobody how far it is."""
+    return Restorer(engine, pool)
+
+
+@pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
     """Takes everything until told otherwise."""
     async with Receiver() as receiver:
@@ -69,3 +79,25 @@ async def telling(engine: Engine, pool: Pool, settings: Settings) -> AsyncIterat
     await telling.open()
     yield telling
     await telling.close()
+
+
+@pytest.fixture
+async def postgres_proxy(
+    database_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Proxy]:
+    """A way to Postgres that can be cut."""
+    host = parse_qs(urlsplit(database_url).query)["host"][0]
+    folder = tmp_path_factory.mktemp("pg")
+    async with Proxy(f"unix://{host}/.s.PGSQL.5432", folder) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def cuttable_pool(postgres_proxy: Proxy, database_url: str) -> AsyncIterator[Pool]:
+    """A pool that goes through the proxy."""
+    socket = Path(urlsplit(postgres_proxy.url).path)
+    (socket.parent / ".s.PGSQL.5432").symlink_to(socket)
+    url = urlsplit(database_url)._replace(query=f"host={socket.parent}").geturl()
+    pool = await connect(url)
+    yield pool
+    pool.terminate()

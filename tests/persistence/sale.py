@@ -5,6 +5,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from engine import Booking, Engine
+from engine.inspection import EventState, read_state
 from engine.records import json_of
 from persistence.database import Pool
 from persistence.reconciler import reconcile
@@ -61,6 +62,20 @@ class Sale:
     async def reconcile(self, *, repair: bool = False, lag_ms: int = 0) -> Report:
         """Reconcile the gala."""
         return await reconcile(self.engine, self.pool, [GALA], repair=repair, lag_ms=lag_ms)
+
+    async def state(self) -> EventState:
+        """The raw state of the gala in Redis."""
+        return await read_state(self.engine, GALA)
+
+    async def agreed(self) -> None:
+        """Write what is left; then nothing differs, on any side."""
+        await self.write()
+        assert await self.found() == []
+
+    async def owed(self) -> list[tuple[str, int]]:
+        """Every refund obligation: booking and amount."""
+        rows = await self.pool.fetch("SELECT booking_id, amount_minor FROM refund_obligations")
+        return sorted((row["booking_id"], row["amount_minor"]) for row in rows)
 
     async def found(self) -> list[tuple[str, str]]:
         """Kind and subject of every difference."""

@@ -197,7 +197,9 @@ async def test_reconcile_unknown_event_is_refused(engine: Engine, pool: Pool, sa
 
 async def test_reconcile_counts_differences_by_kind(sale: Sale) -> None:
     def counted() -> float:
-        found = REGISTRY.get_sample_value("reconcile_differences_total", {"kind": "amount_differs"})
+        found = REGISTRY.get_sample_value(
+            "reconcile_differences_found_total", {"kind": "amount_differs"}
+        )
         return found or 0
 
     before = counted()

@@ -12,7 +12,7 @@ from tests.support.factories import GALA
 
 async def _entry_set_aside(sale: Sale) -> tuple[str, str]:
     """What stood in its way is gone."""
-    kept = msgspec.structs.replace(entry(5, sale.confirmed), epoch=0)
+    kept = entry(5, sale.confirmed)
     await sale.engine.journal.dead_letter(kept, "Postgres refused it")
     return "dead_letter", kept.entry_id
 
@@ -115,6 +115,8 @@ async def _hold_that_never_ended(sale: Sale) -> tuple[str, str]:
     late = msgspec.structs.replace(sale.pending, expires_at_ms=sale.pending.held_at_ms - 10_000)
     await sale.put_record(late)
     await sale.redis.zadd("{gala}:deadlines", {ulid(late): late.expires_at_ms})
+    seat = f"0,0,h,{ulid(late)},{late.expires_at_ms}"
+    await sale.redis.hset("{gala}:seats", "A-1-1", seat)
     return "overdue_hold", ulid(late)
 
 

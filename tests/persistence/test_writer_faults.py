@@ -1,9 +1,6 @@
 """The writer and a dead writer, a poison entry, a reordered resale, servers that go away."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 import pytest
@@ -14,7 +11,7 @@ from structlog.testing import capture_logs
 from engine import Engine, Settings
 from engine.models import Booking
 from engine.records import json_of
-from persistence.database import Pool, connect
+from persistence.database import Pool
 from persistence.store import Store
 from persistence.writer import Writer
 from tests.persistence.entries import booking
@@ -24,28 +21,6 @@ from tests.support.proxy import Proxy
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.usefixtures("gala")
-
-
-@pytest.fixture
-async def postgres_proxy(
-    database_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Proxy]:
-    """A way to Postgres that can be cut."""
-    host = parse_qs(urlsplit(database_url).query)["host"][0]
-    folder = tmp_path_factory.mktemp("pg")
-    async with Proxy(f"unix://{host}/.s.PGSQL.5432", folder) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-async def cuttable_pool(postgres_proxy: Proxy, database_url: str) -> AsyncIterator[Pool]:
-    """A pool that goes through the proxy."""
-    socket = Path(urlsplit(postgres_proxy.url).path)
-    (socket.parent / ".s.PGSQL.5432").symlink_to(socket)
-    url = urlsplit(database_url)._replace(query=f"host={socket.parent}").geturl()
-    pool = await connect(url)
-    yield pool
-    pool.terminate()
 
 
 async def _buy(engine: Engine, seat: str) -> Booking:
@@ -117,7 +92,8 @@ async def test_write_poison_entry_is_set_aside_and_others_flow(
     poison = booking(9, "pending", 2, customer_id="nul \0 byte")
     entry_id = await _append(redis, poison)
     after = await _buy(engine, "A-1-3")
-    count = REGISTRY.get_sample_value("writer_dead_letters_total") or 0
+    refused = ("writer_entries_set_aside_total", {"reason": "refused"})
+    count = REGISTRY.get_sample_value(*refused) or 0
 
     async with running(writer):
         await until(lambda: engine.journal.dead_letters(GALA))
@@ -127,7 +103,7 @@ async def test_write_poison_entry_is_set_aside_and_others_flow(
     [letter] = await engine.journal.dead_letters(GALA)
     assert letter.entry.entry_id == entry_id
     assert "Unicode" in letter.reason
-    assert REGISTRY.get_sample_value("writer_dead_letters_total") == count + 1
+    assert REGISTRY.get_sample_value(*refused) == count + 1
 
 
 async def test_write_entry_no_script_wrote_is_set_aside_and_others_flow(

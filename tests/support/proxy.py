@@ -1,11 +1,21 @@
-"""A proxy in front of Redis that can be cut, and can swallow an answer that Redis gave."""
+"""A proxy in front of Redis or Postgres that breaks what a network breaks.
+
+It can be cut, swallow an answer that was given, make everything late, tear it into single bytes,
+take connections and forward nothing (half-open), and end connections with a reset.
+"""
 
 import asyncio
 import contextlib
+import socket
+import struct
 from pathlib import Path
+from random import Random
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
+
+_RESET = struct.pack("ii", 1, 0)
+"""SO_LINGER with no time: closing sends a reset. A unix socket breaks with what is unread."""
 
 
 class Proxy:
@@ -20,7 +30,14 @@ class Proxy:
         self._serving: set[asyncio.Task[None]] = set()
         self._swallow = 0
         self._swallow_marker = b""
+        self._flowing = asyncio.Event()
+        self._flowing.set()
         self.connection_count = 0
+        self.split = False
+        """Whether everything is passed on byte by byte."""
+        self.delay_s: tuple[float, float] = (0.0, 0.0)
+        """Least and most that everything is late, each way."""
+        self.random = Random(1)
 
     async def __aenter__(self) -> Self:
         await self.restore()
@@ -32,6 +49,7 @@ class Proxy:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.flow()
         await self.cut()
 
     async def restore(self) -> None:
@@ -53,6 +71,22 @@ class Proxy:
         if self._serving:
             await asyncio.wait(list(self._serving))
 
+    def reset_connections(self) -> None:
+        """Break every connection at once, with what is on its way in it."""
+        for writer in list(self._open):
+            with contextlib.suppress(OSError):
+                held = writer.get_extra_info("socket")
+                held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            writer.transport.abort()
+
+    def stall(self) -> None:
+        """Half-open: connections stand and are taken, and nothing is forwarded any more."""
+        self._flowing.clear()
+
+    def flow(self) -> None:
+        """Forward again, what came meanwhile first."""
+        self._flowing.set()
+
     def drop_next_reply(self, marker: bytes = b"") -> None:
         """Pass the next request that contains `marker` on, but break instead of its answer."""
         self._swallow += 1
@@ -64,16 +98,21 @@ class Proxy:
         assert task is not None
         self._serving.add(task)
         try:
-            behind_reader, behind_writer = await asyncio.open_unix_connection(self._target)
-            self._open |= {writer, behind_writer}
-            armed = asyncio.Event()
-            await asyncio.gather(
-                self._forward(reader, behind_writer, armed, requests=True),
-                self._forward(behind_reader, writer, armed, requests=False),
-            )
-            self._open -= {writer, behind_writer}
+            await self._join(reader, writer)
+        except OSError:  # there is nobody behind
+            writer.transport.abort()
         finally:
             self._serving.discard(task)
+
+    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        behind_reader, behind_writer = await asyncio.open_unix_connection(self._target)
+        self._open |= {writer, behind_writer}
+        armed = asyncio.Event()
+        await asyncio.gather(
+            self._forward(reader, behind_writer, armed, requests=True),
+            self._forward(behind_reader, writer, armed, requests=False),
+        )
+        self._open -= {writer, behind_writer}
 
     async def _forward(
         self,
@@ -90,8 +129,19 @@ class Proxy:
                     armed.set()
                 if not requests and armed.is_set():
                     break
-                sink.write(data)
-                await sink.drain()
+                await self._pass_on(data, sink)
         sink.close()
         with contextlib.suppress(OSError):
             await sink.wait_closed()
+
+    async def _pass_on(self, data: bytes, sink: asyncio.StreamWriter) -> None:
+        await self._flowing.wait()
+        if self.delay_s[1]:
+            await asyncio.sleep(self.random.uniform(*self.delay_s))
+        if not self.split:
+            sink.write(data)
+            await sink.drain()
+            return
+        for at in range(len(data)):
+            sink.write(data[at : at + 1])
+            await asyncio.sleep(0)  # a write of its own for every byte

@@ -61,6 +61,11 @@ class SessionServers:
         """The URL of the session's Valkey."""
         return self._start("redis").redis_url
 
+    @property
+    def postgres_url(self) -> str:
+        """The session's Postgres, as its superuser."""
+        return self._start("postgres").database_url
+
     async def create_database(self) -> str:
         """Make an empty, migrated database and return its URL."""
         if not self._template_made:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import sys
+from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -20,11 +21,22 @@ async def serving(settings: Settings, data: Path, **over: str) -> AsyncIterator[
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
+    process = await launched(settings, data, port, **over)
+    try:
+        yield port
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def launched(settings: Settings, data: Path, port: int, **over: str) -> Process:
+    """Start it on a port and wait until it listens; whoever asked ends it."""
     environ = {
         "REDIS_URL": settings.redis_url,
         "DATABASE_URL": settings.database_url,
         "JWT_SECRET": settings.jwt_secret,
         "PAYMENT_WEBHOOK_SECRET": settings.payment_webhook_secret,
+        "REDIS_TIMEOUT_MS": str(settings.redis_timeout_ms),
         "RATE_LIMITS": "off",
         **over,
     }
@@ -34,10 +46,12 @@ async def serving(settings: Settings, data: Path, **over: str) -> AsyncIterator[
     )
     try:
         await until(lambda: _listens(port), timeout_s=30)
-        yield port
-    finally:
-        process.terminate()
+    except BaseException:
+        with suppress(ProcessLookupError):  # it may have ended by itself
+            process.kill()
         await process.wait()
+        raise
+    return process
 
 
 async def _listens(port: int) -> bool:

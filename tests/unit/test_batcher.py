@@ -11,19 +11,15 @@ from engine import connection
 from engine.batcher import Batcher
 from engine.errors import OutcomeUnknown, Overloaded, Unavailable
 from engine.settings import Settings
+from engine.wire import ErrorReply
 from tests.support.proxy import Proxy
+from tests.support.waiting import until
 
 
-def make(
-    redis_url: str, connections_max: int = 2, waiting_max: int = 100, timeout_ms: int = 5000
-) -> Batcher:
+def make(redis_url: str, waiting_max: int = 100, timeout_ms: int = 5000) -> Batcher:
     """A batcher of the test's own."""
-    return Batcher(
-        connection.pool_of(Settings(redis_url=redis_url)),
-        connections_max=connections_max,
-        waiting_max=waiting_max,
-        timeout_ms=timeout_ms,
-    )
+    opener = connection.opener_of(Settings(redis_url=redis_url))
+    return Batcher(opener, waiting_max=waiting_max, timeout_ms=timeout_ms)
 
 
 @pytest.fixture
@@ -49,12 +45,10 @@ async def test_call_many_at_once_gives_each_its_own_answer(batcher: Batcher) -> 
     assert answers == [str(n).encode() for n in range(100)]
 
 
-async def test_call_many_at_once_uses_no_more_connections_than_allowed(
-    proxy: Proxy,
-) -> None:
-    batcher = make(proxy.url, connections_max=2, waiting_max=5000)
+async def test_call_many_at_once_uses_one_connection(proxy: Proxy) -> None:
+    batcher = make(proxy.url, waiting_max=5000)
     await asyncio.gather(*(batcher.call(("PING",)) for _ in range(3000)))
-    assert proxy.connection_count <= 2
+    assert proxy.connection_count == 1
     await batcher.close()
 
 
@@ -63,7 +57,8 @@ async def test_call_with_an_error_reply_leaves_the_others_alone(batcher: Batcher
     wrong, right = await asyncio.gather(
         batcher.call(("LPUSH", "text", "y")), batcher.call(("GET", "text"))
     )
-    assert isinstance(wrong, Exception)
+    assert isinstance(wrong, ErrorReply)
+    assert wrong.code == "WRONGTYPE"
     assert right == b"x"
 
 
@@ -80,10 +75,9 @@ async def test_call_over_the_bound_is_turned_away_untried(redis_url: str, redis:
 async def test_call_cancelled_before_it_is_sent_has_no_effect(
     batcher: Batcher, redis: Redis
 ) -> None:
-    task = asyncio.create_task(batcher.call(("INCR", "n")))
-    other = asyncio.create_task(batcher.call(("PING",)))
-    await asyncio.sleep(0)
-    task.cancel()
+    call = batcher.call(("INCR", "n"))
+    other = batcher.call(("PING",))
+    call.cancel()
     assert await other == b"PONG"
     assert await redis.get("n") is None
 
@@ -123,6 +117,52 @@ async def test_call_with_no_server_is_unavailable_and_recovers(proxy: Proxy) -> 
     await batcher.close()
 
 
+async def test_call_after_the_server_closed_an_idle_connection_is_answered(proxy: Proxy) -> None:
+    batcher = make(proxy.url)
+    assert await batcher.call(("PING",)) == b"PONG"
+    await proxy.cut_connections()
+
+    async def noticed() -> bool:
+        return not batcher.connected
+
+    await until(noticed)
+    assert await batcher.call(("PING",)) == b"PONG"
+    await batcher.close()
+
+
+async def test_call_answered_with_what_is_not_the_protocol_is_of_unknown_outcome(
+    tmp_path: Path,
+) -> None:
+    async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+        await writer.wait_closed()
+
+    async with await asyncio.start_unix_server(babble, tmp_path / "babble.sock"):
+        batcher = make(f"unix://{tmp_path / 'babble.sock'}")
+        with pytest.raises(OutcomeUnknown, match="not its protocol"):
+            await batcher.call(("PING",))
+        await batcher.close()
+
+
+async def test_call_with_a_wrong_password_is_unavailable_and_says_so(
+    redis: Redis, redis_url: str
+) -> None:
+    batcher = make(redis_url.replace("unix://", "unix://ann:wrong@"))
+    with pytest.raises(Unavailable, match="WRONGPASS"):
+        await batcher.call(("PING",))
+    await batcher.close()
+
+
+async def test_calls_larger_than_the_socket_takes_at_once_are_all_answered(
+    batcher: Batcher,
+) -> None:
+    texts = [bytes([65 + number]) * 300_000 for number in range(20)]
+    answers = await asyncio.gather(*(batcher.call(("ECHO", text)) for text in texts))
+    assert answers == texts
+
+
 async def test_call_to_a_paused_server_ends_by_its_deadline(redis_url: str, redis: Redis) -> None:
     batcher = make(redis_url, timeout_ms=200)
     await batcher.call(("PING",))
@@ -140,3 +180,21 @@ async def test_call_after_close_is_unavailable(batcher: Batcher) -> None:
     await batcher.close()
     with pytest.raises(Unavailable):
         await batcher.call(("PING",))
+
+
+async def test_call_that_could_not_be_sent_in_time_fails_untried(
+    proxy: Proxy, redis: Redis
+) -> None:
+    batcher = make(proxy.url, timeout_ms=400)
+    assert await batcher.call(("PING",)) == b"PONG"
+    proxy.stall()
+    large = batcher.call(("SET", "large", b"x" * 10_000_000))
+    await asyncio.sleep(0)  # it is on its way, and what comes now waits behind it
+    waiting = [batcher.call(("INCR", "n")) for _ in range(5)]
+    found = await asyncio.gather(large, *waiting, return_exceptions=True)
+    assert isinstance(found[0], OutcomeUnknown)
+    assert {type(error) for error in found[1:]} == {Unavailable}
+    proxy.flow()
+    assert await batcher.call(("PING",)) == b"PONG"
+    assert await redis.get("n") is None
+    await batcher.close()

@@ -6,9 +6,11 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
+from bench import scenarios
 from bench.aftermath import Outcome, judge, settle
-from bench.tally import Answer, Receipt, Tally
-from bench.war import Fought
+from bench.scenarios.bounds import Bound
+from bench.tally import Answer, Receipt, Tally, spread_of
+from bench.war import Fought, War
 from engine import Engine, Settings
 from engine.expirer import Expirer
 from engine.models import Booking
@@ -26,6 +28,7 @@ class Battlefield:
         self._engine = engine
         self._settings = settings
         self.tally = Tally()
+        self.scenario = msgspec.structs.replace(scenarios.find("rush"), bounds=())
 
     async def sell(self, office: BoxOffice) -> Booking:
         """Sell two seats and keep the receipt."""
@@ -38,13 +41,17 @@ class Battlefield:
     async def outcome(self, *, written: bool = True) -> Outcome:
         """The verdict, after a writer had its time or without one."""
         fought = Fought(
-            began_ms=0, lag_ms_max=0, summary=self.tally.summary(1), receipts=self.tally.receipts
+            began_ms=0,
+            lag=spread_of([400]),
+            summary=self.tally.summary(1),
+            receipts=self.tally.receipts,
         )
+        war = War(scenario=self.scenario, event_id=GALA, url="http://nowhere")
         async with await database.connect(self._settings.database_url) as pool:
             if written:
                 async with running(Writer(self._engine, pool, self._settings)):
                     await settle(self._engine, GALA)
-            return await judge(self._engine, pool, GALA, fought)
+            return await judge(self._engine, pool, war, fought)
 
 
 @pytest.fixture
@@ -88,6 +95,17 @@ async def test_judge_does_not_take_a_failed_call_for_clean(
     await battlefield.sell(office)
     battlefield.tally.add("hold", Answer(503, b'{"code":"unavailable"}', 1.0))
     assert not (await battlefield.outcome()).clean
+
+
+@pytest.mark.parametrize(("most", "clean"), [(400, True), (399, False)])
+async def test_judge_holds_the_war_to_its_bounds(
+    office: BoxOffice, battlefield: Battlefield, most: float, clean: bool
+) -> None:
+    await battlefield.sell(office)
+    battlefield.scenario = battlefield.scenario.held_to([Bound("lag_p99_ms", most=most)])
+    outcome = await battlefield.outcome()
+    assert outcome.clean is clean
+    assert [checked.kept for checked in outcome.bounds] == [clean]
 
 
 async def test_judge_does_not_take_an_unwritten_journal_for_clean(

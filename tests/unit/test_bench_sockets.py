@@ -17,10 +17,15 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: "_Server"
 
+    def do_GET(self) -> None:
+        self.server.got.append((self.path, "", ""))
+        self.send_response(304)
+        self.end_headers()
+
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
         self.server.got.append((self.path, self.headers["Idempotency-Key"], body))
-        status = 201 if BODIES.index(body) % 2 else 409
+        status = (201 if BODIES.index(body) % 2 else 409) if body else 200
         answer = b'{"id":"gala:1"}'
         self.send_response(status)
         self.send_header("Content-Length", str(len(answer)))
@@ -57,6 +62,24 @@ def test_fire_sends_every_body_once_and_counts_the_answers() -> None:
     assert sorted(bodies[:1000]) == sorted(BODIES[: len(bodies)])
     assert 0 < shots.p50_ms <= shots.p99_ms
     assert shots.per_second > 0
+
+
+def test_a_volley_without_bodies_gets() -> None:
+    volley = Volley(token="t", bodies=[], connections=2, seconds=0.1, path="/unchanged")
+    with _serving() as server:
+        shots = sockets.fire(f"http://127.0.0.1:{server.server_port}", volley)
+    assert shots.statuses == {304: len(server.got)}
+    assert {path for path, _, _ in server.got} == {"/unchanged"}
+    assert shots.error_count == 0
+
+
+def test_what_was_held_is_paid() -> None:
+    volley = Volley(token="t", bodies=BODIES[1::2], connections=3, seconds=0.1, pays=True)
+    with _serving() as server:
+        shots = sockets.fire(f"http://127.0.0.1:{server.server_port}", volley)
+    paid = sum(path == "/api/v1/payment/gala:1/confirm" for path, _, _ in server.got)
+    assert paid == shots.statuses[200] > 1
+    assert 0 <= shots.statuses[201] - paid <= 3
 
 
 def test_fire_at_nobody_fails() -> None:

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from bench.tally import Answer, Latency, Receipt, Summary, Tally, latency_of, percentile
+from bench.tally import Answer, Receipt, Spread, Summary, Tally, percentile, spread_of
 
 TAKEN = msgspec.json.encode({"code": "seat_taken", "detail": "…", "status": 409})
 
@@ -19,8 +19,12 @@ def test_percentile_of_one_value_is_that_value() -> None:
     assert percentile([7.0], 99) == 7.0
 
 
-def test_latency_of_times_in_any_order() -> None:
-    assert latency_of([3.0, 1.0, 2.0004]) == Latency(3, 2.0, 3.0, 3.0)
+def test_spread_of_times_in_any_order() -> None:
+    assert spread_of([3.0, 1.0, 2.0004]) == Spread(3, 2.0, 3.0, 3.0, 3.0)
+
+
+def test_spread_of_none_is_zero() -> None:
+    assert spread_of([]) == Spread(0, 0, 0, 0, 0)
 
 
 def test_add_tells_refusals_from_failures() -> None:
@@ -33,6 +37,9 @@ def test_add_tells_refusals_from_failures() -> None:
     tally.fail("buyer: ValueError()")
     summary = tally.summary(2.0)
     assert summary.request_count == 5
+    assert summary.success_count == 1
+    assert summary.server_error_count == 2
+    assert summary.unanswered_count == 1
     assert summary.attempt_count == 3
     assert summary.held_count == 1
     assert summary.refusals == {"seat_taken": 1}
@@ -56,8 +63,27 @@ def test_summary_keeps_the_times_of_refusals_apart() -> None:
     tally.add("hold", Answer(201, b"{}", 9.0))
     tally.add("hold", Answer(409, TAKEN, 1.0))
     latencies = tally.summary(1).latencies
-    assert latencies["hold"] == Latency(1, 9.0, 9.0, 9.0)
-    assert latencies["hold refused"] == Latency(1, 1.0, 1.0, 1.0)
+    assert latencies["hold"] == Spread(1, 9.0, 9.0, 9.0, 9.0)
+    assert latencies["hold refused"] == Spread(1, 1.0, 1.0, 1.0, 1.0)
+
+
+def test_summary_tells_what_was_known_already_apart() -> None:
+    tally = Tally()
+    tally.add("look", Answer(200, b"{}", 9.0))
+    assert tally.add("look", Answer(304, b"", 1.0)) == ""
+    summary = tally.summary(1)
+    assert summary.latencies["look"].count == summary.latencies["look unchanged"].count == 1
+    assert summary.success_count == 2
+    assert summary.overall.count == 2
+    assert summary.failures == {}
+
+
+def test_summary_knows_the_busiest_second() -> None:
+    tally = Tally()
+    for at_s in (0.1, 5.0, 5.4, 5.999, 6.0):
+        tally.add("hold", Answer(201, b"{}", 1.0, at_s=at_s))
+        tally.add("look", Answer(200, b"{}", 1.0, at_s=3.0))
+    assert tally.summary(1).busiest_second_count == 3
 
 
 def test_summary_counts_seats_and_standing_places() -> None:

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from bench.buyers import Habits
+from bench import scenarios
 from bench.war import War, check_ready
 from engine.errors import Misconfigured, Unavailable
 from engine.ids import EventId
@@ -33,7 +33,7 @@ def url() -> Iterator[str]:
 
 
 def war(url: str, event: str = "gala") -> War:
-    return War(event_id=EventId(event), url=url, buyers=1, seconds=1, spawn_rate=1, habits=Habits())
+    return War(event_id=EventId(event), url=url, scenario=scenarios.find("rush"))
 
 
 def test_check_ready_with_all_there_is_silent(url: str) -> None:

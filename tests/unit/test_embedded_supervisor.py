@@ -6,10 +6,13 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from structlog.testing import capture_logs
 
+from engine.embedded import supervisor
 from engine.embedded.supervisor import Part, supervise
 from tests.support.servers import is_running
 from tests.support.waiting import until
@@ -78,16 +81,18 @@ async def test_supervise_stops_the_parts_in_their_order(tmp_path: Path) -> None:
 
 
 async def test_supervise_starts_a_part_that_died_again_and_says_why(tmp_path: Path) -> None:
-    environ = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "metrics")}
-    (tmp_path / "metrics").mkdir()
-    gauge = "(here / f'metrics/gauge_livemostrecent_{os.getpid()}.db').touch()\n"
     with capture_logs() as lines:
-        async with _supervised([_part(tmp_path, "part", gauge, _TELL_PID, _DIE_ONCE)], environ):
-            pids = await _pids(tmp_path / "part", 2)
-            left = [path.name for path in (tmp_path / "metrics").iterdir()]
-    died = {"event": "part died", "name": "part", "reason": "exit code 3", "again_in_s": 0.5}
+        async with _supervised([_part(tmp_path, "part", _TELL_PID, _DIE_ONCE)]):
+            await _pids(tmp_path / "part", 2)
+    died = {"event": "part_died", "name": "part", "reason": "exit code 3", "again_in_s": 0.5}
     assert [died.items() <= line.items() for line in lines] == [True]
-    assert left == [f"gauge_livemostrecent_{pids[1]}.db"]
+
+
+async def test_supervise_gives_a_part_its_niceness(tmp_path: Path) -> None:
+    part = replace(_part(tmp_path, "part", _TELL_PID), niceness=3)
+    async with _supervised([part]):
+        (pid,) = await _pids(tmp_path / "part")
+        assert os.getpriority(os.PRIO_PROCESS, pid) == os.getpriority(os.PRIO_PROCESS, 0) + 3
 
 
 async def test_supervise_names_the_signal_that_killed_a_part(tmp_path: Path) -> None:
@@ -115,7 +120,24 @@ async def test_supervise_kills_a_part_that_ignores_sigterm_with_its_children(
     with capture_logs() as lines:
         async with _supervised([part], stop_timeout_s=0.1):
             pids = await _pids(tmp_path / "part") + await _pids(tmp_path / "child")
-    assert [line["event"] for line in lines] == ["part killed"]
+    assert [line["event"] for line in lines] == ["part_killed"]
+    await _gone(pids)
+
+
+async def test_supervise_in_a_hurry_waits_for_no_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "HURRY_S", 0.1)
+    names = ["api", "expirer", "writer"]
+    parts = [_part(tmp_path, name, _IGNORE_SIGTERM, _TELL_PID) for name in names]
+    stop, hurry = asyncio.Event(), asyncio.Event()
+    with capture_logs() as lines:
+        supervised = asyncio.create_task(supervise(parts, {}, stop, 100, hurry))
+        pids = [pid for name in names for pid in await _pids(tmp_path / name)]
+        stop.set()
+        hurry.set()
+        await supervised
+    assert [line["event"] for line in lines] == ["part_killed"] * 3
     await _gone(pids)
 
 

@@ -81,8 +81,8 @@ async def test_parts_running_knows_who_beats(engine: Engine) -> None:
 
 
 def test_load_settings_names_the_wrong_variable() -> None:
-    with pytest.raises(Misconfigured, match="REDIS_CONNECTIONS_MAX"):
-        load({"REDIS_CONNECTIONS_MAX": "many"})
+    with pytest.raises(Misconfigured, match="REDIS_TIMEOUT_MS"):
+        load({"REDIS_TIMEOUT_MS": "many"})
     with pytest.raises(Misconfigured, match="DURABILITY"):
         load({"DURABILITY": "maybe"})
     with pytest.raises(Misconfigured, match="JWT_SECRET_FILE"):

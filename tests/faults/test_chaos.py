@@ -1,0 +1,206 @@
+"""T30: every process is killed or stopped at random, then it is quiet: safe during, live after.
+
+Valkey, the API, a writer and an expirer are processes of their own; Postgres is behind a proxy.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from asyncio.subprocess import Process
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from bench.stand import free_port
+from engine import Engine, Settings
+from persistence.database import Pool
+from persistence.reconciler import reconcile
+from tests.faults.test_postgres_away import through_a_proxy
+from tests.persistence.running import sold_seats
+from tests.support.crowd import Crowd, HttpDesk, aftermath, seats_of, state_of
+from tests.support.factories import GALA, layout, terms
+from tests.support.own_valkey import OwnValkey
+from tests.support.proxy import Proxy
+from tests.support.serving import launched
+from tests.support.trials import Trial
+from tests.support.waiting import until
+
+ROOT = Path(__file__).parents[2]
+ROWS, ROW = 20, 50
+TTL_MS = 2_000
+
+
+class Parts:
+    """The processes of one system, each started anew when it was killed."""
+
+    def __init__(self, own: OwnValkey, proxy: Proxy, settings: Settings, folder: Path) -> None:
+        self.own = own
+        self.proxy = proxy
+        self._settings = settings
+        self._folder = folder
+        self.port = free_port()
+        self.running: dict[str, Process] = {}
+
+    async def start(self, name: str) -> None:
+        """Start a part: `serve`, `write` or `expire`."""
+        if name == "serve":
+            self.running[name] = await launched(self._settings, self._folder, self.port)
+            return
+        environ = {
+            **os.environ,
+            "REDIS_URL": self._settings.redis_url,
+            "DATABASE_URL": self._settings.database_url,
+            "WRITER_CLAIM_IDLE_MS": "500",
+            "JOURNAL_KEEP_MS": "7200000",
+        }
+        command = ["-m", "engine", name, "--data", str(self._folder)]
+        self.running[name] = await asyncio.create_subprocess_exec(
+            sys.executable, *command, cwd=ROOT, env=environ
+        )
+
+    async def kill(self, name: str) -> None:
+        """SIGKILL, and again from the start."""
+        with suppress(ProcessLookupError):
+            self.running[name].kill()
+        await self.running[name].wait()
+        await self.start(name)
+
+    async def pause(self, name: str, seconds: float) -> None:
+        """SIGSTOP, and SIGCONT after a while."""
+        with suppress(ProcessLookupError):
+            self.running[name].send_signal(signal.SIGSTOP)
+            await asyncio.sleep(seconds)
+            self.running[name].send_signal(signal.SIGCONT)
+
+    async def revive(self) -> None:
+        """Start what ended by itself, as its supervisor does: Redis was away when it started."""
+        for name, process in list(self.running.items()):
+            if process.returncode is not None:
+                await self.start(name)
+
+    async def stop(self) -> None:
+        """End all of them."""
+        for process in self.running.values():
+            with suppress(ProcessLookupError):
+                process.terminate()
+            await process.wait()
+
+    def resident_bytes(self) -> dict[str, int]:
+        """What each holds in memory."""
+        return {
+            name: int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * 4096
+            for name, process in self.running.items()
+        }
+
+
+@asynccontextmanager
+async def _system(own: OwnValkey, settings: Settings, folder: Path) -> AsyncIterator[Parts]:
+    async with through_a_proxy(settings.database_url, folder / "pg") as (proxy, url):
+        parts = Parts(own, proxy, msgspec.structs.replace(settings, database_url=url), folder)
+        try:
+            for name in ("serve", "write", "expire"):
+                await parts.start(name)
+            yield parts
+        finally:
+            proxy.flow()
+            await parts.stop()
+
+
+async def _redis_dies(parts: Parts) -> None:
+    await asyncio.to_thread(parts.own.kill)
+    await asyncio.to_thread(parts.own.start)
+
+
+async def _postgres_goes(parts: Parts) -> None:
+    await parts.proxy.cut()
+    await asyncio.sleep(0.5)
+    await parts.proxy.restore()
+
+
+async def _redis_stops(parts: Parts) -> None:
+    with parts.own.paused():
+        await asyncio.sleep(0.5)
+
+
+async def _postgres_hangs(parts: Parts) -> None:
+    parts.proxy.stall()
+    await asyncio.sleep(0.5)
+    parts.proxy.flow()
+
+
+FAULTS: dict[str, Callable[[Parts], Awaitable[None]]] = {
+    "Redis killed": _redis_dies,
+    "Redis stopped": _redis_stops,
+    "Postgres unreachable": _postgres_goes,
+    "Postgres half-open": _postgres_hangs,
+    "API killed": lambda parts: parts.kill("serve"),
+    "writer killed": lambda parts: parts.kill("write"),
+    "writer stopped": lambda parts: parts.pause("write", 1.0),
+    "expirer killed": lambda parts: parts.kill("expire"),
+    "expirer stopped": lambda parts: parts.pause("expire", 1.0),
+}
+
+
+async def _live(engine: Engine, pool: Pool) -> None:
+    """With nobody's help: every hold ends, the journal is drained, both sides agree."""
+
+    async def at_rest() -> bool:
+        held = (await state_of(engine)).event.counts.held
+        return held == 0 and (await engine.journal.backlog(GALA)).entries == 0
+
+    await until(at_rest, timeout_s=30)
+    assert await engine.journal.dead_letters(GALA) == []
+    assert (await reconcile(engine, pool, [GALA], lag_ms=0)).clean
+
+
+@pytest.mark.trial("T30")
+async def test_random_faults_then_quiet(
+    own: OwnValkey, own_settings: Settings, pool: Pool, database_url: str, trial: Trial,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    chaos_s = float(os.environ.get("FAULTS_CHAOS_S") or trial.seconds(4.0, 120.0))
+    settings = msgspec.structs.replace(own_settings, database_url=database_url)
+    done: Counter[str] = Counter()
+    async with (
+        await Engine.connect(settings) as engine,
+        _system(own, settings, tmp_path) as parts,
+    ):
+        await engine.events.load_event(GALA, layout(ROWS, ROW), terms(hold_ttl_ms=TTL_MS))
+        desk = HttpDesk(parts.port, timeout_s=5)
+        crowd = Crowd(desk, seats_of(ROWS, ROW), trial.random)
+        crowd.endless = True
+        crowd.begin(8)
+        end_s = time.monotonic() + chaos_s
+        while time.monotonic() < end_s:
+            await asyncio.sleep(trial.random.uniform(0.05, 0.5))
+            fault = trial.random.choice(list(FAULTS))
+            await FAULTS[fault](parts)
+            await parts.revive()
+            done[fault] += 1
+            sold = dict(crowd.sold)
+            broken = crowd.broken(await state_of(engine), sold)
+            assert [line for line in broken if "overdue" not in line] == [], (fault, done)
+        quiet_s = time.monotonic()
+        await crowd.end()
+        await parts.revive()
+        await _live(engine, pool)
+        live_s = time.monotonic() - quiet_s
+        resident = parts.resident_bytes()
+        await desk.http.aclose()
+        assert await aftermath(engine, crowd, pool) == []
+        owners = await sold_seats(pool)
+        assert owners == {f"gala:{seat}": booking for booking, seat in crowd.sold.items()}
+    faults = ", ".join(f"{name} {count}" for name, count in sorted(done.items()))
+    memory = ", ".join(f"{name} {size / 2**20:.0f} MiB" for name, size in resident.items())
+    trial.tell(
+        done.total(), f"random fault in {chaos_s:g} s, then quiet",
+        f"{len(crowd.asked):,} calls, {len(crowd.sold):,} places sold at the end: violations 0, "
+        f"lost 0, double 0; at rest and reconciled {live_s:.1f} s after the last fault; memory at "
+        f"the end {memory}; {faults}",
+    )  # fmt: skip

@@ -1,0 +1,77 @@
+"""T26: Redis does nothing for some seconds; calls end by their deadline, and it goes on at once."""
+
+import asyncio
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from engine import Engine, Settings
+from tests.support.crowd import Crowd, HttpDesk, aftermath, seats_of
+from tests.support.factories import GALA, layout, terms
+from tests.support.own_valkey import OwnValkey
+from tests.support.serving import serving
+from tests.support.trials import Trial
+
+TIMEOUT_MS = 500
+WAITING_MAX = 64
+AT_ONCE = 100
+SLICE_S = 0.25
+
+
+def _goodput(crowd: Crowd, began_s: float, ended_s: float) -> float:
+    """Calls done a second."""
+    done = [a for a in crowd.asked if a.answer.outcome != "away" and a.answer.outcome != "unknown"]
+    return sum(began_s <= a.began_s + a.took_s < ended_s for a in done) / (ended_s - began_s)
+
+
+def _recovered_s(crowd: Crowd, back_s: float, wanted: float) -> float:
+    """Seconds until a quarter of a second had the goodput of before, or 0.8 of it."""
+    for number in range(80):
+        start_s = back_s + number * 0.05
+        if _goodput(crowd, start_s, start_s + SLICE_S) >= 0.8 * wanted:
+            return number * 0.05 + SLICE_S
+    return float("inf")
+
+
+@pytest.mark.trial("T26")
+async def test_redis_paused_is_503_by_the_deadline_and_no_stampede(
+    own: OwnValkey, own_settings: Settings, own_engine: Engine, trial: Trial, tmp_path: Path
+) -> None:
+    pauses, pause_s = trial.rounds(1, 5), trial.seconds(1.0, 3.0)
+    rows = trial.rounds(24, 700)
+    await own_engine.events.load_event(GALA, layout(rows, 50), terms())
+    over = msgspec.structs.replace(own_settings, redis_timeout_ms=TIMEOUT_MS)
+    recovered = []
+    async with serving(over, tmp_path, CALLS_WAITING_MAX=str(WAITING_MAX)) as port:
+        desk = HttpDesk(port)
+        crowd = Crowd(desk, seats_of(rows, 50), trial.random)
+        crowd.pause_s = 0.1
+        began_s = time.monotonic()
+        crowd.begin(AT_ONCE)
+        for _ in range(pauses):
+            warm_s = time.monotonic()
+            await asyncio.sleep(1.0)
+            paused_s = time.monotonic()
+            before = _goodput(crowd, warm_s + 0.4, paused_s)
+            with own.paused():
+                await asyncio.sleep(pause_s)
+            back_s = time.monotonic()
+            await asyncio.sleep(1.5)
+            recovered.append(_recovered_s(crowd, back_s, before))
+        await crowd.end()
+        await desk.http.aclose()
+    assert await aftermath(own_engine, crowd) == []
+    away = [a for a in crowd.asked if a.answer.outcome in ("away", "unknown")]
+    assert {a.answer.code for a in away} <= {"unavailable", "overloaded", "outcome_unknown"}
+    longest_ms = max(a.took_s for a in crowd.asked) * 1000
+    assert longest_ms < 3 * TIMEOUT_MS + 500
+    assert max(recovered) <= 2.0
+    shed = crowd.codes["overloaded"]
+    trial.tell(
+        pauses, f"Redis stopped for {pause_s:g} s under {AT_ONCE} customers",
+        f"{len(away):,} calls 503, {shed:,} of them shed at {WAITING_MAX} waiting; longest answer "
+        f"{longest_ms:.0f} ms (REDIS_TIMEOUT_MS {TIMEOUT_MS}); goodput back at 0.8 within at most "
+        f"{max(recovered):.2f} s; {(time.monotonic() - began_s):.0f} s in all, lost 0, double 0",
+    )  # fmt: skip

@@ -1,0 +1,121 @@
+"""fence_event, restore_event and reopen_event; and that no script serves a closed event."""
+
+from typing import Any
+
+import pytest
+
+from engine import keys
+from engine.errors import LoadIncomplete, RestoreSuperseded, Restoring
+from engine.models import Sales, SalesState
+from engine.rebuild import Rebuilt, Remembered, rebuild
+from engine.restores import Stub
+from tests.support.box_office import BoxOffice
+from tests.support.factories import GALA, layout, terms
+
+FIRST, SECOND = "0" * 26, "1" * 26
+NOTHING = Stub({}, b"")
+
+
+def _rebuilt(**over: Any) -> Rebuilt:
+    """The gala as a record that knows no booking would give it back."""
+    found = layout(areas={"pit": 4})
+    values: dict[str, Any] = {
+        "event_id": GALA,
+        "terms": terms(),
+        "layout": found,
+        "gzipped": b"gz",
+        "loaded_at_ms": 5,
+        "epoch": 1,
+        "newest": (9, 0),
+        "blocked": frozenset({"A-1-2"}),
+        "bookings": (),
+    }
+    return rebuild(Remembered(**(values | over)), (), epoch=2, now_ms=10, first_ms=11)
+
+
+async def _staged(office: BoxOffice, restore: str) -> Rebuilt:
+    rebuilt = _rebuilt()
+    await office.engine.restores.stage(rebuilt, restore, lambda _: None)
+    return rebuilt
+
+
+async def test_fence_event_closes_it_once_and_says_so_in_the_journal(office: BoxOffice) -> None:
+    await office.open()
+    fence = office.engine.restores.fence_event
+    assert await fence(GALA, "lost", NOTHING, epoch=1)
+    assert await fence(GALA, "lost", NOTHING, epoch=1)
+    assert await office.kinds() == ["event_loaded", "event_fenced"]
+    assert (await office.state()).event.sales == SalesState.RESTORING
+
+
+@pytest.mark.parametrize("epoch", [None, 2])
+async def test_fence_event_of_another_epoch_than_was_looked_at_changes_nothing(
+    office: BoxOffice, epoch: int | None
+) -> None:
+    await office.open()
+    before = await office.everything()
+    assert not await office.engine.restores.fence_event(GALA, "lost", NOTHING, epoch=epoch)
+    assert await office.everything() == before
+
+
+async def test_fence_event_that_is_gone_leaves_a_stub_that_says_why(office: BoxOffice) -> None:
+    stub = Stub(_rebuilt().fields, b"gz")
+    assert await office.engine.restores.fence_event(GALA, "gone", stub, epoch=None)
+    event = await office.engine.events.read_event(GALA)
+    assert (event.sales, event.name, event.epoch) == (SalesState.RESTORING, "Gala", 2)
+    with pytest.raises(Restoring):
+        await office.hold("ann", "A-1-1")
+    assert (await office.engine.availability.read_map(GALA)).sales == SalesState.RESTORING
+
+
+async def test_restore_event_puts_everything_in_place_and_keeps_it_closed(
+    office: BoxOffice,
+) -> None:
+    await office.open()
+    await office.hold("ann", "A-1-1")
+    restores = office.engine.restores
+    await restores.fence_event(GALA, "lost", NOTHING, restore=FIRST, epoch="*")
+    await restores.restore_event(await _staged(office, FIRST), FIRST)
+    state = await office.state()
+    assert (state.map, state.event.epoch, state.event.position) == ("abaaa/aaaaa", 2, "11-0")
+    assert (state.event.sales, state.bookings, state.deadlines) == ("restoring", {}, {})
+    assert await office.kinds() == ["event_restored"]
+    assert await office.engine.client.keys("{gala}:restoring:*") == []
+    with pytest.raises(Restoring):
+        await office.hold("ann", "A-1-1")
+    await restores.reopen_event(GALA, FIRST, Sales.OPEN)
+    await office.hold("ann", "A-1-1", pit=4)
+    assert (await office.kinds())[1:] == ["sales_set", "seats_held"]
+
+
+async def test_restore_event_that_was_overtaken_is_refused(office: BoxOffice) -> None:
+    await office.open()
+    restores = office.engine.restores
+    rebuilt = await _staged(office, FIRST)
+    await office.refused(RestoreSuperseded, restores.restore_event(rebuilt, FIRST))
+    for restore in (FIRST, SECOND):
+        await restores.fence_event(GALA, "lost", NOTHING, restore=restore, epoch="*")
+    await office.refused(RestoreSuperseded, restores.restore_event(rebuilt, FIRST))
+
+
+@pytest.mark.parametrize("name", ["seats", "journal"])
+async def test_restore_event_whose_staged_values_are_gone_is_refused(
+    office: BoxOffice, name: str
+) -> None:
+    await office.open()
+    restores = office.engine.restores
+    await restores.fence_event(GALA, "lost", NOTHING, restore=FIRST, epoch="*")
+    rebuilt = await _staged(office, FIRST)
+    await office.engine.client.delete(keys.restored(GALA, FIRST, name))
+    refusal = await office.refused(LoadIncomplete, restores.restore_event(rebuilt, FIRST))
+    assert refusal.found == ("0",)
+
+
+async def test_reopen_event_by_another_restore_is_refused(office: BoxOffice) -> None:
+    restores = office.engine.restores
+    await office.refused(RestoreSuperseded, restores.reopen_event(GALA, FIRST, Sales.OPEN))
+    await office.open()
+    await restores.fence_event(GALA, "lost", NOTHING, restore=SECOND, epoch="*")
+    await office.refused(RestoreSuperseded, restores.reopen_event(GALA, FIRST, Sales.OPEN))
+    await restores.reopen_event(GALA, SECOND, Sales.PAUSED)
+    assert (await office.state()).event.sales == SalesState.PAUSED

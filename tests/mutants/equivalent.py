@@ -1,0 +1,83 @@
+"""Bugs made by rule that change nothing anybody can see, each with the reason."""
+
+from typing import NamedTuple
+
+from tests.mutants.lua_source import Change, text_of
+
+
+class Equivalent(NamedTuple):
+    """A change in a line that contains `line`, which `what` describes; "" stands for any."""
+
+    file: str
+    line: str
+    what: str
+    why: str
+
+
+EQUIVALENT: tuple[Equivalent, ...] = (
+    Equivalent("lib/claims.lua", "OVERDUE_MAX = 500", "500 becomes", "a bound on work, not a rule"),
+    Equivalent(
+        "lib/clock.lua",
+        "math.floor(time[2] / 1000)",
+        "1000 becomes 1001",
+        "the divisor: off by less than a millisecond; as the factor it is caught",
+    ),
+    Equivalent(
+        "lib/event.lua",
+        "is.closes_at_ms > 0 and",
+        "0 becomes 1",
+        "no sale closes in the first millisecond of 1970",
+    ),
+    Equivalent(
+        "lib/limits.lua",
+        'tonumber(redis.call("GET", key)) or 0, now_ms)',
+        "0 becomes 1",
+        "the greater of it and now is now",
+    ),
+    Equivalent(
+        "read_map.lua",
+        "if not row[1] then",
+        "1 becomes 2",
+        "an event has a position and a layout version, or neither",
+    ),
+    Equivalent(
+        "expire_bookings.lua",
+        "math.min(#ARGV, 2 + limit)",
+        "2 becomes 3",
+        "a bound on work, not a rule",
+    ),
+    Equivalent(
+        "lib/recount.lua",
+        "local bytes, wrong, last = {}, 0, -1",
+        "1 becomes 2",
+        "a house with no seats gets a map of no letters: nobody can tell it from none",
+    ),
+    Equivalent(
+        "lib/recount.lua",
+        "#old ~= last + 1 then",
+        "+ becomes -",
+        "the map is written again as it is",
+    ),
+    Equivalent(
+        "lib/recount.lua",
+        "#old ~= last + 1 then",
+        "1 becomes 2",
+        "the map is written again as it is",
+    ),
+    Equivalent("lib/seats.lua", "AT_ONCE = 2000", "2000 becomes", "a bound on work, not a rule"),
+    Equivalent(
+        "lib/seats.lua",
+        "for i = first, math.min(first + seats.AT_ONCE - 1, #list) do",
+        "- becomes +",
+        "two pieces overlap, and what both have is written twice",
+    ),
+)
+
+
+def why_equivalent(change: Change) -> str | None:
+    """The reason, if it is one of them."""
+    line = text_of(change.file).decode().splitlines()[change.line - 1]
+    for known in EQUIVALENT:
+        if known.file == change.file and known.line in line and known.what in change.what:
+            return known.why
+    return None

@@ -1,0 +1,68 @@
+"""Shorthand for the rules of the machine of `tests/model`, for a walk that is led."""
+
+from msgspec.structs import astuple
+
+from engine.models import Sales, SalesChange
+from tests.model.choices import ENDED_TTL_MS, TTL_MS, Basket
+from tests.model.machine import BoxOfficeMachine, Stage
+from tests.model.views import expected
+from tests.support.factories import GALA, terms
+
+
+class Guide:
+    """Shorthand for the machine's rules. Bookings are told by how long ago they began: 0 is now."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.machine = BoxOfficeMachine(stage)
+        self.wait = self.machine._pass
+
+    def open(self, layout: int = 0, **over: int) -> None:
+        """Load the house."""
+        fixed = {"owner_id": "org", "hold_ttl_ms": TTL_MS, "ended_ttl_ms": ENDED_TTL_MS}
+        asked = {"seats_max": 5, "hold_max_ms": TTL_MS + 30_000, **over}
+        self.machine.open(layout=layout, terms=terms(**fixed, **asked))
+
+    def hold(self, who: str, *seats: str, request: str | None = None, **areas: int) -> None:
+        """Ask for places."""
+        basket = Basket(who, seats, tuple(areas.items()))
+        self.machine.hold(basket=basket, request=request)
+
+    def end(self, *names: str, pick: int = 0) -> None:
+        """Extend, release, cancel or confirm, as its customer, as a stranger, as anybody."""
+        for name in names:
+            for anybody, stranger in ((False, 1), (False, 0), (True, 0)):
+                more = {"paid": (0, "EUR")} if name == "confirm" else {}
+                rule = getattr(self.machine, name)
+                rule(pick=pick, anybody=anybody, stranger=stranger, **more)
+
+    def pay(self, pick: int = 0, more: int | None = None, currency: str = "") -> None:
+        """As the payment provider."""
+        self.machine._pay(pick, None, (more, currency))
+
+    def block(self, *seats: str, blocked: bool = True, owner: str = "") -> None:
+        """Take seats off sale, or put them back."""
+        self.machine.block(seats=list(seats), blocked=blocked, owner=owner)
+
+    def sell(
+        self,
+        owner: str = "",
+        sales: Sales | None = None,
+        opens_at_ms: int | None = None,
+        closes_at_ms: int | None = None,
+    ) -> None:
+        """Change the sale."""
+        change = SalesChange(sales=sales, opens_at_ms=opens_at_ms, closes_at_ms=closes_at_ms)
+        self.machine.set_sales(change=change, owner=owner)
+
+    def look(self) -> None:
+        """See the house as a customer's browser does; a second look costs nothing new."""
+        read_map, model = self.machine.engine.availability.read_map, self.machine.model
+        found, wanted = self.machine._run(read_map(GALA)), expected(model)
+        assert self.machine._run(read_map(GALA)) is found, "nothing has changed"
+        assert (found.map, astuple(found.counts)) == (wanted["map"], wanted["counts"])
+        areas = {area.area_id: (area.capacity, area.held, area.sold) for area in found.areas}
+        assert areas == {
+            a: (size, held, sold) for a, (size, _, held, sold) in wanted["areas"].items()
+        }
+        assert (found.sales, found.opens_at_ms, found.closes_at_ms) == wanted["sales"]
+        assert found.layout_version == model.event.layout.version

@@ -1,0 +1,222 @@
+"""Bugs with a name: each a promise broken on purpose, and the check that has to see it.
+
+They are said by the line they change, so that a script that is rewritten makes them fail to be
+planted, never to be planted nowhere.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from tests.mutants.lua_source import scripts_with, text_of
+
+
+class Planted(NamedTuple):
+    """In `file`, `line` becomes `instead`. `seen_by` names a check of tests/mutants/checks.py."""
+
+    name: str
+    file: str
+    line: str
+    instead: str
+    seen_by: str = "tour"
+
+
+def _p(name: str, file: str, line: str, instead: str = "", seen_by: str = "tour") -> Planted:
+    return Planted(name, f"{file}.lua", line, instead, seen_by)
+
+
+_FALSE = "elseif false then"
+PLANTED = (
+    _p(
+        "customer check dropped",
+        "lib/bookings",
+        'if record and (customer == "" or customer == record.customer) then',
+        "if record then",
+    ),
+    _p(
+        "organiser check dropped",
+        "set_sales",
+        'elseif owner ~= "" and owner ~= box.is.owner_id then',
+        _FALSE,
+    ),
+    _p("taken seat given", "lib/claims", "    if not free then", "    if false then"),
+    _p(
+        "blocked seat given",
+        "lib/claims",
+        'seat.letter == "a" or seat',
+        '(seat.letter == "a" or seat.letter == "b") or seat',
+    ),
+    _p(
+        "deadline compare flipped at payment",
+        "confirm_booking",
+        "box.now_ms < record.expires_at_ms",
+        "box.now_ms > record.expires_at_ms",
+    ),
+    _p(
+        "payment taken at the deadline",
+        "confirm_booking",
+        "box.now_ms < record.expires_at_ms",
+        "box.now_ms <= record.expires_at_ms",
+    ),
+    _p(
+        "overdue a millisecond late",
+        "lib/claims",
+        "record.expires_at_ms <= box.now_ms then",
+        "record.expires_at_ms < box.now_ms then",
+    ),
+    _p(
+        "sweep takes what is not due",
+        "expire_bookings",
+        "and record.expires_at_ms <= box.now_ms then",
+        "then",
+    ),
+    _p(
+        "stale expiry event obeyed",
+        "expire_bookings",
+        'record and record.status == "pending" and',
+        "record and",
+    ),
+    _p(
+        "release without comparing the id",
+        "lib/bookings",
+        "if ending[seat.booking] then",
+        "if true then",
+        "damaged",
+    ),
+    _p(
+        "sale without comparing the id",
+        "lib/bookings",
+        "if seat.booking == ulid then",
+        "if true then",
+        "damaged",
+    ),
+    _p(
+        "own clock instead of the one given",
+        "lib/clock",
+        'if given ~= "" then',
+        "if false then",
+    ),
+    _p(
+        "count not moved",
+        "confirm_booking",
+        '  event.move(box, "held", "sold", claim.places)\n',
+    ),
+    _p("map not written", "lib/seats", '    redis.call("SETRANGE", box.map, seat.index, letter)\n'),
+    _p("map not written for a load", "load_event", '  redis.call("SET", KEYS[3], map)\n'),
+    _p(
+        "deadline not listed",
+        "hold_seats",
+        'redis.call("ZADD", box.deadlines, expires_at_ms, ulid)\n',
+    ),
+    _p("deadline not taken off", "confirm_booking", '  redis.call("ZREM", box.deadlines, ulid)\n'),
+    _p("customer not listed", "hold_seats", "bookings.list_for_customer(box, ulid, record)\n"),
+    _p(
+        "customer not taken off",
+        "lib/bookings",
+        '  redis.call("ZREM", box.customers, unpack(claimed))\n',
+    ),
+    _p(
+        "request not remembered",
+        "hold_seats",
+        "  requests.remember(box, request_key, digest, ulid)\n",
+    ),
+    _p(
+        "request's body not compared",
+        "hold_seats",
+        "if earlier_digest and earlier_digest ~= digest then",
+        "if false then",
+    ),
+    _p("journal entry missing", "lib/bookings", "  journal.booking(box, kind, ulid, json)\n"),
+    _p(
+        "journal entry of an end missing",
+        "lib/bookings",
+        "    journal.booking(box, kind, item.ulid, jsons[i])\n",
+    ),
+    _p("hold not cleared on confirm", "confirm_booking", 'redis.call("DEL", hold_key)\n'),
+    _p("hold not cleared on release", "release_booking", 'redis.call("DEL", hold_key)\n'),
+    _p(
+        "late payment takes the seat", "confirm_booking", "  refusal = claims.refusal(box, claim)\n"
+    ),
+    _p(
+        "late payment passes the limit",
+        "lib/claims",
+        "\n    or claims.check_limit(box, claim)",
+    ),
+    _p("refund twice", "confirm_booking", "elseif record.refund_minor then", _FALSE),
+    _p(
+        "refund not recorded",
+        "confirm_booking",
+        "  record.refund_minor, record.refund_reason = record.amount_minor,"
+        " string.lower(refusal[1])\n",
+    ),
+    _p(
+        "refund of a cancellation forgotten",
+        "cancel_booking",
+        "if record.amount_minor > 0 then",
+        "if false then",
+    ),
+    _p(
+        "bought places not counted",
+        "lib/claims",
+        "      has = has + bookings.read(box, ulid, claim.customer).places\n",
+    ),
+    _p("cancelled seats stay sold", "lib/bookings", '  seats.put(box, own, "a")\n'),
+    _p(
+        "extension without end",
+        "extend_booking",
+        "  record.held_at_ms + box.is.hold_max_ms)",
+        "  box.now_ms * 2)",
+    ),
+    _p(
+        "sold before the sale opens", "lib/event", "elseif box.now_ms < is.opens_at_ms then", _FALSE
+    ),
+    _p(
+        "amount not compared",
+        "confirm_booking",
+        "paid and paid ~= record.amount_minor",
+        "false",
+    ),
+    _p("sold booking forgotten", "confirm_booking", '  redis.call("ZREM", box.ended, ulid)\n'),
+    _p(
+        "ended booking never forgotten",
+        "lib/bookings",
+        '  redis.call("ZADD", box.ended, unpack(kept))\n',
+    ),
+    _p("area oversold by one", "lib/claims", "if lacking > 0 and", "if lacking > 1 and"),
+    _p(
+        "load over an event in use",
+        "load_event",
+        "elseif old and old.is.held + old.is.sold > 0 then",
+        _FALSE,
+    ),
+    _p(
+        "a seat blocked twice counts twice",
+        "block_seats",
+        "    if not seen[seat.id] then",
+        "    if true then",
+    ),
+    _p(
+        "sold while it is restored",
+        "lib/event",
+        'if box and box.is.sales == "restoring" then',
+        "if false then",
+        "restoring",
+    ),
+    _p(
+        "one call more than the limit",
+        "lib/limits",
+        "tat_ms - burst * interval_ms - now_ms",
+        "tat_ms - (burst + 1) * interval_ms - now_ms",
+        "limits",
+    ),
+    _p("limit never taken", "lib/limits", "    taken[key] = tat_ms\n", "", "limits"),
+)
+
+
+@contextmanager
+def planting(bug: Planted) -> Iterator[None]:
+    """While this lasts, the engine runs scripts with this bug."""
+    text = text_of(bug.file).decode()
+    assert text.count(bug.line) == 1, f"{bug.name}: {bug.line!r} is not once in {bug.file}"
+    with scripts_with({bug.file: text.replace(bug.line, bug.instead)}):
+        yield

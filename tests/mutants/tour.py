@@ -1,0 +1,287 @@
+"""A walk through every situation there is, step by step beside the model.
+
+The same machine as in `tests/model`, led instead of left to chance: some two hundred steps that
+meet every refusal, every boundary of time and every way a booking ends. It is what a bug meets
+first; what it lets pass, chance may find.
+"""
+
+from engine.models import Sales
+from tests.model import choices
+from tests.model.choices import ENDED_TTL_MS, TTL_MS, Basket
+from tests.model.machine import Stage
+from tests.mutants.guide import Guide
+from tests.support.box_office import START_MS
+from tests.support.factories import terms
+
+
+def tour(stage: Stage) -> None:
+    """All of it. Raises AssertionError at the first step that differs."""
+    for part in (
+        _holds,
+        _lives,
+        _late,
+        _late_areas,
+        _times,
+        _expiry,
+        _limits,
+        _imposed,
+        _organised,
+        _mended,
+    ):
+        guide = Guide(stage)
+        try:
+            part(guide)
+            guide.look()
+        finally:
+            guide.machine.teardown()
+
+
+def _holds(guide: Guide) -> None:
+    guide.open()
+    guide.machine.load_again(layout=0, terms=terms(), anew=False)
+    guide.hold("ann", "A-1-1", "A-1-2", request="r1", pit=2)
+    for seats in (("A-1-1", "A-1-2"), ("A-1-2", "A-1-1"), ("A-1-1",), ("A-1-3",)):
+        guide.hold("ann", *seats, request="r1", pit=2)
+    guide.hold("ann", "A-1-1", "A-1-2", request="r1", pit=1)
+    guide.hold("bob", "A-1-3", request="r1")
+    for wanted in ("A-2-1 A-1-2", "A-1-2 Z-9-9 A-2-1", "A-2-3", "A-1-1 A-1-2"):
+        guide.hold("bob", *wanted.split())
+    guide.hold("bob", pit=2)
+    guide.hold("bob", "A-2-1", nowhere=1, pit=3)
+    guide.hold("bob", pit=1)
+    guide.hold("cid", pit=1)
+    guide.hold("cid", "A-2-1", "A-2-2", pit=4)
+    guide.hold("cid", "A-2-1", "A-2-2")
+    guide.machine.load_again(layout=1, terms=terms(), anew=True)
+
+
+def _lives(guide: Guide) -> None:
+    everything = ("extend", "release", "cancel", "confirm")
+    guide.open()
+    guide.machine.expire(picks=[0])
+    guide.end(*everything)  # nothing is there yet
+    guide.hold("ann", "A-1-1", pit=1)
+    guide.end("cancel")
+    guide.pay(more=1)
+    guide.pay(more=-1)
+    guide.pay(more=0, currency="USD")
+    guide.wait(20_000)
+    guide.end("extend")
+    guide.wait(5_000)
+    guide.end("extend")
+    guide.wait(20_000)
+    guide.end("extend")
+    guide.end("confirm", *everything)
+    guide.pay(more=1)
+    guide.hold("bob", "A-1-1")
+    guide.end("cancel", *everything)
+    guide.hold("bob", "A-1-1", pit=3)
+    guide.end("release", "extend", "release", "cancel")
+    guide.hold("cid", "A-1-1", pit=1)
+    guide.hold("ann", pit=2)  # costs nothing
+    guide.end("confirm", "cancel")
+    guide.end("release", pick=1)
+    guide.end("confirm", pick=1)  # paid after it was given up: late, and free
+    guide.wait(ENDED_TTL_MS)
+    guide.machine.expire(picks=[])
+    guide.end("cancel", pick=0)
+
+
+def _late(guide: Guide) -> None:
+    guide.open()
+    for past in (-1, 0, 1):  # at the deadline, nobody has come
+        guide.hold("ann", "A-1-1", "A-1-2", pit=1)
+        guide.machine.pass_to_a_deadline(pick=0, past=past)
+        guide.end("confirm", "extend", "cancel")
+    for past in (-1, 0):  # another comes
+        guide.hold("ann", "A-1-1", "A-1-2", pit=1)
+        guide.machine.pass_to_a_deadline(pick=0, past=past)
+        guide.hold("bob", "A-1-2", "A-1-3")
+        guide.end("confirm", pick=1 if past == 0 else 0)
+        guide.end("extend", "release", "cancel", "confirm", pick=1 if past == 0 else 0)
+    guide.machine.expire(picks=[])
+    guide.wait(TTL_MS)
+    guide.end("extend", "release")  # bob gives up what nobody swept
+    guide.hold("ann", "A-2-1")
+    guide.wait(TTL_MS)
+    guide.block("A-2-1")
+    guide.machine.expire(picks=[0])
+    guide.block("A-2-1")
+    guide.end("confirm", "confirm", "release", "cancel")  # the seat is off sale now
+    guide.hold("cid", "A-2-2")
+    guide.hold("cid", "A-1-1")
+    guide.wait(TTL_MS)
+    guide.hold("ann", "A-2-2", "A-1-1")  # two in the way at once
+    guide.machine.expire(picks=[])
+    guide.end("confirm")
+    guide.wait(ENDED_TTL_MS)
+    guide.machine.expire(picks=[])
+    guide.end("cancel")
+
+
+def _late_areas(guide: Guide) -> None:
+    guide.open(layout=1)
+    guide.hold("ann", pit=2, floor=1)
+    guide.hold("bob", "A-1-1", pit=1)
+    guide.wait(TTL_MS)
+    guide.hold("cid", floor=1)  # enough is left: nobody is in its way
+    guide.hold("cid", pit=4)
+    guide.hold("cid", pit=3)
+    guide.end("confirm", pick=2)
+    guide.end("confirm", pick=3)
+    guide.end("confirm", "cancel")
+    guide.hold("ann", pit=3)
+    guide.wait(TTL_MS)
+    guide.end("confirm")  # its own places are in its way
+    guide.end("cancel")
+    guide.hold("ann", pit=1)
+    guide.wait(TTL_MS)
+    guide.end("confirm")  # they are not, and must not be counted twice
+    guide.hold("bob", floor=2)
+    guide.wait(TTL_MS)
+    guide.hold("cid", floor=1)
+    guide.hold("cid", floor=1)
+    guide.end("confirm", pick=2)
+    guide.end("cancel", pick=3)
+
+
+def _times(guide: Guide) -> None:
+    guide.open()
+    guide.hold("ann", "A-1-1", request="r1")
+    guide.sell(sales=Sales.PAUSED, owner="rival")
+    guide.sell(sales=Sales.PAUSED, owner="org")
+    guide.hold("ann", "A-1-1", request="r1")
+    guide.hold("bob", "A-1-2")
+    guide.end("confirm")
+    guide.sell(sales=Sales.CLOSED)
+    guide.hold("bob", "A-1-2")
+    guide.sell(sales=Sales.OPEN, opens_at_ms=START_MS + 1000)
+    guide.hold("bob", "A-1-2")
+    guide.wait(999)
+    guide.hold("bob", "A-1-2")
+    guide.wait(1)
+    guide.hold("bob", "A-1-2")
+    guide.sell(closes_at_ms=START_MS + 2000)
+    guide.wait(999)
+    guide.hold("cid", "A-1-3")
+    guide.wait(1)
+    guide.hold("cid", "A-2-1")
+    guide.sell(closes_at_ms=0)
+    guide.hold("cid", "A-2-1")
+    guide.wait(ENDED_TTL_MS)
+    guide.hold("ann", "A-2-2", request="r1")  # the request is forgotten by now
+
+
+def _expiry(guide: Guide) -> None:
+    guide.open(layout=1)
+    guide.hold("ann", "A-1-1", pit=1)
+    guide.hold("bob", "A-1-2", floor=1, pit=1)
+    guide.wait(20_000)
+    guide.hold("cid", "A-1-3")
+    guide.hold("cid", "A-2-1")
+    guide.end("release")
+    guide.hold("ann", "A-2-1")
+    guide.end("confirm")
+    guide.machine.expire(picks=[0, 1, 2, 3, 4])
+    guide.wait(39_999)
+    guide.machine.expire(picks=[])
+    guide.wait(1)
+    guide.machine.expire(picks=[0, 1, 2])
+    guide.machine.expire(picks=[3, 3, 3, 5, 0])
+    guide.machine.expire(picks=[])
+    guide.wait(20_000)
+    guide.hold("bob", "A-1-1", "A-1-2")
+    guide.machine.expire(picks=[0, 1, 2, 3, 4, 5])  # stale: the seats are bob's
+    guide.wait(ENDED_TTL_MS - 20_001)
+    guide.machine.expire(picks=[])
+    guide.wait(1)
+    guide.machine.expire(picks=[])
+    guide.wait(20_000)
+    guide.machine.expire(picks=[])
+    guide.wait(ENDED_TTL_MS)
+    guide.machine.expire(picks=[])
+    guide.end("confirm", "release", pick=9)
+
+
+def _limits(guide: Guide) -> None:
+    guide.open(customer_max=4)
+    guide.hold("ann", "A-1-1", "A-1-2")
+    guide.end("confirm")
+    guide.hold("ann", "A-1-3", pit=2)
+    guide.hold("ann", "A-1-3", pit=1)
+    guide.hold("ann", "A-2-1")
+    guide.hold("ann!", "A-2-1", pit=2)
+    guide.end("release")
+    guide.wait(TTL_MS)
+    guide.hold("ann", "A-2-1", "A-2-2")  # her overdue hold counts no more
+    guide.end("confirm", pick=2)  # ... and cannot be paid on top
+    guide.end("release")
+    guide.end("confirm", pick=3)
+    guide.hold("bob", "A-2-1", pit=3)
+    guide.wait(TTL_MS)
+    guide.end("confirm")  # four, its own hold aside
+    guide.hold("bob", "A-2-2")
+    guide.end("cancel", pick=0)
+    guide.hold("bob", "A-2-2")
+
+
+def _imposed(guide: Guide) -> None:
+    guide.open(customer_max=4)
+    guide.hold("ann", "A-1-1", "A-1-2")
+    guide.machine.impose(pick=9, basket=Basket("ann", ("A-2-1", "A-2-2"), (("pit", 1),)))
+    guide.wait(TTL_MS)
+    guide.end("confirm", pick=1)  # nobody swept it; with what was imposed it is too much
+    guide.end("confirm", "release", pick=1)
+
+
+def _organised(guide: Guide) -> None:
+    guide.open()
+    guide.hold("ann", "A-1-1")
+    guide.block("A-1-2", "A-1-2", owner="org")
+    guide.block("A-1-2", "A-1-3", owner="rival")
+    guide.block("A-1-3", "A-1-1")
+    guide.block("A-1-3", "Z-9-9")
+    guide.block("A-1-2", "A-2-1")
+    guide.block("A-1-2", "A-1-1", "A-1-2", "A-1-3", blocked=False)
+    guide.block("A-1-2", blocked=False)
+    guide.end("confirm")
+    guide.block("A-1-1")
+    for known, owner in ((1, ""), (0, "rival"), (0, "org"), (0, "org"), (1, "")):
+        guide.machine.add_seats(known=known, owner=owner)
+    guide.hold("bob", "A-3-1", "A-4-1", floor=2)
+    guide.hold("bob", "A-3-3")
+    guide.machine.load_again(layout=1, terms=terms(), anew=True)
+    guide.end("release")
+    guide.machine.load_again(layout=1, terms=terms(), anew=True)
+    guide.end("cancel", pick=1)
+    guide.machine.load_again(layout=1, terms=terms(owner_id="org"), anew=True)
+    guide.end("confirm")  # its seats are gone with the old house
+    guide.hold("ann", "A-1-1")
+    guide.end("release")
+    guide.machine.load_again(layout=0, terms=terms(owner_id="org"), anew=True)  # an area less
+    guide.hold("ann", floor=1)
+
+
+def _mended(guide: Guide) -> None:
+    guide.open(layout=1, customer_max=4)
+    guide.hold("ann", "A-1-1", pit=1)
+    guide.end("confirm")
+    guide.hold("bob", "A-1-2", pit=1, floor=1)
+    guide.hold("cid", "A-1-3")
+    guide.end("release")
+    for damage in choices.DAMAGES:
+        for pick in range(4):
+            guide.machine.damage_and_repair(damage=damage, pick=pick)
+    guide.hold("bob", "A-2-2")
+    for basket in (
+        Basket("dan", ("A-2-1", "A-2-2"), ()),
+        Basket("dan", ("A-2-1", "Z-9-9"), ()),
+        Basket("dan", (), (("nowhere", 1),)),
+        Basket("dan", (), (("pit", 2),)),
+        Basket("dan", ("A-2-1", "A-1-3"), (("pit", 1), ("floor", 1))),
+    ):
+        guide.machine.impose(pick=9, basket=basket)
+    for pick in range(5):
+        guide.machine.impose(pick=pick, basket=Basket("dan", ("A-2-1",), ()))
+    guide.wait(TTL_MS)
+    guide.machine.impose(pick=9, basket=Basket("eve", ("A-2-2",), ()))

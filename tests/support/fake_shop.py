@@ -1,0 +1,82 @@
+"""A shop for buyers under test: one row of seats and one standing area, no clock, no network."""
+
+import msgspec
+
+from bench.tally import Answer
+from bench.views import House, Request, Sale
+
+EVENT = "gala"
+HOUSE = House("v1", tuple(f"{EVENT}:A-1-{number}" for number in range(1, 21)))
+SALE = Sale(event_id=EVENT, house=HOUSE, seconds=20)
+
+
+def problem(status: int, code: str) -> Answer:
+    """A refusal."""
+    return Answer(status, msgspec.json.encode({"code": code, "status": status}), 1.0)
+
+
+class FakeShop:
+    """Shows the same seats to all, and answers as it is told."""
+
+    def __init__(self, letters: str = "a" * 20, area_room: int = 0) -> None:
+        self.letters = letters
+        self.area_room = area_room
+        self.answers: dict[str, Answer] = {}
+        self.holds: list[Answer] = []
+        self.requests: list[Request] = []
+        self.senders: list[int] = []
+        self.pauses: list[float] = []
+        self.customer = 1
+        self.now_s = 0.0
+        self._held: dict[str, object] = {}
+
+    def send(self, request: Request) -> Answer:
+        """As told in `holds` and `answers`; everything else succeeds."""
+        self.requests.append(request)
+        self.senders.append(self.customer)
+        if request.name == "hold" and self.holds:
+            return self.holds.pop(0)
+        if request.name in self.answers:
+            return self.answers[request.name]
+        return Answer(200, msgspec.json.encode(self._body(request)), 1.0, at_s=self.now_s)
+
+    def pause(self, seconds: float) -> None:
+        """Time passes at once."""
+        self.pauses.append(seconds)
+        self.now_s += seconds
+
+    def elapsed_s(self) -> float:
+        """By the clock of the test."""
+        return self.now_s
+
+    def change_customer(self) -> None:
+        """Count them."""
+        self.customer += 1
+
+    def names(self) -> list[str]:
+        """The calls, without the layout."""
+        return [request.name for request in self.requests if request.name != "layout"]
+
+    def sent(self, name: str) -> list[Request]:
+        """The calls of one name."""
+        return [request for request in self.requests if request.name == name]
+
+    def _body(self, request: Request) -> dict[str, object]:
+        if request.path.startswith("/api/v1/booking?"):
+            seats = [
+                {"id": seat, "section": "A", "row": "1", "number": seat.rpartition("-")[2]}
+                for seat, letter in zip(HOUSE.seat_at, self.letters, strict=True)
+                if letter == "a"
+            ]
+            return {"data": seats, "next": None}
+        if request.name == "look":
+            areas = [{"areaId": "floor", "available": self.area_room}]
+            return {"map": self.letters, "areas": areas}
+        if request.name == "hold":
+            assert isinstance(request.body, dict)
+            one = [request.body["seatId"]] if "seatId" in request.body else []
+            seats = request.body.get("seatIds", one)
+            areas = request.body.get("areas", [])
+            number = len(self.sent("hold"))
+            self._held = {"id": f"{EVENT}:b{number}", "seatIds": seats, "areas": areas}
+        return self._held
