@@ -5,11 +5,17 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from redis.asyncio import Redis
 
-from engine import Engine, Settings
+from engine import Engine, Settings, logs
 from tests.support.box_office import BoxOffice
 from tests.support.servers import SessionServers
 
 pytest_plugins = ("tests.support.trials",)
+
+
+@pytest.fixture(autouse=True)
+def usual_logs() -> None:
+    """The log level of a fresh process, whatever a command run in this one has set before."""
+    logs.configure()
 
 
 @pytest.fixture(scope="session")
