@@ -124,7 +124,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         Positive, _doc("Journal entries the writer puts into one transaction.", unit="entries")
     ] = 2000
     writer_batch_wait_ms: Annotated[
-        Positive, _doc("How long the writer waits to fill a batch.", unit="ms")
+        Positive,
+        _doc("How long the writer waits to fill a batch; in a rush five times as long.", unit="ms"),
     ] = 20
     writer_claim_idle_ms: Annotated[
         Positive, _doc("After how long a batch of a silent writer goes to another.", unit="ms")

@@ -78,7 +78,11 @@ def _apply(tables: dict[str, Table], doc: str, statement: str) -> None:
         case ["CREATE", "TABLE", name]:
             tables[name] = _table(name, doc, statement)
         case ["ALTER", "TABLE", name]:
+            tables[name].doc = f"{tables[name].doc} {doc}".strip()
             _alter(tables[name], statement)
+        case ["CREATE", "VIEW", name]:
+            listed = flat.partition(" AS SELECT ")[2].partition(" FROM ")[0].split(", ")
+            tables[name] = Table(name, doc, dict.fromkeys(listed, ("of a view", "")))
         case ["CREATE", "INDEX" | "UNIQUE", _]:
             if match := re.search(r"INDEX (\w+) ON (\w+ .*)", flat):
                 unique = "unique, " if "UNIQUE" in flat else ""
@@ -86,7 +90,9 @@ def _apply(tables: dict[str, Table], doc: str, statement: str) -> None:
         case ["DROP", "INDEX", name]:
             for one in tables.values():
                 one.indexes.pop(name, None)
-        case ["CREATE", "FUNCTION" | "TRIGGER" | "OR", _] | ["INSERT" | "UPDATE", *_]:
+        case ["CREATE" | "DROP", "FUNCTION" | "TRIGGER" | "OR", _]:
+            pass
+        case ["INSERT" | "UPDATE" | "DELETE", *_]:
             pass  # what the tables are does not change
         case _:
             raise ValueError(f"the schema page does not know: {flat[:80]}")
@@ -103,13 +109,27 @@ def _table(name: str, doc: str, statement: str) -> Table:
 def _alter(table: Table, statement: str) -> None:
     body = statement.partition(table.name)[2].replace(";", "")
     for definition, comment in _items(body):
-        action = re.match(r"(ADD|DROP) (COLUMN )?(.*)", definition)
-        if action is None:
-            raise ValueError(f"the schema page does not know: {definition}")
-        if action[1] == "DROP":
-            table.columns.pop(action[3])
+        if match := re.match(r"DROP CONSTRAINT (\w+)", definition):
+            _drop_constraint(table, match[1])
+        elif match := re.match(r"DROP (?:COLUMN )?(\w+)", definition):
+            table.columns.pop(match[1])
+        elif match := re.match(r"ALTER COLUMN (\w+) TYPE (\w+)", definition):
+            was, said = table.columns[match[1]]
+            table.columns[match[1]] = re.sub(r"^\w+", match[2], was), said
+        elif match := re.match(r"ADD (?:COLUMN )?(.*)", definition):
+            _add(table, match[1], comment)
         else:
-            _add(table, action[3], comment)
+            raise ValueError(f"the schema page does not know: {definition}")
+
+
+def _drop_constraint(table: Table, name: str) -> None:
+    """A check that stands in a column's own line has the name that Postgres gives it."""
+    column = name.removeprefix(f"{table.name}_").removesuffix("_check")
+    if column in table.columns:
+        was, said = table.columns[column]
+        table.columns[column] = was.partition(" CHECK ")[0], said
+    else:
+        table.constraints = [one for one in table.constraints if f"CONSTRAINT {name} " not in one]
 
 
 def _add(table: Table, definition: str, comment: str) -> None:

@@ -9,13 +9,19 @@ from typing import Any
 import msgspec
 
 from engine.ids import EventId
-from engine.models import Booking, JournalEntry, Layout, Terms
+from engine.models import Booking, BookingStatus, JournalEntry, Layout, Terms
 from engine.plans import layout as layouts
 
 Position = tuple[int, int, int]
 """Where an entry stands: (epoch, ms, sequence). What is newer compares greater."""
 
 Columns = list[list[object]]
+
+JOURNAL = (
+    *("event_id", "epoch", "entry_ms", "entry_seq", "kind", "at_ms", "booking_id", "body"),
+    "layout",
+)
+"""The columns of `journal_columns`."""
 
 
 class EventRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,11 +49,11 @@ def position(entry: JournalEntry) -> Position:
     return entry.epoch, int(ms), int(sequence)
 
 
-def newest_bookings(entries: Iterable[JournalEntry]) -> list[JournalEntry]:
-    """The newest entry of each booking: the only one Postgres has to be told."""
+def decided_bookings(entries: Iterable[JournalEntry]) -> list[JournalEntry]:
+    """The newest entry of each booking that is more than held: the only one it is written from."""
     newest: dict[str, JournalEntry] = {}
     for entry in entries:
-        if entry.booking is None:
+        if entry.booking is None or entry.booking.status == BookingStatus.PENDING:
             continue
         known = newest.get(entry.booking.id)
         if known is None or position(known) < position(entry):
@@ -61,7 +67,7 @@ def changed_events(entries: Iterable[JournalEntry]) -> list[EventId]:
 
 
 def journal_columns(entries: Iterable[JournalEntry]) -> Columns:
-    """The arguments of `insert_entries`."""
+    """The columns JOURNAL, for COPY or as the arguments of `insert_entries`."""
     return _columns(
         (
             entry.event_id,

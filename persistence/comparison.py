@@ -9,8 +9,6 @@ in flight, and its seats with it.
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from msgspec.structs import replace
-
 from engine.inspection import EventState
 from engine.invariants import check
 from engine.journal import DeadLetter
@@ -69,7 +67,7 @@ class Comparison:
         """Compare one booking of Postgres, and who owns its seats."""
         ulid = self._local(stored.booking.id)
         known = self._not_shown.pop(ulid, None)
-        found = compare(ulid, known, stored) if known else only_in_postgres(ulid, stored.booking)
+        found = compare(ulid, known, stored) if known else iter([only_in_postgres(ulid, stored)])
         self._keep(known or stored.booking, ulid, found)
         if stored.booking.status == BookingStatus.CONFIRMED:
             self._look_for_second_sale(ulid, stored.booking)
@@ -79,8 +77,9 @@ class Comparison:
     def finish(self) -> None:
         """Look at the bookings that Postgres did not show."""
         for ulid, known in self._not_shown.items():
-            detail = f"{known.status} in Redis, and Postgres has no such booking"
-            self._keep(known, ulid, iter([Finding("missing_in_postgres", ulid, detail, known)]))
+            if known.status != BookingStatus.PENDING:  # a hold is in the journal alone
+                detail = f"{known.status} in Redis, and Postgres has no such booking"
+                self._keep(known, ulid, iter([Finding("missing_in_postgres", ulid, detail, known)]))
 
     def _keep(self, newest: Booking, ulid: str, found: Iterator[Finding]) -> None:
         findings = list(found)
@@ -114,15 +113,11 @@ class Comparison:
         return full_id[len(self._state.event.id) + 1 :]
 
 
-def only_in_postgres(ulid: str, stored: Booking) -> Iterator[Finding]:
-    """What is wrong with a live booking of Postgres that Redis does not have."""
-    if stored.status == BookingStatus.CONFIRMED:
-        detail = f"confirmed in Postgres for {stored.customer_id}, and Redis has no such booking"
-        yield Finding("missing_in_redis", ulid, detail, impose=stored)
-    else:
-        detail = "pending in Postgres, and gone from Redis"
-        ended = replace(stored, status=BookingStatus.EXPIRED, ended_at_ms=stored.expires_at_ms)
-        yield Finding("status_differs", ulid, detail, write=ended)
+def only_in_postgres(ulid: str, stored: StoredBooking) -> Finding:
+    """A booking that is sold in Postgres and that Redis does not have."""
+    booking = stored.booking
+    detail = f"confirmed in Postgres for {booking.customer_id}, and Redis has no such booking"
+    return Finding("missing_in_redis", ulid, detail, impose=booking)
 
 
 def compare(ulid: str, known: Booking, stored: StoredBooking) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Callable, Sequence
+from time import monotonic
 
 import msgspec
 
@@ -59,6 +60,8 @@ class Deliverer:
         )
         self._serving: dict[str, asyncio.Task[None]] = {}
         self._in_flight_count = 0
+        self._oldest_s = 0.0
+        self._oldest_at_s = self._forget_at_s = monotonic()
         self._stopping = asyncio.Event()
         self._wake = asyncio.Event()
 
@@ -174,19 +177,30 @@ class Deliverer:
         )
 
     async def _keep_house(self) -> None:
-        """Beat, measure and forget, whatever the messages are doing."""
-        clock = asyncio.get_running_loop().time
-        forget_at_s = clock()
+        """Beat, measure and forget, whatever the messages are doing and the others come to."""
         while not self._stopping.is_set():
-            try:
-                await self._engine.beat("deliverer")
-                metrics.webhook_oldest.set(await self.deliveries.oldest_ms() / 1000)
-                if clock() >= forget_at_s:
-                    forget_at_s = clock() + _FORGET_S
-                    await self.deliveries.forget()
-            except Exception as error:  # Redis or Postgres is away
-                _log.warning("housekeeping_failed", why=repr(error))
+            for step in (self._beat, self._measure, self._forget):
+                try:
+                    await step()
+                except Exception as error:  # Redis or Postgres is away
+                    _log.warning("housekeeping_failed", why=repr(error))
             await self._wait_for(self._stopping, _HOUSEKEEPING_S)
+
+    async def _beat(self) -> None:
+        await self._engine.beat("deliverer")
+
+    async def _measure(self) -> None:
+        """Tell how long the oldest waits; while Postgres is away, how long it may have by now."""
+        now_s = monotonic()
+        try:
+            self._oldest_s, self._oldest_at_s = await self.deliveries.oldest_ms() / 1000, now_s
+        finally:
+            metrics.webhook_oldest.set(self._oldest_s + now_s - self._oldest_at_s)
+
+    async def _forget(self) -> None:
+        if monotonic() >= self._forget_at_s:
+            self._forget_at_s = monotonic() + _FORGET_S
+            await self.deliveries.forget()
 
     async def _end(self) -> None:
         tasks = list(self._serving.values())

@@ -20,7 +20,11 @@ WHERE booking_id = $1 AND status IN ('expired', 'released') AND coalesce($2, amo
 ON CONFLICT DO NOTHING;
 
 -- name: is_live
-SELECT EXISTS (SELECT FROM bookings WHERE booking_id = $1 AND status IN ('pending', 'confirmed'));
+-- A hold of an older epoch came after a restore, which had decided without it: it comes back no more.
+SELECT EXISTS (SELECT FROM bookings WHERE booking_id = $1 AND status = 'confirmed')
+    OR EXISTS (
+        SELECT FROM pending_bookings p LEFT JOIN events e USING (event_id)
+        WHERE p.booking_id = $1 AND p.epoch >= coalesce(e.epoch, 0));
 
 -- name: list_notices
 SELECT notice_id AS id, number, kind, booking_id, event_id, amount_minor, currency, outcome,

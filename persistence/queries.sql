@@ -1,31 +1,40 @@
 -- Every query of the system, by name. `store.py` is the only one that runs them.
 
 -- name: insert_entries
--- What a webhook may want to hear of is queued with it: the deliverer needs no cursor, and an entry
--- that commits late is not stepped over.
-WITH written AS (
-    INSERT INTO journal (
-        event_id, epoch, entry_ms, entry_seq, kind, at_ms, booking_id, body, layout)
-    SELECT * FROM unnest(
-        $1::text[], $2::int[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[], $7::text[],
-        $8::jsonb[], $9::bytea[])
-    ON CONFLICT DO NOTHING
-    RETURNING event_id, epoch, entry_ms, entry_seq, kind)
+-- For a batch of which the journal has a part; a new one is copied (`store._copy`).
+INSERT INTO journal (event_id, epoch, entry_ms, entry_seq, kind, at_ms, booking_id, body, layout)
+SELECT * FROM unnest(
+    $1::text[], $2::int[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[], $7::text[],
+    $8::json[], $9::bytea[])
+ON CONFLICT DO NOTHING;
+
+-- name: queue_entries
+-- What a webhook may want to hear of is queued with the entry: the deliverer needs no cursor, and an
+-- entry that commits late is not stepped over. Queued twice it is told once, by the message's id.
 INSERT INTO webhook_queue (event_id, epoch, entry_ms, entry_seq)
-SELECT event_id, epoch, entry_ms, entry_seq FROM written
+SELECT event_id, epoch, entry_ms, entry_seq
+FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[], $5::text[])
+    AS e (event_id, epoch, entry_ms, entry_seq, kind)
 WHERE kind IN ('booking_confirmed', 'booking_expired', 'booking_cancelled', 'refund_due')
     AND EXISTS (SELECT FROM webhooks WHERE disabled_at_ms IS NULL)
 ON CONFLICT DO NOTHING;
 
+-- name: read_epochs
+SELECT event_id, epoch FROM events WHERE event_id = ANY ($1::text[]);
+
 -- name: find_outdated
--- Entries of an epoch that a restore has ended: their place in the list, and whether they are known.
+-- Entries of an epoch that a restore has ended: their place in the list, whether they are known, and
+-- what has become of their bookings.
 SELECT e.number, EXISTS (
     SELECT FROM journal j
     WHERE j.event_id = e.event_id AND j.epoch = e.epoch AND j.entry_ms = e.entry_ms
-        AND j.entry_seq = e.entry_seq) AS known
-FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[])
-    WITH ORDINALITY AS e (event_id, epoch, entry_ms, entry_seq, number)
-    JOIN events v ON v.event_id = e.event_id AND v.epoch > e.epoch;
+        AND j.entry_seq = e.entry_seq) AS known,
+    b.status, coalesce(r.amount_minor, 0) AS owed_minor
+FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[], $5::text[])
+    WITH ORDINALITY AS e (event_id, epoch, entry_ms, entry_seq, booking_id, number)
+    JOIN events v ON v.event_id = e.event_id AND v.epoch > e.epoch
+    LEFT JOIN bookings b ON b.booking_id = e.booking_id
+    LEFT JOIN refund_obligations r ON r.booking_id = b.booking_id;
 
 -- name: put_bookings
 -- Forward only. The same entry again is written again: it says the same, and a repair may have to.
@@ -56,10 +65,12 @@ ON CONFLICT (booking_id) DO UPDATE SET
     entry_ms = excluded.entry_ms, entry_seq = excluded.entry_seq
 WHERE (bookings.epoch, bookings.entry_ms, bookings.entry_seq)
     <= (excluded.epoch, excluded.entry_ms, excluded.entry_seq)
-    -- Within an epoch a life goes one way, whatever a Redis says that came back without its last
-    -- second: what is sold stays sold until it is cancelled.
-    AND (bookings.status NOT IN ('confirmed', 'cancelled') OR bookings.epoch < excluded.epoch
-        OR excluded.status IN (bookings.status, 'cancelled'))
+    -- A life goes one way, whatever a Redis says that came back without its last second: what is
+    -- sold stays sold until it is cancelled. Under a new epoch too: a restore expires what it took
+    -- for a hold, and a sale that came in meanwhile has to stop it.
+    AND (bookings.status NOT IN ('confirmed', 'cancelled')
+        OR excluded.status IN (bookings.status, 'cancelled')
+        OR bookings.status = 'cancelled' AND bookings.epoch < excluded.epoch)
 RETURNING booking_id;
 
 -- name: free_seats
@@ -137,7 +148,7 @@ SELECT $1, * FROM unnest(
 SELECT event_id FROM events ORDER BY event_id;
 
 -- name: stream_bookings
--- What Redis must know, and what it does know: live bookings, and those given by id. `sold` are
+-- What Redis must know, and what it does know: sold bookings, and those given by id. `sold` are
 -- the seats the booking owns here.
 SELECT b.*, array(
         SELECT s.seat_id FROM booking_seats s WHERE s.booking_id = b.booking_id AND s.active
@@ -145,4 +156,4 @@ SELECT b.*, array(
     r.amount_minor AS obligation_minor
 FROM bookings b LEFT JOIN refund_obligations r USING (booking_id)
 WHERE b.event_id = $1
-    AND (b.status IN ('pending', 'confirmed') OR b.booking_id = ANY ($2::text[]));
+    AND (b.status = 'confirmed' OR b.booking_id = ANY ($2::text[]));

@@ -4,11 +4,12 @@ One snapshot an event: the rows of a restore are of one instant, whatever the wr
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import msgspec
 
+from engine import logs
 from engine.ids import EventId
 from engine.models import Booking, Terms
 from engine.plans import layout as layouts
@@ -17,6 +18,9 @@ from persistence.database import Connection, Pool
 from persistence.sql import named_queries
 
 QUERIES = named_queries("restore.sql")
+_MINOR = range(2**63)
+_decode = msgspec.json.Decoder(Booking).decode
+_log = logs.get("record")
 
 
 class Newest(NamedTuple):
@@ -37,14 +41,11 @@ async def read_newest(pool: Pool, timeout_s: float = 10.0) -> dict[EventId, Newe
 
 
 async def find_between(
-    pool: Pool, event: EventId, epoch: int, after: Position, read: Sequence[Position]
+    pool: Pool, event: EventId, epoch: int, after: Position, before: Position
 ) -> list[Position]:
-    """What Postgres has after an entry, before the last of `read`, and is none of these."""
-    columns = [list(column) for column in zip(*read, strict=True)]
+    """What Postgres has after one entry and before another."""
     async with pool.acquire() as connection:
-        rows = await connection.fetch(
-            QUERIES["find_between"], event, epoch, *after, *max(read), *columns
-        )
+        rows = await connection.fetch(QUERIES["find_between"], event, epoch, *after, *before)
     return [(row["entry_ms"], row["entry_seq"]) for row in rows]
 
 
@@ -81,7 +82,26 @@ async def read_event(pool: Pool, event: EventId, now_ms: int | None = None) -> R
 
 async def _bookings(connection: Connection, event: EventId, since_ms: int) -> list[Booking]:
     rows = connection.cursor(QUERIES["stream_remembered"], event, since_ms, prefetch=1000)
-    return [_booking(dict(row)) async for row in rows]
+    bookings = [_booking(dict(row)) async for row in rows]
+    held = connection.cursor(QUERIES["stream_pending"], event, prefetch=1000)
+    return bookings + [booking async for row in held for booking in _held(row["body"])]
+
+
+def _held(body: str) -> Iterator[Booking]:
+    """The hold of a journal entry, unless nobody can read it or no row could ever say how it ended.
+
+    No script writes such an entry; were it dealt out again, the event would never open.
+    """
+    try:
+        booking = _decode(body)
+    except msgspec.MsgspecError as error:
+        _log.warning("hold_unreadable", why=str(error))
+        return
+    texts = (booking.customer_id, booking.currency, *booking.seats)
+    if any("\0" in text for text in texts) or booking.amount_minor not in _MINOR:
+        _log.warning("hold_unreadable", booking_id=booking.id, why="no row can have its values")
+        return
+    yield booking
 
 
 def _booking(row: Mapping[str, object]) -> Booking:

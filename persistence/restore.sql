@@ -14,12 +14,12 @@ FROM events e LEFT JOIN LATERAL (
 ORDER BY e.event_id;
 
 -- name: find_between
--- What stands after one entry and before another, both excluded, and is none of the given.
+-- What stands after one entry and before another, both excluded. Usually nothing: one probe of an
+-- index.
 SELECT entry_ms, entry_seq FROM journal
 WHERE event_id = $1 AND epoch = $2
     AND (entry_ms, entry_seq) > ($3::bigint, $4::bigint)
     AND (entry_ms, entry_seq) < ($5::bigint, $6::bigint)
-    AND (entry_ms, entry_seq) NOT IN (SELECT * FROM unnest($7::bigint[], $8::bigint[]))
 ORDER BY entry_ms, entry_seq;
 
 -- name: take_lease
@@ -37,9 +37,12 @@ SELECT max(entry_ms) AS entry_ms, coalesce(max(epoch), 0) AS epoch FROM journal 
 SELECT seat_id FROM seats WHERE event_id = $1 AND blocked;
 
 -- name: stream_remembered
--- What Redis would have: live bookings, and those that ended since $2. What is owed is owed, also
+-- What Redis would have: sold bookings, and those that ended since $2. What is owed is owed, also
 -- where the booking's own row does not say so.
 SELECT b.*, r.amount_minor AS obligation_minor, r.reason AS obligation_reason
 FROM bookings b LEFT JOIN refund_obligations r USING (booking_id)
-WHERE b.event_id = $1 AND (b.status IN ('pending', 'confirmed') OR b.ended_at_ms > $2)
+WHERE b.event_id = $1 AND (b.status = 'confirmed' OR b.ended_at_ms > $2)
 ORDER BY b.booking_id;
+
+-- name: stream_pending
+SELECT body::text FROM pending_bookings WHERE event_id = $1 ORDER BY booking_id;

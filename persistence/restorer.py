@@ -24,7 +24,7 @@ from engine.rebuild import Rebuilt, Remembered, next_epoch, rebuild
 from persistence import record
 from persistence.comparison import Comparison, Finding
 from persistence.database import AWAY, Pool
-from persistence.store import Store, Unwritable
+from persistence.store import Store, Unwritable, is_about_money
 from persistence.watch import Watch, stub_of
 
 Progress = Callable[[EventId, int, int], None]
@@ -161,13 +161,13 @@ class Restorer:
         return [claim for claim in claims if claim and claim.status == BookingStatus.CONFIRMED]
 
     async def _forget_letters(self, event: EventId, epoch: int) -> None:
-        """What was set aside before is settled; a cancellation or a refund is left for a person."""
+        """What was set aside before and is settled now; what is not is left for a person."""
         journal = self._engine.journal
         for letter in await journal.dead_letters(event):
             booking = letter.entry.booking
-            if booking is None or booking.refund_minor or letter.entry.epoch >= epoch:
+            if booking is None or letter.entry.epoch >= epoch:
                 continue
-            if booking.status != BookingStatus.CANCELLED:
+            if not is_about_money(booking) or not await self._write([letter.entry]):
                 await journal.forget_dead_letter(event, letter)
 
     async def _write(self, entries: Sequence[JournalEntry]) -> list[JournalEntry]:

@@ -92,11 +92,11 @@ class Watch:
         after = self._handed_out.get(event)
         if after is None:
             return ""
-        read = [position_of(entry.entry_id) for entry in entries]
-        candidates = await record.find_between(self._pool, event, entries[0].epoch, after, read)
+        last, epoch = position_of(entries[-1].entry_id), entries[0].epoch
+        candidates = await record.find_between(self._pool, event, epoch, after, last)
         if not candidates:
             return ""
-        # Another writer may have been handed them meanwhile: then the journal has them.
+        # They were handed out and written before, or another writer has them: the journal knows.
         first, last = min(candidates), max(candidates)
         known = await self._engine.restores.read_positions(event, first, last)
         return next((f"{ms}-{seq}" for ms, seq in candidates if (ms, seq) not in known), "")

@@ -47,7 +47,10 @@ async def _kept(up: Up) -> dict[str, tuple[str, str]]:
     """Every booking in Postgres: its customer and its status."""
     connection = await asyncpg.connect(up.servers().database_url)
     try:
-        rows = await connection.fetch("SELECT booking_id, customer_id, status FROM bookings")
+        rows = await connection.fetch(
+            "SELECT booking_id, customer_id, status FROM bookings UNION ALL "
+            "SELECT booking_id, body ->> 'customer_id', body ->> 'status' FROM pending_bookings"
+        )
     finally:
         await connection.close()
     return {booking_id: (customer, status) for booking_id, customer, status in rows}

@@ -163,7 +163,22 @@ def test_schema_page_tells_what_the_comments_say(tmp_path: Path) -> None:
     assert "| `place_id` | `text PRIMARY KEY` | &lt;event>:1 |" in page
     assert "| `more` | `bigint` |" in page
     assert "- `one: unique, on places (state) WHERE state = 'a'`" in page
-    (tmp_path / "0002.sql").write_text("DROP SCHEMA public;\n")
+    (tmp_path / "0002.sql").write_text(
+        "DELETE FROM places;\n-- None of state c.\nALTER TABLE places\n"
+        "    DROP CONSTRAINT places_state_check,\n"
+        "    ADD CONSTRAINT known CHECK (state <> 'c'),\n    ALTER COLUMN more TYPE integer;\n"
+        "-- All there are.\nCREATE VIEW shown AS\nSELECT place_id, more FROM places;\n"
+    )
+    page = schema_page(tmp_path)
+    assert "What is sold. None of state c." in page
+    assert "| `state` | `text` |" in page
+    assert "| `more` | `integer` |" in page
+    assert "- `CONSTRAINT known CHECK (state <> 'c')`" in page
+    assert "All there are." in page.partition("## shown")[2]
+    assert "| `place_id` |" in page.partition("## shown")[2]
+    (tmp_path / "0003.sql").write_text("ALTER TABLE places DROP CONSTRAINT known;\n")
+    assert "CONSTRAINT known" not in schema_page(tmp_path)
+    (tmp_path / "0004.sql").write_text("DROP SCHEMA public;\n")
     with pytest.raises(ValueError, match="DROP SCHEMA"):
         schema_page(tmp_path)
 

@@ -44,7 +44,7 @@ def entry(at: int, of: Booking, *, epoch: int = 1) -> JournalEntry:
     return JournalEntry(
         event_id=GALA,
         entry_id=f"{at}-0",
-        kind=f"booking_{of.status}",
+        kind="seats_held" if of.status == "pending" else f"booking_{of.status}",
         at_ms=at,
         epoch=epoch,
         booking=of,

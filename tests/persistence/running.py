@@ -36,8 +36,11 @@ async def drained(engine: Engine, event: EventId = GALA) -> None:
 
 
 async def statuses(pool: Pool) -> dict[str, str]:
-    """Booking -> status, as Postgres has them."""
-    rows = await pool.fetch("SELECT booking_id, status FROM bookings")
+    """Booking -> status, as Postgres has them: decided in a row, pending in the journal alone."""
+    rows = await pool.fetch(
+        "SELECT booking_id, status FROM bookings "
+        "UNION ALL SELECT booking_id, body ->> 'status' FROM pending_bookings"
+    )
     return {row["booking_id"]: row["status"] for row in rows}
 
 

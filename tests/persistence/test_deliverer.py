@@ -116,7 +116,9 @@ async def test_deliver_entry_that_commits_late_is_not_stepped_over(
     async with pool.acquire() as connection:
         transaction = connection.transaction()
         await transaction.start()
-        await connection.execute(QUERIES["insert_entries"], *batch.journal_columns([late]))
+        columns = batch.journal_columns([late])
+        await connection.execute(QUERIES["insert_entries"], *columns)
+        await connection.execute(QUERIES["queue_entries"], *columns[:5])
         await telling.write(early)
         assert await telling.deliver() == 1
         await transaction.commit()

@@ -6,6 +6,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from prometheus_client import REGISTRY
 
 from engine.webhooks import DeliveryState
 from persistence.database import Pool
@@ -44,6 +45,48 @@ async def test_run_outlives_an_absent_postgres(
     await task
     assert refused >= 4
     assert len(receiver.received) == 1
+
+
+async def test_oldest_grows_while_postgres_does_not_tell(
+    telling: Telling, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it said last would say for ever that all is well."""
+    monkeypatch.setattr("persistence.deliverer._HOUSEKEEPING_S", 0.01)
+    await telling.hook(receiver.url)
+    receiver.answers(500)
+    await telling.happens(telling.now_ms - 7_000, SOLD)
+    assert await telling.deliver() == 1  # in vain
+    deliverer, stop = telling.new_deliverer(), asyncio.Event()
+    deliverer.deliveries.now_ms = telling.now_ms + 4_000
+    task = asyncio.create_task(deliverer.run(stop))
+
+    def oldest_s() -> float:
+        return REGISTRY.get_sample_value("webhook_oldest_undelivered_seconds") or 0.0
+
+    async def told() -> bool:
+        return oldest_s() == 4.0
+
+    async def grown() -> bool:
+        return 4.05 < oldest_s() < 60.0
+
+    await until(told)
+    tells, beats = deliverer.deliveries.oldest_ms, list[str]()
+
+    async def away() -> int:
+        raise ConnectionRefusedError("Postgres is away")
+
+    async def beat(part: str) -> None:
+        beats.append(part)
+        raise ConnectionRefusedError("and so is Redis")
+
+    monkeypatch.setattr(deliverer.deliveries, "oldest_ms", away)
+    monkeypatch.setattr(deliverer._engine, "beat", beat)
+    await until(grown)
+    assert beats
+    monkeypatch.setattr(deliverer.deliveries, "oldest_ms", tells)
+    await until(told)
+    stop.set()
+    await task
 
 
 async def test_run_outlives_its_connections(

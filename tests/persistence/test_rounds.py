@@ -62,7 +62,7 @@ async def test_round_shows_a_difference_until_it_is_mended(
     found = value("reconcile_runs_total", outcome="differences") or 0
     each = Rounds(sale.engine, sale.pool, 60)
     await sale.pool.execute("DELETE FROM booking_seats")
-    await sale.pool.execute("DELETE FROM bookings WHERE booking_id = $1", sale.pending.id)
+    await sale.pool.execute("DELETE FROM bookings WHERE booking_id = $1", sale.released.id)
     assert await each.run_once() == "differences"
     assert (_standing("reconcile_differences", "missing_in_postgres") or 0) >= 1
     assert _standing("reconcile_violations", "sold_twice") == 0
@@ -82,15 +82,17 @@ async def test_round_shows_a_seat_that_redis_sold_twice(
     assert _standing("reconcile_violations", "orphan_hold") == 0
 
 
+@pytest.mark.parametrize("ending", ["confirm_booking", "release_booking"])
 async def test_round_takes_what_the_writer_did_not_come_to_for_no_difference(
-    sale: Sale, monkeypatch: pytest.MonkeyPatch
+    sale: Sale, monkeypatch: pytest.MonkeyPatch, ending: str
 ) -> None:
-    """The control is the same hold, acknowledged and not written: nobody will come to it."""
+    """The control is the same entry, acknowledged and not written: nobody will come to it."""
     lag_ms = 100
     monkeypatch.setattr("persistence.rounds.LAG_MS", lag_ms)
     monkeypatch.setattr(reconciler, "_LOOK_AGAIN_S", 0)
     journal, each = sale.engine.journal, Rounds(sale.engine, sale.pool, 60)
-    await sale.hold("A-2-1")
+    held = await sale.hold("A-2-1")
+    await getattr(sale.engine.bookings, ending)(held.id, None)
 
     async def is_old() -> bool:
         backlog = await journal.backlog(GALA)
@@ -98,8 +100,7 @@ async def test_round_takes_what_the_writer_did_not_come_to_for_no_difference(
 
     await until(is_old)
     assert await each.run_once() == "clean"
-    entries = await journal.read([GALA], "lost", count=9, block_ms=0)
-    await journal.acknowledge(GALA, [entry.entry_id for entry in entries])
+    await sale.lose()
     assert await each.run_once() == "differences"
 
 

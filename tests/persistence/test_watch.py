@@ -91,13 +91,9 @@ async def test_what_was_sold_before_it_was_noticed_is_kept_or_refunded_once(
         restored = await Restorer(engine, pool).restore(GALA)
         assert (restored.standing, restored.refunds_due, restored.sold) == ((), 1, 6)
         await drained(engine)
-    # The writer may have had the second sale in hand: it alone, and once, is set aside.
-    letters = await engine.journal.dead_letters(GALA)
-    assert [letter.entry.booking and letter.entry.booking.id for letter in letters] in (
-        [],
-        [again.id],
-    )
-    assert [kind for kind, _ in await sale.found()] == ["dead_letter"] * len(letters)
+    # Also if the writer had the second sale in hand all the time.
+    assert await engine.journal.dead_letters(GALA) == []
+    assert await sale.found() == []
     owners = await sold_seats(pool)
     assert owners["gala:A-2-1"] == first.id
     assert owners["gala:A-2-2"] == kept.id

@@ -89,7 +89,7 @@ async def test_write_poison_entry_is_set_aside_and_others_flow(
     engine: Engine, pool: Pool, writer: Writer, redis: Redis
 ) -> None:
     before = await _buy(engine, "A-1-1")
-    poison = booking(9, "pending", 2, customer_id="nul \0 byte")
+    poison = booking(9, "expired", 2, customer_id="nul \0 byte")
     entry_id = await _append(redis, poison)
     after = await _buy(engine, "A-1-3")
     refused = ("writer_entries_set_aside_total", {"reason": "refused"})
@@ -102,7 +102,7 @@ async def test_write_poison_entry_is_set_aside_and_others_flow(
     assert await statuses(pool) == {before.id: "confirmed", after.id: "confirmed"}
     [letter] = await engine.journal.dead_letters(GALA)
     assert letter.entry.entry_id == entry_id
-    assert "Unicode" in letter.reason
+    assert "UTF8" in letter.reason
     assert REGISTRY.get_sample_value(*refused) == count + 1
 
 
