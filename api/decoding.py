@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 from starlette.types import Receive
 
-from api.answers import JSON
+from api.answers import JSON, OnePiece
 from api.problems import Problem, invalid
 
 FORM = b"application/x-www-form-urlencoded"
@@ -93,6 +93,9 @@ async def read_body(
     size = int(declared) if declared.isdigit() else 0
     body, more = b"", True
     parts: list[bytes] = []
+    server = getattr(receive, "__self__", None)
+    if isinstance(server, OnePiece) and (whole := server.take_body()) is not None:
+        parts, body, more, size = [whole], whole, False, len(whole)
     while more and size <= bytes_max:
         message = await receive()
         if message["type"] == "http.disconnect":

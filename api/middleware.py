@@ -17,7 +17,7 @@ from api.answers import Header
 from api.dispatch import Resource, too_many_headers
 from api.draining import DRAINING
 from engine import logs, metrics
-from engine.errors import Overloaded
+from engine.errors import Overloaded, Restoring
 from engine.timed import Timed
 
 UNMATCHED = "unmatched"
@@ -110,9 +110,10 @@ def _log_failure(scope: Scope, status: int, request_id: bytes) -> None:
     """A 503 says why in one line; a 500 is a defect and brings its trace.
 
     What is turned away for load is counted and not logged: that would be work per call of a storm.
+    So is what asks for an event that is being restored: who closed it has said so, in one line.
     """
     error = scope.get("api.error")
-    if isinstance(error, Overloaded):
+    if isinstance(error, (Overloaded, Restoring)):
         return
     _log.error(
         "request_failed",

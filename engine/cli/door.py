@@ -1,10 +1,11 @@
 """The door of an API process: what it has no place for is turned away before it is parsed.
 
 Under three times the load it can carry, a process gets two requests it must refuse for each that it
-answers, so a refusal has to cost a tenth of an answer. One that goes through parser, task, app and
-token costs half of one. Here a request that came whole in one read is looked at as bytes, answered
-with bytes made in advance, and its connection stays open: to come again on a new one would cost
-more than the refusal. What did not come whole goes the long way, to the same answer.
+answers, so a refusal has to cost little of one (`python -m bench overload` tells how much); through
+parser, task, app and token it would cost far more. Here a request that came whole in one read is
+looked at as bytes, answered with bytes made in advance, and its connection stays open: to come
+again on a new one would cost more than the refusal. What did not come whole goes the long way, to
+the same answer.
 
 Who is refused is given an appointment: so a crowd does not come back as one, and not later than it
 could be served.

@@ -3,8 +3,9 @@
 uvicorn waits for ever for a head or a body that does not come, and reads a head of any length. Each
 such connection keeps a socket, and with a body a place among the requests under way. One timer a
 connection looks again every REQUEST_READ_S: what is still the same unread request as last time, or
-the same unsent bytes, is given up. So a request has at least that long, and at most twice. Requests
-and connections there is no place for are turned away here, at the `door`.
+the same unsent bytes, is given up. So a request has at least that long, and at most twice. The same
+timer ends a connection that is idle too long, where uvicorn sets one anew after each answer.
+Requests and connections there is no place for are turned away here, at the `door`.
 """
 
 from asyncio import TimerHandle, Transport
@@ -12,13 +13,21 @@ from functools import cache
 from http import HTTPStatus
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http import httptools_impl
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
-from api.answers import SAFE
+from api.answers import SAFE, Header, OnePiece
 from api.draining import DRAINING
 from api.problems import Problem, answer_of
 from engine import settings
 from engine.cli.door import CLOSE, LATE_S, Door
+
+_COPIED_BYTES_MAX = 16_384
+"""A longer body is not copied behind its head."""
 
 HEAD_BYTES_MAX = 65_536
 """Of a head that comes in pieces; one that comes at once is as long as one read at most."""
@@ -34,6 +43,63 @@ def _door() -> Door:
     return Door(settings.load())
 
 
+class Cycle(RequestResponseCycle, OnePiece):
+    """One request and its answer, which may come in one piece each."""
+
+    def take_body(self) -> bytes | None:
+        """What there is, unless there is more to come, or the client waits to be asked for it."""
+        if (
+            self.more_body
+            or self.waiting_for_100_continue
+            or self.flow.read_paused
+            or self.disconnected
+            or self.response_complete
+        ):
+            return None
+        body, self.body = bytes(self.body), bytearray()
+        self.message_event.clear()
+        return body
+
+    def send_whole(self, status: int, head: bytes, body: bytes) -> bool:
+        """Send it; not to HEAD, nor as the last answer of a connection."""
+        if (
+            self.response_started
+            or self.disconnected
+            or self.access_log
+            or not self.keep_alive
+            or self.flow.write_paused
+            or DRAINING.begun
+            or self.scope["method"] == "HEAD"
+        ):
+            return False
+        self.response_started = self.response_complete = True
+        self.waiting_for_100_continue = False
+        start = STATUS_LINE[status] + _lines_of(self.default_headers) + head + b"\r\n"
+        if len(body) > _COPIED_BYTES_MAX:
+            self.transport.write(start)
+            self.transport.write(body)
+        else:
+            self.transport.write(start + body)
+        self.message_event.set()
+        self.on_response()
+        return True
+
+
+# uvicorn has no setting for it: https://github.com/encode/uvicorn/blob/master/uvicorn/protocols/http/httptools_impl.py
+httptools_impl.RequestResponseCycle = Cycle  # type: ignore[misc]
+
+
+def _lines_of(headers: list[Header]) -> bytes:
+    """The server's own headers; the list is made anew when the date is."""
+    global _own
+    if _own[0] is not headers:
+        _own = headers, b"".join([b"%b: %b\r\n" % header for header in headers])
+    return _own[1]
+
+
+_own: tuple[list[Header], bytes] = [], b""
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """One connection."""
 
@@ -45,7 +111,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._door = _door()
         self._look_timer: TimerHandle | None = None
         self._head_bytes = 0
-        self._unread = self._turned_away = self._late = False
+        self._unread = self._late = False
+        self._active_s = 0.0
         self._read: object = None
         self._unread_before: object = None
         self._unsent_before = 0
@@ -74,6 +141,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._late:
             self._turn_away(then=CLOSE)
             return
+        self._active_s = self.loop.time()
         under_way_count = len(self.tasks) - self._door.unread_count
         if under_way_count >= self._door.places and self._turns_away(data, under_way_count):
             return
@@ -94,10 +162,17 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """What is answered takes no place, read or not."""
+        """What is answered takes no place, read or not. uvicorn's, without its timer."""
         if self._unread:
             self._note_unread(False)
-        super().on_response_complete()
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self._active_s = self.loop.time()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is not HTTP."""
@@ -105,7 +180,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _turns_away(self, data: bytes, under_way_count: int) -> bool:
         """Answer a request that begins here and has no place, as if it had been read."""
-        between = self.scope is None or (self.scope is self._read and self.cycle.response_complete)
+        between = self.scope is None or self._is_idle()
         if not between or DRAINING.begun or self.transport.is_closing():
             return False
         if not self._door.may_refuse(data, under_way_count):
@@ -115,20 +190,10 @@ class BoundedProtocol(HttpToolsProtocol):
         return True
 
     def _turn_away(self, then: bytes) -> None:
-        self._turned_away, self._unread_before = True, None
+        self._unread_before = None
         self.transport.write(self._door.turn_away(self.server_state.total_requests, then))
         if then:
             self.transport.close()
-
-    def timeout_keep_alive_handler(self) -> None:
-        """Close, unless it was not as idle as it looks: what is turned away sets no timer."""
-        if not self._turned_away:
-            super().timeout_keep_alive_handler()
-            return
-        self._turned_away = False
-        self.timeout_keep_alive_task = self.loop.call_later(
-            self.timeout_keep_alive, self.timeout_keep_alive_handler
-        )
 
     def _note_unread(self, unread: bool) -> None:
         """Tell the door whether the request of this connection is still being read."""
@@ -144,9 +209,14 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.abort()
         elif unread is not None and unread is self._unread_before:
             self._refuse(Problem("request_timeout", f"not read within {_read_s()} s"))
+        elif self._is_idle() and self.loop.time() - self._active_s >= self.timeout_keep_alive:
+            self.transport.close()
         else:
             self._unread_before, self._unsent_before = unread, unsent
             self._look_again()
+
+    def _is_idle(self) -> bool:
+        return self.scope is self._read and self.cycle is not None and self.cycle.response_complete
 
     def _look_again(self) -> None:
         self._look_timer = self.loop.call_later(_read_s(), self._look)

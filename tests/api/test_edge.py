@@ -7,7 +7,7 @@ import structlog
 from prometheus_client import REGISTRY
 
 from api.problems import KINDS
-from engine import Engine
+from engine import Engine, Unavailable
 from tests.api.client import BOOKING, EVENT, Api, bearer
 
 ANN = bearer("ann")
@@ -143,6 +143,25 @@ async def test_defect_is_500_without_its_trace_and_logged_with_it(
     assert (entry["event"], entry["status"], entry["request_id"]) == ("request_failed", 500, "r-1")
     assert isinstance(entry["exc_info"], TypeError)
     assert KINDS["internal"].status == 500
+
+
+async def test_event_that_is_restored_is_not_logged_with_each_request(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thousands may ask for it in a second; a Redis that is away is told each time."""
+    await api.office.open()
+    await api.office.engine.client.hset("{gala}:event", "sales", "restoring")
+
+    async def away(*_: object, **__: object) -> None:
+        raise Unavailable("no answer")
+
+    with structlog.testing.capture_logs() as logged:
+        for _ in range(3):
+            await api.refused(503, "restoring", "POST", BOOKING, ANN, json=SEAT)
+        assert logged == []
+        monkeypatch.setattr("engine.bookings.Bookings.hold_seats", away)
+        await api.call("POST", BOOKING, ANN, json=SEAT)
+    assert [(line["event"], line["status"]) for line in logged] == [("request_failed", 503)]
 
 
 async def test_keys_in_redis_never_come_from_unchecked_text(api: Api) -> None:
