@@ -84,9 +84,11 @@ release_delay = _from_the_start(
 )
 expirer_up = _gauge("expirer_up", "1 while an expirer sweeps.")
 listener_reconnects = Counter(
-    "engine_listener_reconnects_total", "Times the expiry listener had to subscribe again."
+    "engine_listener_reconnects_total", "Times the expiry listener's connection broke."
 )
-listener_up = _gauge("engine_listener_up", "1 while the expiry listener is subscribed.")
+listener_up = _gauge(
+    "engine_listener_up", "1 while the expiry listener is subscribed, or rests in a rush."
+)
 redis_up = _gauge("engine_redis_up", "1 while Redis answers.")
 durability_reached = _gauge(
     "engine_durability_reached", "1 while Redis keeps what it answers as DURABILITY asks for."

@@ -1,5 +1,6 @@
 --[[
-Recompute what follows from the seats and the bookings: orphan holds, map, counts, areas, lists.
+Recompute what follows from the seats and the bookings: orphan holds, map, counts, areas, lists,
+and the deadline that a held seat repeats of its booking.
 
 Blocks the server for some 50 ms at 50,000 seats: for a repair, never for a sale.
 
@@ -9,7 +10,7 @@ ARGV[1]    now_ms     "" = Redis' own clock
 
 Returns  {"OK", "orphan_holds", n, "map", n, "counts", n, "areas", n, "deadlines", n,
            "customers", n}
-         n: how many were wrong and are mended
+         n: how many were wrong and are mended; of the deadlines, seats and entries of the list
          {"EVENT_NOT_FOUND"}
 ]]
 -- @include lib/event
@@ -22,7 +23,7 @@ if not box then
   return { "EVENT_NOT_FOUND" }
 end
 local records = recount.records(box)
-local rows, orphans = recount.seats(box, records)
+local rows, orphans, other = recount.seats(box, records)
 local area_rows = recount.areas(box, records)
 local counts = recount.counts(rows, area_rows)
 
@@ -33,7 +34,8 @@ local mended = {
   map = recount.write_map(box, rows),
   counts = recount.write_counts(box, counts),
   areas = recount.write_areas(box, area_rows),
-  deadlines = recount.write_deadlines(box, records),
+  deadlines = recount.write_seat_deadlines(box, records, other)
+    + recount.write_deadlines(box, records),
   customers = recount.write_customers(box, records),
 }
 journal.event(box, "event_repaired", cjson.encode({

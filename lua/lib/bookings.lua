@@ -86,15 +86,20 @@ function bookings.finish(box, kind, list, status)
   return bookings.write_ended(box, kind, list, status)
 end
 
--- Write the records of bookings that end, and take them off the lists of those that stand.
+-- Write the records of bookings that end, and take them off the lists of those that stand. One that
+-- is pending and comes with its JSON is changed as text, as encoding is a tenth of a rush: a quote
+-- within a value is escaped, so nothing else reads like a status.
 function bookings.write_ended(box, kind, list, status)
   local ulids, claimed, kept, rows, jsons = {}, {}, {}, {}, {}
+  local ended = string.format('"status":"%s","ended_at_ms":%.0f', status, box.now_ms)
+  local gone_at_ms = string.format("%.0f", box.now_ms + box.is.ended_ttl_ms)
   for i, item in ipairs(list) do
     local record = item.record
     claimed[i] = record.customer .. " " .. item.ulid
     record.status, record.ended_at_ms = status, box.now_ms
-    ulids[i], jsons[i] = item.ulid, cjson.encode(record)
-    kept[2 * i - 1], kept[2 * i] = box.now_ms + box.is.ended_ttl_ms, item.ulid
+    local json, changed = string.gsub(item.json or "", '"status":"pending"', ended, 1)
+    ulids[i], jsons[i] = item.ulid, changed == 1 and json or cjson.encode(record)
+    kept[2 * i - 1], kept[2 * i] = gone_at_ms, item.ulid
     rows[2 * i - 1], rows[2 * i] = item.ulid, jsons[i]
   end
   redis.call("ZADD", box.ended, unpack(kept))

@@ -18,19 +18,23 @@ function recount.records(box)
   return records
 end
 
--- Every seat, and those held for a booking that does not hold them: in `rows` they are free.
+-- Every seat; those held for a booking that does not hold them: in `rows` they are free; and by
+-- booking those that say another deadline than it.
 function recount.seats(box, records)
-  local rows, orphans, all = {}, {}, redis.call("HGETALL", box.seats)
+  local rows, orphans, other, all = {}, {}, {}, redis.call("HGETALL", box.seats)
   for i = 1, #all, 2 do
     local seat = seats.parse(all[i], all[i + 1])
     local record = records[seat.booking]
     if seat.letter == "h" and (not record or record.status ~= "pending") then
       seat.letter = "a"
       orphans[#orphans + 1] = seat
+    elseif seat.letter == "h" and seat.deadline_ms ~= record.expires_at_ms then
+      other[seat.booking] = other[seat.booking] or {}
+      table.insert(other[seat.booking], seat)
     end
     rows[#rows + 1] = seat
   end
-  return rows, orphans
+  return rows, orphans, other
 end
 
 -- area -> what it should say.
@@ -117,6 +121,16 @@ function recount.write_deadlines(box, records)
     if record.status == "pending" then
       wrong = wrong + redis.call("ZADD", box.deadlines, "CH", record.expires_at_ms, ulid)
     end
+  end
+  return wrong
+end
+
+-- A held seat ends when its booking does: another's hold goes by what the seat says.
+function recount.write_seat_deadlines(box, records, other)
+  local wrong = 0
+  for ulid, list in pairs(other) do
+    wrong = wrong + #list
+    seats.put(box, list, "h", ulid, records[ulid].expires_at_ms)
   end
   return wrong
 end

@@ -1,19 +1,22 @@
 """Every hold ends (G3): with both paths, with one, and after the connection was lost."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from prometheus_client import REGISTRY
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from engine import Engine, Settings, expirer
+from engine.bookings import EXPIRE_MAX
 from engine.expirer import Expirer
-from engine.models import Booking, BookingStatus
+from engine.ids import EventId
+from engine.models import Booking, BookingStatus, Expired
 from tests.support.factories import GALA, layout, selection, terms
 from tests.support.proxy import Proxy
 from tests.support.waiting import until
@@ -142,3 +145,57 @@ async def test_expirer_meets_a_listed_event_that_is_not_loaded(engine: Engine) -
     async with running(engine):
         booking = await _held(engine)
         await until(lambda: _is_expired(engine, booking))
+
+
+async def _subscribers(engine: Engine) -> int:
+    [(_, count)] = await engine.client.pubsub_numsub(expirer.CHANNEL.format(db=0))
+    return int(count)
+
+
+async def test_listener_hangs_up_in_a_rush_and_comes_back(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it rests holds end in time all the same; the rest is no break of the connection."""
+    monkeypatch.setattr(expirer, "RETRY_S", 2.0)
+    reconnects = REGISTRY.get_sample_value("engine_listener_reconnects_total")
+    async with running(engine):
+        await until(lambda: _subscribers(engine))
+        pipeline = engine.client.pipeline(transaction=False)
+        for number in range(2000):
+            pipeline.publish(expirer.CHANNEL.format(db=0), f"{{gala}}:hold:{number:026}")
+        await pipeline.execute()
+
+        async def hung_up() -> bool:
+            return not await _subscribers(engine)
+
+        await until(hung_up)
+        assert REGISTRY.get_sample_value("engine_listener_up") == 1
+        before = _released("sweep")
+        booking = await _held(engine)
+        await until(lambda: _is_expired(engine, booking))
+        ended = await engine.bookings.read_booking(booking.id, None)
+        assert 0 <= (ended.ended_at_ms or 0) - ended.expires_at_ms < 1000
+        assert _released("sweep") == before + 1
+        await until(lambda: _subscribers(engine))
+        assert REGISTRY.get_sample_value("engine_listener_reconnects_total") == reconnects
+
+
+async def test_rush_of_one_event_does_not_keep_another_waiting(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each turn asks every event that is due: here the rush never ends."""
+    monkeypatch.setattr(Expirer, "_listen", lambda _: asyncio.sleep(60))
+    rush = EventId("rush")
+    asked = engine.bookings.expire_bookings
+
+    async def endless(event: EventId, ulids: Sequence[str] = (), *, path: str) -> Expired:
+        found = await asked(event, ulids, path=path)
+        return replace(found, late_ms=(0,) * EXPIRE_MAX) if event == rush else found
+
+    monkeypatch.setattr(engine.bookings, "expire_bookings", endless)
+    await engine.events.load_event(rush, layout(), terms())
+    async with running(engine):
+        booking = await _held(engine)
+        await until(lambda: _is_expired(engine, booking))
+    ended = await engine.bookings.read_booking(booking.id, None)
+    assert 0 <= (ended.ended_at_ms or 0) - ended.expires_at_ms < 1000

@@ -45,6 +45,26 @@ async def test_repair_event_mends_what_follows_from_seats_and_bookings(office: B
     assert (await office.kinds())[-1] == "event_repaired"
 
 
+@pytest.mark.parametrize("by_ms", [-1, 60_000])
+async def test_repair_event_gives_a_seat_the_deadline_of_its_booking(
+    office: BoxOffice, by_ms: int
+) -> None:
+    """Too early, another buys it under its owner's eyes; too late, it is free and none may."""
+    await office.open()
+    bobs = await office.hold("bob", "A-1-3")
+    held = await office.hold("ann", "A-1-1", "A-1-2")
+    before = await office.state()
+    wrong = f"1,0,h,{held.id[5:]},{held.expires_at_ms + by_ms}"
+    await office.engine.client.hset("{gala}:seats", "A-1-2", wrong)
+    found = invariants.check(await read_state(office.engine, GALA))
+    assert [(v.kind, v.subject) for v in found] == [("deadline_differs", held.id[5:])]
+    assert (await office.engine.events.repair_event(GALA))["deadlines"] == 1
+    after = await office.state()
+    assert (after.map, after.seats, after.bookings) == (before.map, before.seats, before.bookings)
+    assert after.seats["A-1-3"].deadline_ms == bobs.expires_at_ms
+    assert invariants.check(await read_state(office.engine, GALA)) == []
+
+
 async def test_repair_event_of_a_sound_event_mends_nothing(office: BoxOffice) -> None:
     await office.open()
     await office.hold("ann", "A-1-1")
