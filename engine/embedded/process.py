@@ -22,6 +22,9 @@ from typing import ClassVar, TypedDict
 from engine.errors import Misconfigured
 
 START_TIMEOUT_S = 60
+LOAD_TIMEOUT_S = 600
+"""How long it may read its own files before it serves; longer than any start, and not for ever."""
+
 STOP_TIMEOUT_S = 20
 _ADOPT_TIMEOUT_S = 10
 _SOCKET_PATH_MAX = 103
@@ -59,6 +62,10 @@ class EmbeddedServer(ABC):
     def answering_pid(self) -> int | None:
         """The pid of the server that works on this folder and answers now."""
 
+    def is_loading(self) -> bool:
+        """Whether it answers, and refuses to serve until it has read its own files."""
+        return False
+
     @abstractmethod
     def command(self, run: Path, keep: list[int]) -> list[str]:
         """The program and its arguments, with all it needs made ready.
@@ -94,6 +101,7 @@ class EmbeddedServer(ABC):
         while (descriptor := lock(self.path / "lock")) is None:
             if pid := self.answering_pid():
                 self.pid = pid
+                self._wait_until_it_serves()
                 return
             if time.monotonic() > end:
                 raise Misconfigured(
@@ -143,6 +151,7 @@ class EmbeddedServer(ABC):
         os.setpriority(os.PRIO_PROCESS, self.pid, os.nice(0) + self.niceness)
         try:
             self._wait_until_it_answers(self._process)
+            self._wait_until_it_serves()
         except BaseException:
             self._process.kill()
             self._process.wait()
@@ -154,6 +163,15 @@ class EmbeddedServer(ABC):
             if process.poll() is not None or time.monotonic() > end:
                 raise Misconfigured(
                     f"{self.name} did not start; the end of {self.log}:\n{self.log_tail()}"
+                )
+            time.sleep(0.01)
+
+    def _wait_until_it_serves(self) -> None:
+        end = time.monotonic() + LOAD_TIMEOUT_S
+        while self.is_loading():
+            if not self.is_running() or time.monotonic() > end:
+                raise Misconfigured(
+                    f"{self.name} did not load its files; the end of {self.log}:\n{self.log_tail()}"
                 )
             time.sleep(0.01)
 

@@ -106,6 +106,56 @@ async def test_start_again_keeps_what_was_written(data: Path) -> None:
         await connection.close()
 
 
+WRITTEN = 30_000
+"""While it loads, Valkey answers between every 1,024 of them."""
+
+
+def _slow_to_load(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of many writes, each of which takes a moment to read again."""
+    with (
+        servers.start(data, postgres=False) as running,
+        _client(running.redis_url) as client,
+        client.pipeline(transaction=False) as writes,
+    ):
+        for number in range(WRITTEN):
+            writes.set(f"kept:{number}", number)
+        writes.execute()
+    settings = {**valkey._SETTINGS, "key-load-delay": "-3"}  # 1 us in every 3
+    monkeypatch.setattr(valkey, "_SETTINGS", settings)
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_start_returns_when_all_is_loaded(
+    data: Path, monkeypatch: pytest.MonkeyPatch, waits: bool
+) -> None:
+    """The control comes back early, to a server that refuses whatever is asked."""
+    _slow_to_load(data, monkeypatch)
+    is_loading, seen = valkey.Valkey.is_loading, set[bool]()
+
+    def look(server: valkey.Valkey) -> bool:
+        seen.add(is_loading(server))
+        return waits and is_loading(server)
+
+    monkeypatch.setattr(valkey.Valkey, "is_loading", look)
+    with servers.start(data, postgres=False) as running, _client(running.redis_url) as client:
+        assert True in seen
+        if waits:
+            assert client.get("kept:7") == "7"
+        else:
+            with pytest.raises(redis_py.BusyLoadingError):
+                client.get("kept:7")
+
+
+def test_start_with_a_file_that_takes_too_long_is_refused(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _slow_to_load(data, monkeypatch)
+    monkeypatch.setattr(process, "LOAD_TIMEOUT_S", 0.05)
+    with pytest.raises(Misconfigured, match="did not load its files"):
+        servers.start(data, postgres=False)
+    assert servers.find(data) is None
+
+
 def test_start_while_another_runs_is_refused_naming_its_pid(data: Path) -> None:
     refused = pytest.raises(Misconfigured, match=rf"in use by `engine up` with pid {os.getpid()}$")
     with servers.start(data, postgres=False), refused:
