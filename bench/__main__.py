@@ -22,6 +22,7 @@ from engine import logs
 PARTS = {
     "ceilings": "bench.parts.ceilings",
     "engine": "bench.parts.alone",
+    "ablations": "bench.parts.ablations",
     "holds": "bench.parts.holds",
     "fights": "bench.parts.fights",
     "pairs": "bench.parts.pairs",

@@ -6,20 +6,19 @@ come in the first second is up to this one process: the busiest second says it.
 """
 
 import asyncio
-import multiprocessing
 import os
 import random
 import re
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from time import perf_counter
 from urllib.parse import urlsplit
 
 import uvloop
 from msgspec import Struct
 
-from bench.volley import PATH
+from bench.beside import run_beside
+from bench.volley import post_head
 
 AGAIN_S = 1.0
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
@@ -53,8 +52,7 @@ class Opened(Struct, frozen=True, kw_only=True):
 
 async def open_beside(opening: Opening) -> Opened:
     """From a process of its own."""
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
-        return await asyncio.get_running_loop().run_in_executor(process, come, opening)
+    return await run_beside(come, opening)
 
 
 def come(opening: Opening) -> Opened:
@@ -76,10 +74,7 @@ class _Queue:
         self._host, self._port = address.hostname or "", address.port or 80
         self._left_count = len(opening.bodies)
         self._name = os.urandom(4).hex()
-        self._head = (
-            f"POST {PATH} HTTP/1.1\r\nHost: {address.netloc}\r\n"
-            f"Authorization: Bearer {opening.token}\r\nContent-Type: application/json\r\n"
-        )
+        self._head = post_head(opening.url, opening.token)
 
     async def run(self) -> Opened:
         """Everybody at once."""

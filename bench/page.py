@@ -83,7 +83,7 @@ def _verdicts(verdicts: Sequence[Verdict]) -> Iterator[str]:
 
 
 def _reached(verdict: Verdict) -> str:
-    if verdict.measured is None:
+    if verdict.measured is None or not verdict.target.bounded:
         return "-"
     return "yes" if verdict.reached else "**no**"
 

@@ -117,7 +117,7 @@ def verdict_lines(report: Report) -> Iterator[str]:
     """The targets that were measured, for the terminal."""
     for verdict in report.verdicts:
         if verdict.measured is not None:
-            mark = "reached" if verdict.reached else "MISSED"
+            mark = ("reached" if verdict.reached else "MISSED") if verdict.target.bounded else ""
             figure = f"{page.number(verdict.measured):>10} ({verdict.target.bound})"
             yield f"{figure:28} {mark:8} {verdict.target.says}"
 
@@ -143,10 +143,15 @@ def _processor() -> str:
 
 
 def _commit() -> str:
-    """The commit that is measured; `+ changes` when the files differ from it."""
+    """The commit that is measured, `-dirty` when the files differ from it.
+
+    Of no account is what a benchmark writes itself: parts are measured one run after the other.
+    """
     git = ["git", "-C", str(ROOT)]
     told = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
     if told.returncode:
-        return "unknown"
-    changed = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True)
-    return told.stdout.strip() + (" + changes" if changed.stdout.strip() else "")
+        return f"no checkout, {version('ticket-wars')}"
+    written = [f":!{path}" for path in ("bench/results", "docs/performance.md", "docs/performance")]
+    status = [*git, "status", "--porcelain", "-uno", "--", ".", *written]
+    changed = subprocess.run(status, capture_output=True).stdout.strip()
+    return told.stdout.strip() + ("-dirty" if changed else "")

@@ -121,9 +121,14 @@ async def set_policy(engine: Engine, policy: str) -> None:
 
 
 @asynccontextmanager
-async def open_sale(workers: int = 1) -> AsyncIterator[Sale]:
-    """Start everything on a folder of its own; stop it at the end."""
-    with TemporaryDirectory(prefix="bench-") as folder, engine_up(Path(folder), workers) as stand:
+async def open_sale(
+    workers: int = 1, variables: Mapping[str, str] | None = None
+) -> AsyncIterator[Sale]:
+    """Start everything on a folder of its own, with these settings; stop it at the end."""
+    with (
+        TemporaryDirectory(prefix="bench-") as folder,
+        engine_up(Path(folder), workers, variables) as stand,
+    ):
         settings = stand.settings
         async with (
             await Engine.connect(replace(settings, durability="async")) as engine,

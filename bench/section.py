@@ -12,7 +12,7 @@ from msgspec import Struct, field
 
 _Turn = TypeVar("_Turn")
 
-UNITS = ("/s", "ms", "us", "s", "bytes", "count", "share")
+UNITS = ("/s", "ms", "us", "s", "bytes", "count", "share", "ratio")
 
 
 class Options(Struct, frozen=True, kw_only=True):

@@ -47,6 +47,17 @@ class Stand:
             jwt_secret=servers.jwt_secret(self.data),
         )
 
+    def api_cpu_s(self) -> float:
+        """What its API processes have used of the cores so far; 0 where there is no /proc."""
+        asked = (b"serve", b"--port", str(self.port).encode())
+        used = 0.0
+        for place in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):  # it has ended
+                if set(asked) <= set((place / "cmdline").read_bytes().split(b"\0")):
+                    times = (place / "stat").read_text().rpartition(") ")[2].split()[11:13]
+                    used += sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
+        return used
+
     def load(self, plan: str, event: str, *options: str) -> None:
         """`engine load`. Raises: Misconfigured with what it said."""
         command = [sys.executable, "-m", "engine", "load", plan, "--event", event, *options]
@@ -58,12 +69,14 @@ class Stand:
 
 
 @contextmanager
-def engine_up(data: Path, workers: int = 1) -> Iterator[Stand]:
+def engine_up(
+    data: Path, workers: int = 1, variables: Mapping[str, str] | None = None
+) -> Iterator[Stand]:
     """Start `engine up` and wait until it is ready; stop it at the end."""
     stand = Stand(data, free_port())
     command = [sys.executable, "-m", "engine", "up", "--port", str(stand.port)]
     command += ["--data", str(data), "--workers", str(workers)]
-    with _running(command, stand.url, "/readyz", _environ()):
+    with _running(command, stand.url, "/readyz", _environ() | {**(variables or {})}):
         yield stand
 
 

@@ -5,19 +5,19 @@ process of its own, so that counting here does not delay what is measured elsewh
 """
 
 import asyncio
-import multiprocessing
 import os
 import re
 import time
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import count
 from time import perf_counter
 from urllib.parse import urlsplit
 
 from msgspec import Struct
+
+from bench.beside import run_beside
 
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 _Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -60,8 +60,7 @@ def blow(storm: Storm) -> Weathered:
 
 async def blow_beside(storm: Storm) -> Weathered:
     """The same in a process of its own, which takes a moment to start."""
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
-        return await asyncio.get_running_loop().run_in_executor(process, blow, storm)
+    return await run_beside(blow, storm)
 
 
 async def _blow(storm: Storm) -> Weathered:

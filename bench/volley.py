@@ -13,6 +13,14 @@ PATH = "/api/v1/booking"
 CONFIRM_PATH = "/api/v1/payment/{}/confirm"
 
 
+def post_head(url: str, token: str) -> str:
+    """A hold's request up to what differs: its Idempotency-Key, its length and its body."""
+    return (
+        f"POST {PATH} HTTP/1.1\r\nHost: {urlsplit(url).netloc}\r\n"
+        f"Authorization: Bearer {token}\r\nContent-Type: application/json\r\n"
+    )
+
+
 class Volley(Struct, frozen=True, kw_only=True):
     """POST these bodies over so many connections that stay open, for so long; no bodies: GET.
 

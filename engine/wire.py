@@ -1,8 +1,9 @@
 """One multiplexed connection to Redis: many calls on their way, answers in the order of the calls.
 
 An asyncio.Protocol on hiredis' reader, where redis-py has a stream, a lock and a time-out object
-for every read: worth 1.8 times the calls. Speaks RESP2, which has no message out of turn. Nothing
-is sent twice; what is on its way when the connection ends is of unknown outcome.
+for every read; `python -m bench ablations` tells what that is worth. Speaks RESP2, which has no
+message out of turn. Nothing is sent twice; what is on its way when the connection ends is of
+unknown outcome.
 
 Each call has a deadline: one timer looks at the oldest call a few times within it, so an answer is
 given up at most a quarter late, and the connection with it, as the answers behind it would be

@@ -14,9 +14,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from bench.bare import asked, booked
-from bench.baselines.method import Taken
+from bench.baselines.method import Refused
 from bench.baselines.methods import METHODS
-from bench.baselines.pool import CONNECTIONS
+from bench.baselines.tables import CONNECTIONS
 from engine import settings
 
 
@@ -32,9 +32,11 @@ async def hold(request: Request) -> Response:
     customer, body = await asked(request)
     event = body.seat_ids[0].partition(":")[0]
     try:
-        ulid = await request.app.state.method.hold(body.seat_ids, customer)
-    except Taken:
-        return Response(b'{"code":"seat_taken"}', 409, media_type="application/problem+json")
+        ulid = await request.app.state.method.hold(
+            body.seat_ids, customer, request.headers.get("idempotency-key")
+        )
+    except Refused:
+        return Response(b'{"code":"refused"}', 409, media_type="application/problem+json")
     return booked(f"{event}:{ulid}", event, body.seat_ids)
 
 

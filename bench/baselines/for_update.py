@@ -1,113 +1,100 @@
 """Postgres alone: SELECT … FOR UPDATE, then the booking, in one transaction.
 
-Two forms of it. As applications write it: begin, select, update, insert, commit, each a round
+Two forms of it. As applications write it: begin, select, insert, update, commit, each a round
 trip. And as far as the method goes: the same statements as one PL/pgSQL function, one round trip,
 which is what a project does that has measured. Both commit to the disk (synchronous_commit on).
 """
 
 from collections.abc import Sequence
-from types import TracebackType
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from ulid import ULID
 
-from bench.baselines.method import Method, Taken
-from bench.baselines.pool import CONNECTIONS, open_pool
+from bench.baselines.method import Refused
+from bench.baselines.tables import CONNECTIONS, EVENT, Tables
 from engine.settings import Settings
-from persistence.database import Pool
 
-_SCHEMA = """
-CREATE SCHEMA IF NOT EXISTS bench_for_update;
-CREATE TABLE IF NOT EXISTS bench_for_update.seats (
-    seat text PRIMARY KEY, status text NOT NULL, booking text
-) WITH (fillfactor = 50);
-CREATE TABLE IF NOT EXISTS bench_for_update.bookings (
-    booking text PRIMARY KEY, customer text NOT NULL, seats text[] NOT NULL,
-    held_at timestamptz NOT NULL DEFAULT now()
-);
-CREATE OR REPLACE FUNCTION bench_for_update.hold(ulid text, who text, wanted text[])
-RETURNS boolean LANGUAGE plpgsql AS $$
-DECLARE free integer;
+_SELECT = """
+SELECT now() + e.hold_ttl AS expires_at, e.customer_max FROM seats s, events e
+WHERE e.event = $1 AND now() >= e.opens_at AND now() < e.closes_at
+    AND cardinality($2::text[]) <= e.seats_max AND s.seat = ANY($2)
+    AND (s.status = 'available' OR s.status = 'held' AND s.expires_at <= now())
+ORDER BY s.seat FOR UPDATE OF s
+"""
+_UPDATE = "UPDATE seats SET status = 'held', booking = $1, expires_at = $2 WHERE seat = ANY($3)"
+_FUNCTION = """
+CREATE OR REPLACE FUNCTION hold(ulid text, ev text, who text, wanted text[], req text)
+RETURNS text LANGUAGE plpgsql AS $$
+DECLARE free integer; ends timestamptz; most integer; has integer; made text;
 BEGIN
-    SELECT count(*) INTO free FROM (
-        SELECT 1 FROM bench_for_update.seats
-        WHERE seat = ANY(wanted) AND status = 'available' ORDER BY seat FOR UPDATE
-    ) AS locked;
-    IF free < cardinality(wanted) THEN RETURN false; END IF;
-    UPDATE bench_for_update.seats SET status = 'held', booking = ulid WHERE seat = ANY(wanted);
-    INSERT INTO bench_for_update.bookings (booking, customer, seats) VALUES (ulid, who, wanted);
-    RETURN true;
+    SELECT count(*), min(l.expires_at), min(l.customer_max) INTO free, ends, most FROM (
+        SELECT now() + e.hold_ttl AS expires_at, e.customer_max FROM seats s, events e
+        WHERE e.event = ev AND now() >= e.opens_at AND now() < e.closes_at
+            AND cardinality(wanted) <= e.seats_max AND s.seat = ANY(wanted)
+            AND (s.status = 'available' OR s.status = 'held' AND s.expires_at <= now())
+        ORDER BY s.seat FOR UPDATE OF s
+    ) AS l;
+    IF free < cardinality(wanted) THEN
+        RETURN (SELECT booking FROM bookings
+            WHERE customer = who AND request = req AND seats = wanted AND expires_at > now());
+    END IF;
+    IF most IS NOT NULL THEN
+        PERFORM pg_advisory_xact_lock(hashtextextended(ev || ' ' || who, 0));
+        SELECT coalesce(sum(cardinality(seats)), 0) INTO has FROM bookings
+        WHERE event = ev AND customer = who AND expires_at > now();
+        IF has + free > most THEN RETURN NULL; END IF;
+    END IF;
+    INSERT INTO bookings (booking, event, customer, seats, request, expires_at)
+    VALUES (ulid, ev, who, wanted, req, ends)
+    ON CONFLICT (customer, request) DO UPDATE SET
+        booking = EXCLUDED.booking, seats = EXCLUDED.seats, expires_at = EXCLUDED.expires_at
+    WHERE bookings.expires_at <= now() RETURNING booking INTO made;
+    IF made IS NOT NULL THEN
+        UPDATE seats SET status = 'held', booking = made, expires_at = ends
+        WHERE seat = ANY(wanted);
+    END IF;
+    RETURN made;
 END
 $$;
 """
-_FREE = """
-TRUNCATE bench_for_update.seats, bench_for_update.bookings;
-"""
-_UPDATE = "UPDATE bench_for_update.seats SET status = 'held', booking = $1 WHERE seat = ANY($2)"
-_INSERT = "INSERT INTO bench_for_update.bookings (booking, customer, seats) VALUES ($1, $2, $3)"
 
 
-class ForUpdate(Method):
+class ForUpdate(Tables):
     """The transaction as applications write it."""
 
-    SELECT: ClassVar[str] = (
-        "SELECT seat FROM bench_for_update.seats WHERE seat = ANY($1) AND status = 'available' "
-        "ORDER BY seat FOR UPDATE"
-    )
-
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    schema = "bench_for_update"
+    SELECT: ClassVar[str] = _SELECT
 
     @classmethod
-    async def connect(cls, settings: Settings, connections: int = CONNECTIONS) -> "ForUpdate":
+    async def connect(cls, settings: Settings, connections: int = CONNECTIONS) -> Self:
         """On the tables of its own schema."""
-        return cls(await open_pool(settings.database_url, connections))
+        return cls(pool=await cls.open_pool(settings.database_url, connections))
 
-    async def open_house(self, seats: Sequence[str]) -> None:
-        """Make exactly these seats free."""
-        async with self._pool.acquire() as connection:
-            await connection.execute(_SCHEMA)
-            await connection.execute(_FREE)
-            await connection.copy_records_to_table(
-                "seats",
-                schema_name="bench_for_update",
-                records=[(seat, "available", None) for seat in seats],
-            )
-            await connection.execute("VACUUM ANALYZE bench_for_update.seats")
-
-    async def hold(self, seats: Sequence[str], customer: str) -> str:
-        """Hold all or none. Raises Taken."""
+    async def hold(self, seats: Sequence[str], customer: str, request: str | None = None) -> str:
+        """Hold all or none. Raises Refused."""
         ulid = str(ULID())
-        async with self._pool.acquire() as connection, connection.transaction():
-            free = await connection.fetch(self.SELECT, seats)
-            if len(free) < len(seats):
-                raise Taken
-            await connection.execute(_UPDATE, ulid, seats)
-            await connection.execute(_INSERT, ulid, customer, seats)
-        return ulid
-
-    async def bookings(self) -> list[tuple[str, list[str]]]:
-        """As the table has them."""
-        rows = await self._pool.fetch("SELECT booking, seats FROM bench_for_update.bookings")
-        return [(row["booking"], row["seats"]) for row in rows]
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._pool.close()
+        async with self.pool.acquire() as connection, connection.transaction():
+            free = await connection.fetch(self.SELECT, EVENT, seats)
+            if len(free) == len(seats):
+                expires_at, most = free[0]
+                row = (ulid, EVENT, customer, seats, request, expires_at)
+                await self.insert(connection, row, most)
+                await connection.execute(_UPDATE, ulid, expires_at, seats)
+                return ulid
+        return await self.earlier(seats, customer, request)
 
 
 class ForUpdateFunction(ForUpdate):
     """The same transaction as one call."""
 
-    async def hold(self, seats: Sequence[str], customer: str) -> str:
-        """Hold all or none. Raises Taken."""
-        ulid = str(ULID())
-        if not await self._pool.fetchval(
-            "SELECT bench_for_update.hold($1, $2, $3)", ulid, customer, seats
-        ):
-            raise Taken
-        return ulid
+    schema = "bench_for_update_function"
+    functions = _FUNCTION
+
+    async def hold(self, seats: Sequence[str], customer: str, request: str | None = None) -> str:
+        """Hold all or none. Raises Refused."""
+        held: str | None = await self.pool.fetchval(
+            "SELECT hold($1, $2, $3, $4, $5)", *(str(ULID()), EVENT, customer, seats, request)
+        )
+        if held is None:
+            raise Refused
+        return held

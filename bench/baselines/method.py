@@ -9,23 +9,51 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
+from msgspec import Struct
+
+from engine.connection import RedisClient
+from persistence.database import Pool
+
 HOLD_TTL_S = 900
 
 
-class Taken(Exception):
-    """Somebody has one of the seats; nothing was written."""
+class HouseTerms(Struct, frozen=True, kw_only=True):
+    """How a house is sold, as an event of the engine: `customer_max` None is no limit."""
+
+    on_sale: bool = True
+    seats_max: int = 10
+    customer_max: int | None = None
+    hold_ttl_s: float = HOLD_TTL_S
+
+
+OPEN = HouseTerms()
+
+
+class Refused(Exception):
+    """A seat is taken, sales are closed, or a limit is reached; nothing was written."""
 
 
 class Method(ABC):
-    """Sells seats, as a context: entered before the first call."""
+    """Sells seats, as a context: entered before the first call.
+
+    `does` is what it keeps and checks, for the page.
+    """
+
+    does: str
+
+    def __init__(self, *, client: RedisClient = None, pool: "Pool | None" = None) -> None:
+        self._client, self._pool = client, pool
 
     @abstractmethod
-    async def open_house(self, seats: Sequence[str]) -> None:
+    async def open_house(self, seats: Sequence[str], terms: HouseTerms = OPEN) -> None:
         """Make exactly these seats free, and forget every booking."""
 
     @abstractmethod
-    async def hold(self, seats: Sequence[str], customer: str) -> str:
-        """Hold all of the seats or none. The booking's id. Raises Taken."""
+    async def hold(self, seats: Sequence[str], customer: str, request: str | None = None) -> str:
+        """Hold all of the seats or none; the same request has the same outcome.
+
+        The booking's id. Raises Refused.
+        """
 
     @abstractmethod
     async def bookings(self) -> list[tuple[str, list[str]]]:
@@ -34,10 +62,13 @@ class Method(ABC):
     async def __aenter__(self) -> Self:
         return self
 
-    @abstractmethod
     async def __aexit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
-    ) -> None: ...
+    ) -> None:
+        if self._client is not None:
+            await self._client.aclose()
+        if self._pool is not None:
+            await self._pool.close()

@@ -6,12 +6,11 @@ trips. It has no journal, no limits and no clean-up beyond the TTL: the least a 
 """
 
 from collections.abc import Sequence
-from types import TracebackType
 
 from redis.exceptions import WatchError
 from ulid import ULID
 
-from bench.baselines.method import HOLD_TTL_S, Method, Taken
+from bench.baselines.method import HOLD_TTL_S, OPEN, HouseTerms, Method, Refused
 from engine.connection import RedisClient, client_of
 from engine.settings import Settings
 
@@ -22,15 +21,14 @@ ALL = "bench:watch:bookings"
 class Watch(Method):
     """WATCH, MGET, MULTI … EXEC."""
 
-    def __init__(self, client: RedisClient) -> None:
-        self._client = client
+    does = "seats free, and nothing else"
 
     @classmethod
     async def connect(cls, settings: Settings, _: int = 0) -> "Watch":
         """On keys of its own."""
-        return cls(client_of(settings))
+        return cls(client=client_of(settings))
 
-    async def open_house(self, seats: Sequence[str]) -> None:
+    async def open_house(self, seats: Sequence[str], _: HouseTerms = OPEN) -> None:
         """Make exactly these seats free."""
         found = [key async for key in self._client.scan_iter("bench:watch:*", count=5000)]
         for start in range(0, len(found), 5000):
@@ -39,15 +37,15 @@ class Watch(Method):
             chunk = seats[start : start + 5000]
             await self._client.mset({f"{SEAT}{seat}": "a" for seat in chunk})
 
-    async def hold(self, seats: Sequence[str], customer: str) -> str:
-        """Hold all or none. Raises Taken."""
+    async def hold(self, seats: Sequence[str], customer: str, _: str | None = None) -> str:
+        """Hold all or none. Raises Refused."""
         ulid = str(ULID())
         keys = [f"{SEAT}{seat}" for seat in seats]
         async with self._client.pipeline(transaction=True) as pipeline:
             while True:
                 await self._watch(pipeline, keys)
                 if set(await pipeline.mget(keys)) != {b"a"}:
-                    raise Taken
+                    raise Refused
                 pipeline.multi()
                 for key in keys:
                     pipeline.set(key, ulid)
@@ -71,11 +69,3 @@ class Watch(Method):
             pipeline.hget(f"{BOOKING}{ulid}", "seats")
         found = await pipeline.execute()
         return [(u, seats.decode().split()) for u, seats in zip(ulids, found, strict=True)]
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._client.aclose()

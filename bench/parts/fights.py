@@ -7,8 +7,9 @@ status, at the bare endpoint too, so that both pay the load generator the same.
 from msgspec.structs import replace
 
 from bench.houses import hold_bodies, stadium_seats
-from bench.sale import Sale, conditions_of, open_sale
-from bench.section import Chart, Figures, Options, Section, in_turns
+from bench.sale import Sale
+from bench.section import Chart, Figures, Options, Section
+from bench.turns import fire_in_turns
 
 SEATS = 50
 TURNS = {"bare": "bare endpoint", "engine": "answers in a fight for 50 seats"}
@@ -16,14 +17,7 @@ TURNS = {"bare": "bare endpoint", "engine": "answers in a fight for 50 seats"}
 
 async def measure(options: Options) -> Section:
     """With one API process, then with two."""
-    figures, conditions = Figures(), dict[str, str]()
-    for workers in options.api_processes:
-        async with open_sale(workers) as sale:
-            conditions = await conditions_of(sale)
-            for number in range(options.rounds):
-                for turn in in_turns(list(TURNS), number):
-                    await _fire(sale, figures, options, (turn, workers))
-            figures.wrong += sale.wrong
+    figures, conditions = await fire_in_turns(options, lambda _: list(TURNS), _fire)
     ids = [f"fight/{turn}/{workers}" for workers in options.api_processes for turn in TURNS]
     return Section(
         id="fights",

@@ -15,6 +15,7 @@ from msgspec import Struct
 from bench.conditions import read_conditions
 from bench.houses import house, selection
 from bench.section import Chart, Figures, Options, Section, in_turns
+from bench.server_time import per_hold_us
 from engine import Engine
 from engine.embedded import servers
 from engine.ids import EventId
@@ -164,12 +165,7 @@ async def _hold(engine: Engine, figures: Figures, place: _Place) -> float:
         seat, event = divmod(number, len(place.events))
         wanted.append(selection(place.events[event], place.first_seat + seat))
     place.held += HOLDS
-    await engine.client.config_resetstat()
-    await asyncio.gather(*map(engine.bookings.hold_seats, wanted))
-    stats = (await engine.client.info("commandstats"))["cmdstat_evalsha"]
-    if stats["calls"] != HOLDS:
-        figures.wrong.append(f"{place.series}: {stats['calls']:,} scripts ran, not {HOLDS:,}")
-    return float(stats["usec_per_call"])
+    return await per_hold_us(engine, wanted, figures.wrong)
 
 
 async def _used_bytes(engine: Engine) -> int:

@@ -2,19 +2,21 @@
 
 Holds at a fixed rate, from half to three times what 64 connections that wait for their answers get,
 each rate on a stadium of its own. Then the doors open for 20,000 customers within one second, who
-come again when they are told to.
+come again when they are told to. What a hold and a refusal cost the API process is measured apart:
+that ratio says how much can be left of the capacity when three times as much is asked for.
 """
 
 from bench.houses import hold_bodies, stadium_seats
 from bench.opening import AGAIN_S, Opening, open_beside
 from bench.sale import Sale, conditions_of, open_sale
 from bench.section import Chart, Figures, Options, Section
-from bench.surge import Step, Surge, Surged, surge_beside
+from bench.surge import LATE_S, NICENESS, Step, Surge, Surged, surge_beside
 from engine.ids import EventId
 
 FACTORS = (0.5, 1, 1.5, 2, 3)
 CONNECTIONS = 1000
 AFTERWARDS_S = 3.0
+REFUSALS_PER_S = 10_000
 
 
 async def measure(options: Options) -> Section:
@@ -23,7 +25,7 @@ async def measure(options: Options) -> Section:
     async with open_sale() as sale:
         conditions = await conditions_of(sale)
         conditions["load"] = (
-            f"a Python process on uvloop, {CONNECTIONS:,} connections that stay open"
+            f"a Python process on uvloop, nice {NICENESS}, {CONNECTIONS:,} open connections"
         )
         for _ in range(options.rounds):
             capacity = await _capacity(sale, figures, options)
@@ -34,6 +36,7 @@ async def measure(options: Options) -> Section:
             figures.add("overload/peak", "the best of them", "/s", best)
         await _open_doors(sale, figures, options.size(20_000, 500))
         figures.wrong += sale.wrong
+    await _measure_refusals(figures, options)
     return Section(
         id="overload",
         title="Overload",
@@ -60,7 +63,10 @@ async def measure(options: Options) -> Section:
 async def _capacity(sale: Sale, figures: Figures, options: Options) -> float:
     event = await sale.open_stadium()
     bodies = hold_bodies(event, stadium_seats())
+    before_s = sale.stand.api_cpu_s()
     shots = await sale.fire_all_good(sale.stand.url, sale.volley(bodies, options.seconds))
+    cpu_us = (sale.stand.api_cpu_s() - before_s) * 1e6 / shots.answer_count
+    figures.add("overload/hold_cpu", "a hold, CPU of the API process", "us", cpu_us)
     says = "64 connections that wait for their answers"
     figures.add("overload/capacity", says, "/s", shots.per_second)
     return shots.per_second
@@ -88,9 +94,36 @@ async def _overload(
     figures.add(f"{name}/refused", f"{says}: turned away", "/s", refused)
     p99_ms = came.p99_ms(came.began_ms, seconds)
     figures.add(f"{name}/p99", f"{says}: p99 of the accepted", "ms", p99_ms)
+    late = came.late_count / max(1, came.answer_count)
+    figures.add(f"{name}/late", f"{says}: went out {LATE_S:g} s late", "share", late)
+    load = came.cpu_s / max(1, came.answer_count) * (good + refused)
+    figures.add(f"{name}/load", f"{says}: what the load takes of a core", "share", load)
     over_ms = came.began_ms + seconds * 1000
     recovered_ms = min(came.recovered_ms(over_ms), AFTERWARDS_S * 1000)
     figures.add(f"{name}/after", f"{says}: as before again after", "ms", recovered_ms)
+
+
+async def _measure_refusals(figures: Figures, options: Options) -> None:
+    """At an API process with one place, so that all but a few are turned away."""
+    async with open_sale(variables={"REQUESTS_IN_FLIGHT_MAX": "1"}) as sale:
+        for _ in range(options.rounds):
+            event, before_s = await sale.open_stadium(), sale.stand.api_cpu_s()
+            surge = Surge(
+                url=sale.stand.url,
+                token=sale.token,
+                bodies=hold_bodies(event, stadium_seats()),
+                steps=[Step(REFUSALS_PER_S, options.seconds)],
+                connections=CONNECTIONS,
+            )
+            came = await surge_beside(surge)
+            cpu_us = (sale.stand.api_cpu_s() - before_s) * 1e6
+            await _judge(sale, event, came)
+            held_us = len(came.accepted) * figures.rate_of("overload/hold_cpu")
+            refusal_us = (cpu_us - held_us) / max(1, came.statuses.get(503, 0))
+            figures.add("overload/refusal_cpu", "a refusal, the same", "us", refusal_us)
+            cost = refusal_us / max(1, figures.rate_of("overload/hold_cpu"))
+            figures.add("overload/refusal", "a refusal, to a hold", "ratio", cost)
+        figures.wrong += sale.wrong
 
 
 async def _judge(sale: Sale, event: EventId, came: Surged) -> None:

@@ -7,8 +7,9 @@ with `everysec` it is not yet (DURABILITY=async).
 from msgspec.structs import replace
 
 from bench.houses import hold_bodies, stadium_seats
-from bench.sale import Sale, conditions_of, open_sale
-from bench.section import Chart, Figures, Options, Section, in_turns
+from bench.sale import Sale
+from bench.section import Chart, Figures, Options, Section
+from bench.turns import fire_in_turns
 
 TURNS = {
     "bare": ("bare endpoint, requests", ""),
@@ -19,14 +20,7 @@ TURNS = {
 
 async def measure(options: Options) -> Section:
     """With one API process, then with two."""
-    figures, conditions = Figures(), dict[str, str]()
-    for workers in options.api_processes:
-        async with open_sale(workers) as sale:
-            conditions = await conditions_of(sale)
-            for number in range(options.rounds):
-                for turn in in_turns(turns_of(workers), number):
-                    await _fire(sale, figures, options, (turn, workers))
-            figures.wrong += sale.wrong
+    figures, conditions = await fire_in_turns(options, turns_of, _fire)
     ids = [
         f"pair/{turn}/{workers}" for workers in options.api_processes for turn in turns_of(workers)
     ]

@@ -1,5 +1,6 @@
 """From sections to files: what was missed, not measured or wrong stands on the page."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,42 @@ def test_what_nobody_measured_is_not_reached() -> None:
     verdicts = judge([])
     assert len(verdicts) == len(TARGETS)
     assert not any(verdict.reached or verdict.measured is not None for verdict in verdicts)
+
+
+def test_what_has_no_bound_is_shown_and_not_judged(tmp_path: Path) -> None:
+    figures = Figures()
+    for name, value in (("engine", 8), ("for_update", 1), ("for_update_function", 2)):
+        figures.add(f"rival/{name}", name, "/s", value)
+    rivals = Section(id="holds", title="", what="", series=figures.series, wrong=[])
+    new = report.describe(Options(), [rivals], [])
+    report.write(new, ORDER, where := report.places(new.at, quick=False, root=tmp_path))
+    assert "its best form | - | 4 | - |" in where.page.read_text()
+    assert "applications write it | ≥ 8 | 8 | yes |" in where.page.read_text()
+    marks = [line.split(")")[1].split()[0] for line in report.verdict_lines(new)]
+    assert marks == ["reached", "the"]
+
+
+def test_the_commit_is_told_and_whether_the_files_are_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def git(*words: str) -> str:
+        author = ("-c", "user.name=ann", "-c", "user.email=ann@localhost")
+        command = ["git", "-C", str(tmp_path), *author, *words]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    monkeypatch.setattr(report, "ROOT", tmp_path)
+    assert "no checkout" in report._commit()
+    for path in ("code.py", "docs/performance.md"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text("first")
+    git("init", "--quiet")
+    git("add", ".")
+    git("commit", "--quiet", "-m", "first")
+    commit = git("rev-parse", "--short", "HEAD")
+    (tmp_path / "docs" / "performance.md").write_text("measured")
+    assert report._commit() == commit
+    (tmp_path / "code.py").write_text("changed")
+    assert report._commit() == f"{commit}-dirty"
 
 
 def test_written_files_tell_all(tmp_path: Path) -> None:
