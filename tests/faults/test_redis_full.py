@@ -74,7 +74,7 @@ async def test_disk_full_leaves_no_half_of_a_call(
     own: OwnValkey, own_engine: Engine, trial: Trial, sync: str
 ) -> None:
     """`always`: Valkey ends itself rather than break its word. `everysec`: it refuses writes."""
-    rounds, rows = trial.rounds(1, 10), trial.rounds(20, 100)
+    rounds, rows = trial.rounds(1, 10), trial.rounds(20, 1000)
     await own_engine.client.config_set("appendfsync", sync)
     own.more(appendfsync=sync)
     crowd = await _crowd(own_engine, trial, rows)

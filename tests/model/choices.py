@@ -184,6 +184,14 @@ async def _spoil_deadlines(client: Any, pick: int) -> None:
         await client.zincrby("{gala}:deadlines", 1, ulid)
 
 
+async def _spoil_seats(client: Any, pick: int) -> None:
+    """A held seat, by another deadline than its booking's."""
+    for seat, value in (await client.hgetall("{gala}:seats")).items():
+        rest, _, deadline = value.decode().rpartition(",")
+        if ",h," in rest:
+            await client.hset("{gala}:seats", seat, f"{rest},{int(deadline) + pick % 3 - 1}")
+
+
 async def _spoil_list(client: Any, pick: int) -> None:
     await client.zadd("{gala}:deadlines", {f"{pick:026d}": 1})
     await client.zadd("{gala}:customers", {f"ann {pick:026d}": 0})
@@ -198,7 +206,7 @@ async def _orphan(client: Any, pick: int) -> None:
 
 DAMAGES: tuple[Damage, ...] = (
     *(_nothing, _spoil_map, _lose_map, _spoil_counts, _spoil_areas, _spoil_lists, _spoil_list),
-    *(_spoil_deadlines, _longer_map, _orphan),
+    *(_spoil_deadlines, _spoil_seats, _longer_map, _orphan),
 )
 """What may be wrong with what follows from seats and bookings."""
 

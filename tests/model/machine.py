@@ -22,7 +22,7 @@ from tests.model import choices
 from tests.model.box_office_model import PENDING, BoxOfficeModel
 from tests.model.choices import LAYOUTS, Basket
 from tests.model.event_model import EventModel
-from tests.model.views import MARGIN_MS, expected, see, to_be_noted
+from tests.model.views import BRIEF_MS, MARGIN_MS, expected, see, to_be_noted
 from tests.support.box_office import START_MS
 from tests.support.factories import GALA
 
@@ -256,9 +256,13 @@ class BoxOfficeMachine(RuleBasedStateMachine):
     async def _compare(self) -> None:
         timers = self.model.timers
         seen = await see(self.engine, GALA, self.last, timers)
+        # An extension up to the cap may be for a moment, which the real clock has passed since.
+        brief = {ulid for ulid, timer in timers.items() if timer.ttl_ms <= BRIEF_MS}
+        seen.view["timers"] = sorted(brief.union(seen.view["timers"]))
         assert seen.view == expected(self.model)
         assert seen.noted == to_be_noted(self.model)
-        for ulid, timer in timers.items():
+        for ulid in timers.keys() - brief:
+            timer = timers[ulid]
             assert timer.ttl_ms - MARGIN_MS < seen.left_ms[ulid] <= timer.ttl_ms
         self.last = seen.last
 

@@ -92,6 +92,6 @@ async def test_postgres_without_a_sale_is_found(
     store = Store(pool)
     await store.write([entry for entry in entries if entry.kind != "booking_confirmed"])
     (broken,) = await broken_promises(engine, GALA, pool)
-    assert "confirmed in Redis, pending in Postgres" in broken
+    assert "confirmed in Redis, and Postgres has no such booking" in broken
     await store.write(entries)
     assert await broken_promises(engine, GALA, pool) == []

@@ -20,6 +20,8 @@ from engine.plans import layout as layouts
 from engine.records import booking_of
 from tests.model.box_office_model import CONFIRMED, PENDING, BoxOfficeModel
 
+BRIEF_MS = 5_000
+"""A timer no longer than this may be gone by the real clock before it is looked at."""
 MARGIN_MS = 30_000
 """How long a step may take by the real clock before a TTL is thought to be wrong."""
 
