@@ -38,7 +38,8 @@ FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[], $5::text[])
 
 -- name: put_bookings
 -- Forward only. The same entry again is written again: it says the same, and a repair may have to.
--- Sorted, so that two writers lock rows in one order. Returns the bookings that are now at the entry.
+-- Sorted, so that two writers lock rows in one order. Returns the bookings that are now at the entry,
+-- and whether they had a row before: a new one owns no seats yet.
 INSERT INTO bookings (
     booking_id, event_id, customer_id, status, seats, areas, amount_minor, currency, held_at_ms,
     expires_at_ms, confirmed_at_ms, ended_at_ms, late, refund_minor, refund_reason,
@@ -71,7 +72,7 @@ WHERE (bookings.epoch, bookings.entry_ms, bookings.entry_seq)
     AND (bookings.status NOT IN ('confirmed', 'cancelled')
         OR excluded.status IN (bookings.status, 'cancelled')
         OR bookings.status = 'cancelled' AND bookings.epoch < excluded.epoch)
-RETURNING booking_id;
+RETURNING booking_id, xmax <> 0 AS known;
 
 -- name: free_seats
 UPDATE booking_seats s SET active = false

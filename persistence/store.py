@@ -220,10 +220,14 @@ async def _put_bookings(connection: Connection, entries: Sequence[JournalEntry])
     if not entries:
         return set()
     rows = await connection.fetch(QUERIES["put_bookings"], *batch.booking_columns(entries))
-    moved = [row["booking_id"] for row in rows]
-    for name in ("free_seats", "take_seats", "owe_refunds"):
-        await connection.execute(QUERIES[name], moved)
-    return set(moved)
+    moved = {row["booking_id"] for row in rows}
+    known = [row["booking_id"] for row in rows if row["known"]]
+    bookings = [entry.booking for entry in entries if entry.booking]
+    owing = [b.id for b in bookings if b.refund_minor and b.id in moved]
+    for name, ids in (("free_seats", known), ("take_seats", moved), ("owe_refunds", owing)):
+        if ids:
+            await connection.execute(QUERIES[name], list(ids))
+    return moved
 
 
 async def _fold_event(connection: Connection, event: EventId) -> None:
