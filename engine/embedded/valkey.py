@@ -31,7 +31,7 @@ _SETTINGS = {
     "save": "",
     "appendonly": "yes",
     "appendfsync": "always",
-    "auto-aof-rewrite-min-size": "256mb",  # some 250,000 holds: not in the middle of a rush
+    "auto-aof-rewrite-min-size": "512mb",  # some 500,000 holds: not in the middle of a rush
     "notify-keyspace-events": "Ex",
     "maxmemory-policy": "noeviction",
 }
