@@ -33,7 +33,7 @@ _BLOCK_MS = 200
 _NO_EVENTS_S = 0.05
 _DRAIN_S = 5.0
 _RETRY_S_MAX = 2.0
-_HOUSEKEEPING_S = 1.0
+_HOUSEKEEPING_S = 0.5
 
 _log = logs.get("writer")
 
@@ -77,6 +77,7 @@ class Writer:
         try:
             while not self._stopping.is_set():
                 await step(self._step)
+            await self._find_events()  # one that was loaded a moment ago is drained too
             drain_until = clock.time() + _DRAIN_S
             while clock.time() < drain_until and await step(self._step):
                 pass

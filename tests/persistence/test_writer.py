@@ -101,6 +101,16 @@ async def test_write_stopped_drains_the_journal(engine: Engine, pool: Pool, writ
     assert await statuses(pool) == {booking.id: "pending" for booking in held}
 
 
+async def test_write_stopped_drains_an_event_it_has_not_found_yet(
+    engine: Engine, pool: Pool, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("persistence.writer._HOUSEKEEPING_S", 3600)
+    async with running(writer):
+        await drained(engine)
+        await engine.events.load_event("later", layout(), terms())  # type: ignore[arg-type]
+    assert await pool.fetchval("SELECT 1 FROM events WHERE event_id = 'later'")
+
+
 async def test_write_trims_only_what_is_persisted(
     engine: Engine, pool: Pool, quick: Settings
 ) -> None:
