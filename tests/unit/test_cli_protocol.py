@@ -84,7 +84,11 @@ def _app(status: int, answer: Answer, *, in_two: bool) -> ASGIApp:
 
 def _connected(app: ASGIApp, timeout_keep_alive: int = 75) -> tuple[BoundedProtocol, _Transport]:
     config = Config(
-        app, access_log=False, server_header=False, timeout_keep_alive=timeout_keep_alive
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=timeout_keep_alive,
     )
     config.load()
     state = ServerState()
