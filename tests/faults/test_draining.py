@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -151,6 +152,11 @@ async def test_a_request_that_does_not_end_is_given_up(settings: Settings) -> No
         connection.close()
 
 
+def _command(pid: int) -> str:
+    asked = ["ps", "-o", "command=", "-p", str(pid)]
+    return subprocess.run(asked, capture_output=True, check=True, text=True).stdout
+
+
 async def test_a_worker_that_is_killed_comes_back_and_workers_end_with_their_parent(
     settings: Settings,
 ) -> None:
@@ -158,7 +164,9 @@ async def test_a_worker_that_is_killed_comes_back_and_workers_end_with_their_par
         parent = served.process.pid
         before = set(children_of(parent))
         assert len(before) == 3, "two workers and what multiprocessing keeps"
-        worker = max(before)
+        # Not by its number: the system's pids begin anew from time to time.
+        commands = {pid: await asyncio.to_thread(_command, pid) for pid in before}
+        worker = next(pid for pid in before if "spawn_main" in commands[pid])
 
         os.kill(worker, signal.SIGKILL)
 
