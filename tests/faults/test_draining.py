@@ -153,7 +153,7 @@ async def test_a_request_that_does_not_end_is_given_up(settings: Settings) -> No
 
 
 def _command(pid: int) -> str:
-    asked = ["ps", "-o", "command=", "-p", str(pid)]
+    asked = ["ps", "-ww", "-o", "command=", "-p", str(pid)]  # not cut at 80 characters
     return subprocess.run(asked, capture_output=True, check=True, text=True).stdout
 
 
