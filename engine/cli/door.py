@@ -8,12 +8,16 @@ again on a new one would cost more than the refusal. What did not come whole goe
 the same answer.
 
 Who is refused is given an appointment: so a crowd does not come back as one, and not later than it
-could be served.
+could be served. Who comes before it, and finds no place again, is not read for REST_S: what he
+sends waits in the kernel, where it costs nobody anything. So those who ask without end get about
+one refusal a second for each of their connections, however often they ask, and take no second
+appointment from those who wait for theirs.
 """
 
 import asyncio
 import random
 import resource
+from math import ceil
 from time import monotonic
 
 from api.answers import NO_STORE, SAFE
@@ -33,6 +37,8 @@ AHEAD_S_MAX = 30
 PARTS = 16
 """Of a second, in what the body says: Retry-After has none, and a burst would come back as one."""
 OVERBOOKED = 1.5
+REST_S = 1.0
+"""Nobody is left unread for longer: the next on this connection may be a payment."""
 TURNS_PER_S = 10
 """How often a second all places are expected to be taken anew."""
 
@@ -107,11 +113,13 @@ class Door:
         """Requests that are still being read: they wait for their client and cost nothing."""
         self._appointments = Appointments(settings.requests_in_flight_max * TURNS_PER_S)
         self._uncounted = 0
+        self.may_rest = not settings.trusted_proxies
+        """Whether each connection is one customer's: a proxy's carries many, and none rests."""
         shared = (*SAFE, NO_STORE)
         if settings.cors_origins:  # the answer says nothing that not everybody may know
             any_page = (b"access-control-allow-origin", b"*")
             shared += (any_page, (b"access-control-expose-headers", b"Retry-After"))
-        self._answers = [_answers(after_s, shared) for after_s in range(AHEAD_S_MAX + 1)]
+        self._answers = [_answer(parts, shared) for parts in range(AHEAD_S_MAX * PARTS + 1)]
         self._counter = metrics.http_requests.labels("OTHER", "unmatched", "turned_away", 503)
 
     def may_refuse(self, data: bytes, under_way_count: int) -> bool:
@@ -120,17 +128,24 @@ class Door:
             return False
         return _is_whole(data)
 
-    def turn_away(self, answered_count: int, then: bytes = b"") -> bytes:
-        """Count one that is refused; its answer. `then` is CLOSE or nothing.
+    def turn_away(
+        self, answered_count: int, appointed_s: float = 0, then: bytes = b""
+    ) -> tuple[bytes, float]:
+        """Count one that is refused; its answer, and after how many seconds it is to come again.
 
-        `answered_count` is all that the process has answered so far.
+        `answered_count` is all that the process has answered so far. Who has an appointment in
+        `appointed_s` keeps that one. `then` is CLOSE or nothing.
         """
         if not self._uncounted:
             asyncio.get_running_loop().call_soon(self._count)
         self._uncounted += 1
-        ways = self._answers[self._appointments.make(monotonic(), answered_count)]
-        head, tail = ways[int(random.random() * PARTS)]  # noqa: S311
-        return b"%b%b%b%b" % (head, new_request_id(), then, tail)
+        if appointed_s > 0:
+            parts = min(ceil(appointed_s * PARTS), AHEAD_S_MAX * PARTS)
+        else:
+            after_s = self._appointments.make(monotonic(), answered_count)
+            parts = after_s * PARTS - int(random.random() * PARTS)  # noqa: S311
+        head, tail = self._answers[parts]
+        return b"%b%b%b%b" % (head, new_request_id(), then, tail), parts / PARTS
 
     def _count(self) -> None:
         """Those of one tick together: a shared metric costs a lock and a write."""
@@ -159,23 +174,15 @@ def _is_whole(data: bytes) -> bool:
     return length.isdigit() and int(length) == len(body) and told not in rest
 
 
-def _answers(after_s: int, shared: tuple[tuple[bytes, bytes], ...]) -> list[tuple[bytes, bytes]]:
-    """Ways to say "after so many seconds", each with other milliseconds in its body: what stands in
-    front of the request id, and behind it.
+def _answer(parts: int, shared: tuple[tuple[bytes, bytes], ...]) -> tuple[bytes, bytes]:
+    """How to say "after so many PARTS of a second": what stands in front of the request id, and
+    behind it.
     """
-    return [
-        _answer(after_s, after_s * 1000 - 1000 * part // PARTS, shared) for part in range(PARTS)
-    ]
-
-
-def _answer(
-    after_s: int, after_ms: int, shared: tuple[tuple[bytes, bytes], ...]
-) -> tuple[bytes, bytes]:
     detail = "there is no place for it now, nothing was tried"
-    answer = answer_of(Problem("overloaded", detail, {"retryAfterMs": after_ms}))
+    answer = answer_of(Problem("overloaded", detail, {"retryAfterMs": ceil(parts * 1000 / PARTS)}))
     headers = (
         *shared,
-        (b"retry-after", b"%d" % after_s),
+        (b"retry-after", b"%d" % ceil(parts / PARTS)),
         (b"content-security-policy", answer.policy),
         (b"content-type", answer.content_type),
         (b"content-length", b"%d" % len(answer.body)),

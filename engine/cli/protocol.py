@@ -24,7 +24,7 @@ from api.answers import SAFE, Header, OnePiece
 from api.draining import DRAINING
 from api.problems import Problem, answer_of
 from engine import settings
-from engine.cli.door import CLOSE, LATE_S, Door
+from engine.cli.door import CLOSE, LATE_S, REST_S, Door
 
 _COPIED_BYTES_MAX = 16_384
 """A longer body is not copied behind its head."""
@@ -112,7 +112,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._look_timer: TimerHandle | None = None
         self._head_bytes = 0
         self._unread = self._late = False
-        self._active_s = 0.0
+        self._active_s = self._again_s = 0.0
         self._read: object = None
         self._unread_before: object = None
         self._unsent_before = 0
@@ -191,9 +191,22 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _turn_away(self, then: bytes) -> None:
         self._unread_before = None
-        self.transport.write(self._door.turn_away(self.server_state.total_requests, then))
+        now_s = self.loop.time()
+        early = self._door.may_rest and now_s < self._again_s
+        appointed_s = max(self._again_s - now_s, 2 * REST_S) if early else 0
+        answered_count = self.server_state.total_requests
+        answer, after_s = self._door.turn_away(answered_count, appointed_s, then)
+        self._again_s = now_s + after_s
+        self.transport.write(answer)
         if then:
             self.transport.close()
+        elif early:
+            self.flow.pause_reading()
+            self.loop.call_later(REST_S, self._read_on)
+
+    def _read_on(self) -> None:
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
 
     def _note_unread(self, unread: bool) -> None:
         """Tell the door whether the request of this connection is still being read."""

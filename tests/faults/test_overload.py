@@ -16,9 +16,10 @@ import pytest
 from bench.opening import Opening, open_beside
 from bench.surge import Step, Surge, surge_beside
 from engine import Engine, Settings
+from engine.cli.door import REST_S
 from engine.ids import EventId
 from tests.api.client import BOOKING, PAYMENT, WEBHOOK, bearer, token
-from tests.support.callers import Callers, Told, post
+from tests.support.callers import Caller, Callers, Told, post
 from tests.support.factories import GALA, layout, selection, terms
 from tests.support.own_valkey import OwnValkey
 from tests.support.proxy import Proxy
@@ -103,6 +104,36 @@ async def test_more_than_the_places_are_turned_away_at_once_and_hold_nothing(
 async def _is_full(api: Callers) -> bool:
     """Whether a request that nothing hangs on is turned away."""
     return (await (await api.one()).ask(post("/api/v1/nothing", method="GET")[0]))[0] == 503
+
+
+@pytest.mark.parametrize("proxies", ["", "127.0.0.1"])
+async def test_who_comes_before_the_appointment_waits_a_second_unless_he_is_a_proxy(
+    own: OwnValkey, own_settings: Settings, tmp_path: Path, proxies: str
+) -> None:
+    async with _crowded(own, own_settings, tmp_path, TRUSTED_PROXIES=proxies) as (_, api):
+        with own.paused():
+            for seat in range(1, PLACES + 1):
+                await (await api.one()).send(b"".join(hold(seat)))
+            await until(lambda: _is_full(api))
+            hasty, patient = await api.many(2)
+            took_s = [(await _turned_away(hasty))[0] for _ in range(4)]
+            for _ in range(4):
+                patient_took_s, again_s = await _turned_away(patient)
+                assert patient_took_s < REST_S / 2
+                await asyncio.sleep(again_s)
+    assert max(took_s[:2]) < REST_S / 2, "the first time and the next are answered at once"
+    if proxies:
+        assert max(took_s) < REST_S / 2, "its connection carries others too"
+    else:
+        assert REST_S * 0.9 < min(took_s[2:]) <= max(took_s[2:]) < REST_S * 2
+
+
+async def _turned_away(caller: Caller) -> tuple[float, float]:
+    """How long its answer took, and after how many seconds it may come again."""
+    began_s = time.monotonic()
+    told = await caller.ask(b"".join(hold(PLACES + 1)))
+    assert_turned_away(told)
+    return time.monotonic() - began_s, int(told[2]["retryAfterMs"]) / 1000
 
 
 async def test_requests_that_do_not_come_to_an_end_take_no_place(

@@ -4,12 +4,21 @@ import asyncio
 import json
 import resource
 from collections import Counter
+from math import ceil
 
 import pytest
 
 from api.dispatch import PAYING_FACTOR
 from engine import Settings
-from engine.cli.door import AHEAD_S_MAX, CLOSE, OVERBOOKED, Appointments, Door, allow_files
+from engine.cli.door import (
+    AHEAD_S_MAX,
+    CLOSE,
+    OVERBOOKED,
+    TURNS_PER_S,
+    Appointments,
+    Door,
+    allow_files,
+)
 
 BODY = b'{"seatId":"gala:A-1-1"}'
 HEAD = b"POST /api/v1/booking HTTP/1.1\r\nHost: a\r\n"
@@ -74,7 +83,8 @@ def test_who_pays_or_watches_has_twice_the_places(door: Door, line: str) -> None
 
 
 async def test_the_answer_is_one_of_ours(door: Door) -> None:
-    head, _, body = door.turn_away(0).partition(b"\r\n\r\n")
+    answer, after_s = door.turn_away(0)
+    head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
     assert b"\r\ncontent-length: %d\r\n" % len(body) in head
     assert b"connection" not in head
@@ -83,12 +93,23 @@ async def test_the_answer_is_one_of_ours(door: Door) -> None:
     assert problem["code"] == "overloaded"
     assert b"\r\nretry-after: 1\r\n" in head
     assert 0 < problem["retryAfterMs"] <= 1000
-    assert CLOSE + b"\r\n\r\n" in door.turn_away(0, CLOSE)
+    assert ceil(after_s * 1000) == problem["retryAfterMs"]
+    assert CLOSE + b"\r\n\r\n" in door.turn_away(0, then=CLOSE)[0]
     await asyncio.sleep(0)  # it is counted with the others of its tick
 
 
+async def test_an_appointment_that_was_made_is_kept_and_takes_no_other(door: Door) -> None:
+    for _ in range(10 * PLACES * TURNS_PER_S):
+        answer, after_s = door.turn_away(0, appointed_s=2.99)
+        assert after_s == 3
+        assert b"\r\nretry-after: 3\r\n" in answer
+    assert door.turn_away(0, appointed_s=10 * AHEAD_S_MAX)[1] == AHEAD_S_MAX
+    assert door.turn_away(0)[1] <= 1, "the next second is not booked"
+    await asyncio.sleep(0)
+
+
 async def test_pages_of_other_origins_may_read_it() -> None:
-    answer = Door(Settings(cors_origins="https://shop.example")).turn_away(0)
+    answer, _ = Door(Settings(cors_origins="https://shop.example")).turn_away(0)
     assert b"\r\naccess-control-allow-origin: *\r\n" in answer
     assert b"\r\naccess-control-expose-headers: Retry-After\r\n" in answer
 
