@@ -19,7 +19,7 @@ Redis is reconciled with Postgres, and failed calls are counted: a run in which 
 something ends with exit code 1, and its figures are worthless.
 
     make bench                    # all of it, about 25 minutes
-    python -m bench holds fights  # some parts, which replace those of the same day
+    python -m bench holds fights  # some parts; the others stay as they were
     python -m bench --quick       # small: does it run?
 
 How the parts are measured: [bench/README.md](../bench/README.md). The figures behind this page,

@@ -1,8 +1,8 @@
 """From sections to files: `bench/results/<date>.json`, charts, and docs/performance.md.
 
 The page is made from the results and never written by hand, so it cannot say what was not
-measured. A run of some parts replaces those in the results of the same day, and the page tells of
-each when and at which commit it was measured. A quick run goes to a folder of its own.
+measured. A run of some parts takes the others from the last results of this machine, and the page
+tells of each when and at which commit it was measured. A quick run goes to a folder of its own.
 """
 
 import os
@@ -11,6 +11,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -37,7 +38,7 @@ class Measured(Struct, frozen=True):
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """All that was measured on one day on one machine."""
+    """All that was measured on one machine: on one day, and before that what was not since then."""
 
     at: str
     machine: dict[str, str]
@@ -80,7 +81,7 @@ def merged(new: Report, earlier: Report, order: Sequence[str]) -> Report:
 
 def write(new: Report, order: Sequence[str], where: Places) -> Report:
     """Write the results, the charts and the page. What is written."""
-    earlier = _earlier(where.results)
+    earlier = _earlier(where.results.parent, new.machine)
     report = merged(new, earlier, order) if earlier else new
     for path in where:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -93,12 +94,14 @@ def write(new: Report, order: Sequence[str], where: Places) -> Report:
     return report
 
 
-def _earlier(results: Path) -> Report | None:
-    """None too for results of another version of this program: they are replaced."""
-    try:
-        return msgspec.json.decode(results.read_bytes(), type=Report)
-    except (FileNotFoundError, msgspec.ValidationError):
-        return None
+def _earlier(results: Path, machine: dict[str, str]) -> Report | None:
+    """The last one of this machine. None of another version of this program: it is replaced."""
+    for path in sorted(results.glob("*.json"), reverse=True):
+        with suppress(msgspec.ValidationError):
+            report = msgspec.json.decode(path.read_bytes(), type=Report)
+            if report.machine == machine:
+                return report
+    return None
 
 
 def _parts(parts: Iterable[Measured]) -> list[page.Part]:

@@ -4,7 +4,7 @@ Open loop: a request goes out when its time has come, on a connection that is fr
 counts from then. One asyncio protocol a connection on uvloop and requests made of bytes, in a
 process of its own: `storm` would need more than a core for such a rate. It takes some 20 us of a
 core for each request, and gives way to the server (nice): real customers have machines of their
-own. What it took, and what went out late for it, is told with the rest.
+own. What it took, and what found no connection, is told with the rest.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ RECOVERED_MS = 250
 """No slower than that is as before."""
 NICENESS = 10
 LATE_S = 0.05
-"""A request that goes out later than that is not offered at the rate that was asked for."""
+"""Who finds no free connection for so long is gone, as all of them wait for answers."""
 _TICK_S = 0.001
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 _RETRY_AFTER = b"\r\nretry-after: "
@@ -59,8 +59,8 @@ class Surged(Struct, frozen=True, kw_only=True):
     `accepted` are those held, in the order of their answers: when each was due (Unix time), and how
     long it took from then. `slowest_ms` is of all answers. `unexplained_count`: 5xx other than 503
     with Retry-After; `failed_count`: connections that broke with a request on them;
-    `unsent_count`: requests that found no free connection within GIVEN_UP_S;
-    `late_count`: that went out LATE_S after they were due; `cpu_s`: what this process took.
+    `unsent_count`: requests that found no free connection within LATE_S; `cpu_s`: what this process
+    took.
     """
 
     began_ms: float
@@ -70,7 +70,6 @@ class Surged(Struct, frozen=True, kw_only=True):
     unexplained_count: int
     failed_count: int
     unsent_count: int
-    late_count: int
     cpu_s: float
 
     @property
@@ -127,7 +126,7 @@ class _Crowd:
         self.accepted: list[Timed] = []
         self.slowest_ms = 0.0
         self.statuses: Counter[int] = Counter()
-        self.failed_count = self.unexplained_count = self.under_way_count = self.late_count = 0
+        self.failed_count = self.unexplained_count = self.under_way_count = 0
         self._surge = surge
         self._over = False
         self._opening: set[asyncio.Task[None]] = set()
@@ -153,7 +152,6 @@ class _Crowd:
             unexplained_count=self.unexplained_count,
             failed_count=self.failed_count,
             unsent_count=unsent_count,
-            late_count=self.late_count,
             cpu_s=time.process_time() - began_cpu_s,
         )
 
@@ -169,10 +167,9 @@ class _Crowd:
                 next_s = next(times, None)
             while waiting and self.free:
                 due_s = waiting.popleft()
-                self.late_count += now_s - due_s > LATE_S
                 self.free.pop().send(self._request(number), due_s)
                 number += 1
-            while waiting and now_s - waiting[0] > GIVEN_UP_S:
+            while waiting and now_s - waiting[0] > LATE_S:
                 waiting.popleft()
                 unsent_count += 1
         return unsent_count

@@ -3,6 +3,7 @@
 import subprocess
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bench import page, report
@@ -126,6 +127,16 @@ def test_a_part_measured_again_replaces_itself_alone(tmp_path: Path) -> None:
     assert measured["hold/always/1"] == pytest.approx(0.6)
     assert measured["memory/free"] == 46
     assert "none anywhere" in where.page.read_text()
+
+
+def test_what_was_measured_yesterday_stays_on_the_page_of_this_machine(tmp_path: Path) -> None:
+    old, new = (report.describe(Options(), [one], []) for one in (memory(46), section(400)))
+    for day, part in (("2026-11-21", old), ("2026-11-22", new)):
+        written = report.write(part, ORDER, report.places(day, quick=False, root=tmp_path))
+    assert [part.section.id for part in written.parts] == ORDER
+    other = msgspec.structs.replace(new, machine={"cores": "64"})
+    where = report.places("2026-11-23", quick=False, root=tmp_path)
+    assert report.write(other, ORDER, where) == other
 
 
 def test_the_same_results_draw_the_same_charts(tmp_path: Path) -> None:
