@@ -112,7 +112,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._look_timer: TimerHandle | None = None
         self._head_bytes = 0
         self._unread = self._late = False
-        self._active_s = self._again_s = 0.0
+        self._active_s = 0.0
+        self._again_s = 0.0  # when it may come again, if it was ever turned away
         self._read: object = None
         self._unread_before: object = None
         self._unsent_before = 0
@@ -190,7 +191,6 @@ class BoundedProtocol(HttpToolsProtocol):
         return True
 
     def _turn_away(self, then: bytes) -> None:
-        self._unread_before = None
         now_s = self.loop.time()
         early = self._door.may_rest and now_s < self._again_s
         appointed_s = max(self._again_s - now_s, 2 * REST_S) if early else 0
@@ -215,7 +215,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _look(self) -> None:
         unread = None if self.scope is self._read else self.scope
-        if self.scope is None:
+        if self.scope is None and not self._again_s:
             unread = self  # nothing has come at all
         unsent = self.transport.get_write_buffer_size()
         if unsent and unsent == self._unsent_before:
@@ -229,7 +229,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self._look_again()
 
     def _is_idle(self) -> bool:
-        return self.scope is self._read and self.cycle is not None and self.cycle.response_complete
+        answered = self.cycle.response_complete if self.cycle else self._again_s > 0
+        return self.scope is self._read and answered
 
     def _look_again(self) -> None:
         self._look_timer = self.loop.call_later(_read_s(), self._look)

@@ -234,6 +234,32 @@ async def test_a_connection_ends_when_it_is_idle_and_not_before(
         connection.connection_lost(OSError())
 
 
+async def test_who_was_turned_away_may_wait_for_the_appointment_on_this_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The control never said a word: nothing is to be waited for."""
+    monkeypatch.setattr(protocol, "_read_s", lambda: 0.02)
+    app = _app(*ANSWERS["a body"], in_two=False)
+    (away, told), (silent, hung_up) = (_connected(app, timeout_keep_alive=1) for _ in range(2))
+    away._door.places = 0
+    away.data_received(GET % 1)
+    assert told.text.startswith(b"HTTP/1.1 503 ")
+
+    async def silent_is_closed() -> bool:
+        return hung_up.closed
+
+    await until(silent_is_closed)
+    await asyncio.sleep(0.2)
+    assert not told.closed
+
+    async def idle_is_closed() -> bool:
+        return told.closed
+
+    await until(idle_is_closed)
+    for connection in (away, silent):
+        connection.connection_lost(None)
+
+
 async def test_answers_keep_the_sequence_of_requests_that_came_at_once() -> None:
     connection, transport = _connected(_app(*ANSWERS["a body"], in_two=False))
     connection.data_received(b"".join(GET % number for number in range(5)))
