@@ -13,9 +13,9 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from engine import ids
+from engine.events import BLOCK_SEATS_MAX
 from engine.models import AreaQuantity, BookingStatus, Counts, Sales, SalesState
 
-BLOCK_SEATS_MAX = 500
 PLACES_MAX = 50
 """The most places one request may name; an event's own limit may be lower."""
 

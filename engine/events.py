@@ -133,10 +133,12 @@ class Events:
     async def block_seats(
         self, event: EventId, seats: Sequence[SeatId], *, blocked: bool, owner_id: str = ""
     ) -> Event:
-        """Take seats off sale, or put them back; repeatable. At most BLOCK_SEATS_MAX.
+        """Take seats off sale, or put them back; repeatable.
 
-        Raises: EventNotFound, NotOwner, SeatNotFound, SeatTaken.
+        Raises: EventNotFound, NotOwner, SeatNotFound, SeatTaken; ValueError over BLOCK_SEATS_MAX.
         """
+        if len(seats) > BLOCK_SEATS_MAX:
+            raise ValueError(f"at most {BLOCK_SEATS_MAX} seats can be blocked at once")
         start = len(event) + 1
         letter = "b" if blocked else "a"
         local = [seat[start:] for seat in seats]

@@ -5,6 +5,7 @@ import pytest
 
 from engine import Engine, Settings
 from engine.errors import EventNotFound, NotOwner, SeatNotFound, SeatTaken
+from engine.events import BLOCK_SEATS_MAX
 from engine.ids import SeatId
 from engine.models import Counts, Event
 from persistence import database
@@ -78,9 +79,11 @@ async def test_block_seats_reaches_postgres(
     assert [row["seat_id"] for row in rows] == ["gala:A-1-2"]
 
 
-@pytest.mark.parametrize("count", [500])
+@pytest.mark.parametrize("count", [BLOCK_SEATS_MAX])
 async def test_block_seats_takes_many_at_once(office: BoxOffice, count: int) -> None:
     await office.open(seats=count)
     event = await _block(office, *(f"A-1-{n}" for n in range(1, count + 1)))
     assert event.counts.blocked == count
     await office.state()
+    with pytest.raises(ValueError, match=f"at most {count} "):
+        await _block(office, *["A-1-1"] * (count + 1))

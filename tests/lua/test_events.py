@@ -119,9 +119,19 @@ async def test_add_seats_refusals_change_nothing(office: BoxOffice) -> None:
     await office.refused(LayoutChanged, add(GALA, layout(rows=4), layout(rows=3)))
     stale = layouts.with_version(layout(rows=0))
     await office.engine.client.hset("{gala}:event", "layout_version", stale.version)
-    await office.refused(SeatExists, add(GALA, layout(), stale))
+    all_of_them = await office.refused(SeatExists, add(GALA, layout(), stale))
+    assert all_of_them.found == tuple(
+        f"gala:A-{row}-{seat}" for row in "12" for seat in range(1, 6)
+    )
     one = await office.refused(SeatExists, add(GALA, layout(rows=1, seats=1), stale))
     assert one.found == ("gala:A-1-1",)
+
+
+async def test_add_seats_names_the_area_that_is_there(office: BoxOffice) -> None:
+    await office.open(areas={"pit": 3})
+    await office.engine.client.hset("{gala}:event", "layout_version", layout().version)
+    add = office.engine.events.add_seats(GALA, layout(areas={"pit": 3}), layout())
+    assert (await office.refused(SeatExists, add)).found == ("gala:pit",)
 
 
 async def test_set_sales_changes_only_what_is_asked(office: BoxOffice) -> None:
