@@ -55,6 +55,16 @@ async def test_release_booking_frees_the_places_and_repeats(office: BoxOffice) -
     assert not await office.engine.client.exists(f"{{gala}}:hold:{held.id[5:]}")
 
 
+@pytest.mark.parametrize(("price_minor", "why"), [(0, ""), (1, "cancelled")])
+async def test_cancel_booking_owes_what_was_paid_be_it_a_cent(
+    office: BoxOffice, price_minor: int, why: str
+) -> None:
+    await office.open(price_minor=price_minor)
+    sold = await office.confirm(await office.hold("ann", "A-1-1"))
+    cancelled = await office.bookings.cancel_booking(sold.id, sold.customer_id)
+    assert (cancelled.refund_minor, cancelled.refund_reason or "") == (price_minor, why)
+
+
 async def test_cancel_booking_frees_the_places_and_owes_a_refund(office: BoxOffice) -> None:
     await office.open()
     sold = await office.confirm(await office.hold("ann", "A-1-1"))

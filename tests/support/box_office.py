@@ -38,9 +38,8 @@ class BoxOffice:
 
     async def open(self, **over: Any) -> None:
         """Load the event: two rows of five seats and, if asked, standing areas."""
-        plan = {
-            name: over.pop(name) for name in ("areas", "blocked", "rows", "seats") if name in over
-        }
+        names = ("areas", "blocked", "rows", "seats", "price_minor")
+        plan = {name: over.pop(name) for name in names if name in over}
         await self.engine.events.load_event(GALA, layout(**plan), terms(**over))
 
     async def hold(self, customer: str, *seats: str, request: str = "", **areas: int) -> Booking:

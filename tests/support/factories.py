@@ -21,7 +21,11 @@ GALA = EventId("gala")
 
 
 def layout(
-    rows: int = 2, seats: int = 5, areas: Mapping[str, int] | None = None, blocked: str = ""
+    rows: int = 2,
+    seats: int = 5,
+    areas: Mapping[str, int] | None = None,
+    blocked: str = "",
+    price_minor: int = 1500,
 ) -> Layout:
     """Section A with rows 1, 2, … of seats 1, 2, …: `A-1-1` costs 1500, an area place 900."""
     section = LayoutSection(
@@ -34,7 +38,7 @@ def layout(
             version="",
             currency="EUR",
             categories=(
-                LayoutCategory(id="seat", name="Seat", price_minor=1500),
+                LayoutCategory(id="seat", name="Seat", price_minor=price_minor),
                 LayoutCategory(id="standing", name="Standing", price_minor=900),
             ),
             sections=(section,),
