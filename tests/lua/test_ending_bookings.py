@@ -201,6 +201,19 @@ async def test_expire_bookings_named_twice_ends_each_once(office: BoxOffice) -> 
     assert (await office.kinds())[-2:] == ["booking_expired"] * 2
 
 
+async def test_expire_bookings_frees_a_seat_once_that_two_of_them_name(office: BoxOffice) -> None:
+    await office.open()
+    await office.hold("ann", "A-1-1")
+    bob = await office.hold("bob", "A-1-2")
+    redis, ulid = office.engine.client, bob.id[5:]
+    record = await redis.hget("{gala}:bookings", ulid)
+    assert record
+    await redis.hset("{gala}:bookings", ulid, record.replace(b"A-1-2", b"A-1-2 A-1-1"))
+    office.now_ms += TTL_MS
+    assert len(await office.expire()) == 2
+    assert (await office.state()).event.counts.available == 10
+
+
 async def test_expire_bookings_of_many_ends_them_in_one_call(office: BoxOffice) -> None:
     await office.open(rows=60, seats=50, seats_max=50)
     for row in range(1, 61):

@@ -18,6 +18,7 @@ from engine.errors import (
 from engine.models import BookingStatus, Sales, SalesChange
 from tests.support.box_office import START_MS, TTL_MS, BoxOffice
 from tests.support.factories import GALA, selection
+from tests.support.readings import value
 
 
 async def test_hold_seats_with_free_seats_holds_them(office: BoxOffice) -> None:
@@ -137,6 +138,18 @@ async def test_hold_seats_with_an_overdue_hold_gives_the_seat_to_the_next(
     assert (await office.kept(first)).status == BookingStatus.EXPIRED
     assert await office.map() == "haaaa/aaaaa"
     assert await office.kinds() == ["event_loaded", "seats_held", "booking_expired", "seats_held"]
+
+
+async def test_hold_seats_tells_how_late_the_hold_in_its_way_was(office: BoxOffice) -> None:
+    def told() -> list[float]:
+        names = [f"engine_release_delay_seconds_{of}" for of in ("count", "sum")]
+        return [value(name, path="hold") or 0.0 for name in names]
+
+    await office.open()
+    await office.hold("ann", "A-1-1")
+    office.now_ms += TTL_MS + 250
+    (count, late_s), _ = told(), await office.hold("bob", "A-1-1")
+    assert told() == [count + 1, pytest.approx(late_s + 0.25)]
 
 
 async def test_hold_seats_refused_for_another_seat_leaves_the_overdue_hold(

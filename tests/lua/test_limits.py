@@ -35,6 +35,8 @@ async def test_hold_seats_over_the_limit_is_refused_with_no_effect(office: BoxOf
     assert refusal.found == ("1000",)
     office.now_ms = START_MS + 400
     assert (await office.refused(RateLimited, _hold(office, "A-1-3", meter()))).found == ("600",)
+    office.now_ms = START_MS + 999
+    assert (await office.refused(RateLimited, _hold(office, "A-1-3", meter()))).found == ("1",)
     office.now_ms = START_MS + 1000
     await _hold(office, "A-1-3", meter())
     await office.state()

@@ -29,7 +29,7 @@ async def test_repair_event_mends_what_follows_from_seats_and_bookings(office: B
     await redis.zrem("{gala}:deadlines", held.id[5:])
     await redis.zadd("{gala}:deadlines", {sold.id[5:]: 1})
     await redis.zrem("{gala}:customers", f"bob {held.id[5:]}")
-    await redis.zadd("{gala}:customers", {f"bob {'0' * 26}": 0})
+    await redis.zadd("{gala}:customers", {f"{who} {'0' * 26}": 0 for who in ("bob", "zoe")})
     await redis.hset("{gala}:seats", "A-2-5", f"10,0,h,{'0' * 26},1")
     assert {v.kind for v in invariants.check(await read_state(office.engine, GALA))} == {
         *("map_differs", "counts_differ", "area_differs", "deadline_differs"),
@@ -37,12 +37,14 @@ async def test_repair_event_mends_what_follows_from_seats_and_bookings(office: B
     }
     mended = await office.engine.events.repair_event(GALA)
     assert mended == {
-        "orphan_holds": 1, "map": 4, "counts": 2, "areas": 1, "deadlines": 2, "customers": 2,
+        "orphan_holds": 1, "map": 4, "counts": 2, "areas": 1, "deadlines": 2, "customers": 3,
     }  # fmt: skip
     after = await office.state()
     assert (after.map, after.seats, after.areas) == (before.map, before.seats, before.areas)
     assert after.event.counts == before.event.counts
     assert (await office.kinds())[-1] == "event_repaired"
+    listed = await redis.zrange("{gala}:customers", 0, -1, withscores=True)
+    assert {score for _, score in listed} == {0}, "one for all: they are in order"
 
 
 @pytest.mark.parametrize("by_ms", [-1, 60_000])

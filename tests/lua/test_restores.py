@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from engine import keys
 from engine.errors import LoadIncomplete, RestoreSuperseded, Restoring
 from engine.models import Sales, SalesState
+from engine.plans import layout as layouts
 from engine.rebuild import Rebuilt, Remembered, rebuild
 from engine.restores import Stub
 from tests.support.box_office import BoxOffice
@@ -45,7 +47,10 @@ async def test_fence_event_closes_it_once_and_says_so_in_the_journal(office: Box
     assert await fence(GALA, "lost", NOTHING, epoch=1)
     assert await fence(GALA, "lost", NOTHING, epoch=1)
     assert await office.kinds() == ["event_loaded", "event_fenced"]
-    assert (await office.state()).event.sales == SalesState.RESTORING
+    event = (await office.state()).event
+    [(entry_id, said)] = await office.engine.client.xrevrange("{gala}:journal", count=1)
+    assert (event.sales, event.position) == (SalesState.RESTORING, entry_id.decode())
+    assert said[b"event"] == b'{"why":"lost"}'
 
 
 @pytest.mark.parametrize("epoch", [None, 2])
@@ -59,13 +64,17 @@ async def test_fence_event_of_another_epoch_than_was_looked_at_changes_nothing(
 
 
 async def test_fence_event_that_is_gone_leaves_a_stub_that_says_why(office: BoxOffice) -> None:
-    stub = Stub(_rebuilt().fields, b"gz")
+    stub = Stub(_rebuilt().fields, layouts.encode(layout()))
     assert await office.engine.restores.fence_event(GALA, "gone", stub, epoch=None)
     event = await office.engine.events.read_event(GALA)
     assert (event.sales, event.name, event.epoch) == (SalesState.RESTORING, "Gala", 2)
     with pytest.raises(Restoring):
         await office.hold("ann", "A-1-1")
     assert (await office.engine.availability.read_map(GALA)).sales == SalesState.RESTORING
+    shown = await office.engine.availability.read_layout(GALA)
+    assert msgspec.structs.replace(shown.layout, version="") == msgspec.structs.replace(
+        layout(), version=""
+    )
 
 
 async def test_restore_event_puts_everything_in_place_and_keeps_it_closed(
@@ -75,6 +84,7 @@ async def test_restore_event_puts_everything_in_place_and_keeps_it_closed(
     await office.hold("ann", "A-1-1")
     restores = office.engine.restores
     await restores.fence_event(GALA, "lost", NOTHING, restore=FIRST, epoch="*")
+    await restores.fence_event(GALA, "lost", NOTHING, epoch="*")  # takes nothing over
     await restores.restore_event(await _staged(office, FIRST), FIRST)
     state = await office.state()
     assert (state.map, state.event.epoch, state.event.position) == ("abaaa/aaaaa", 2, "11-0")

@@ -29,6 +29,36 @@ EQUIVALENT: tuple[Equivalent, ...] = (
         "no sale closes in the first millisecond of 1970",
     ),
     Equivalent(
+        "lib/event.lua",
+        "if not row[1] then",
+        "1 becomes 2",
+        "an event has all these fields or none",
+    ),
+    Equivalent(
+        "lib/bookings.lua",
+        '"status":"pending"',
+        "1 becomes 2",
+        "a record says so once: quotes within a value are escaped",
+    ),
+    Equivalent(
+        "lib/bookings.lua",
+        "changed == 1 and json or cjson.encode(record)",
+        "1 becomes 2",
+        "every record is encoded anew: the same, and slower",
+    ),
+    Equivalent(
+        "hold_seats.lua",
+        'if digest ~= "" then',
+        'if digest ~= "" becomes true',
+        "without a digest there is no such key either",
+    ),
+    Equivalent(
+        "lib/limits.lua",
+        "local taken, left, full_in_ms = {}, math.huge, 0",
+        "0 becomes 1",
+        "a limit is full again after its interval at the earliest, in whole milliseconds",
+    ),
+    Equivalent(
         "lib/limits.lua",
         'tonumber(redis.call("GET", key)) or 0, now_ms)',
         "0 becomes 1",
@@ -45,6 +75,12 @@ EQUIVALENT: tuple[Equivalent, ...] = (
         "math.min(#ARGV, 2 + limit)",
         "2 becomes 3",
         "a bound on work, not a rule",
+    ),
+    Equivalent(
+        "expire_bookings.lua",
+        'redis.call("ZRANGE", box.deadlines, 0, 0, "WITHSCORES")',
+        "0 becomes 1",
+        "of those it gets the first is read; nothing but the end of the range can change unseen",
     ),
     Equivalent(
         "lib/recount.lua",
