@@ -37,6 +37,20 @@ def test_every_engine_command_of_a_page_is_one(path: Path) -> None:
         parse(command, complete=False)
 
 
+@pytest.mark.parametrize("start", ["README.md", "docs/index.md"])
+def test_whoever_begins_there_is_led_to_every_page(start: str) -> None:
+    """A decision and a runbook's page are found from the page of their kind."""
+    told, folder = _text(ROOT / start), (ROOT / start).parent
+    by_kind = ("decisions", "runbook", "reference")
+    pages = [page for page in (ROOT / "docs").rglob("*.md") if page.parent.name not in by_kind]
+    assert len(pages) > 20
+    assert [
+        page
+        for page in pages
+        if page.name != "index.md" and f"({page.relative_to(folder)})" not in told
+    ] == []
+
+
 @pytest.mark.parametrize(
     ("page", "says"),
     [
