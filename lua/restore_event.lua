@@ -46,9 +46,7 @@ for i = 1, 5 do
     redis.call("PERSIST", place[i])  -- the staging key's TTL came along
   end
 end
-if map ~= "" then
-  redis.call("SET", map_key, map)
-end
+redis.call("SET", map_key, map)
 for i = areas_from, #ARGV, 2 do
   redis.call("HSET", areas_key, ARGV[i], ARGV[i + 1])
 end

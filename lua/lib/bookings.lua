@@ -71,14 +71,7 @@ function bookings.finish(box, kind, list, status)
       quantities[id] = (quantities[id] or 0) + quantity
     end
   end
-  local own = {}
-  for _, seat in ipairs((seats.read(box, seat_ids))) do
-    if ending[seat.booking] then
-      own[#own + 1] = seat
-    end
-  end
-  seats.put(box, own, "a")
-  event.move(box, from, "available", #own)
+  event.move(box, from, "available", seats.free(box, seat_ids, ending))
   for id, quantity in pairs(quantities) do
     areas.move(box, id, from, "available", quantity)
     event.move(box, from, "available", quantity)

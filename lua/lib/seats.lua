@@ -9,25 +9,22 @@ function seats.parse(id, text)
     deadline_ms = tonumber(deadline) or 0 }
 end
 
--- The most seats one command names: a Lua call takes about 8,000 arguments.
-seats.AT_ONCE = 2000
-
--- The seats of a list, and the ids the event does not have.
+-- The seats of a list, and the ids the event does not have. At most some thousands.
 function seats.read(box, ids)
   local found, unknown = {}, {}
-  for first = 1, #ids, seats.AT_ONCE do
-    local last = math.min(first + seats.AT_ONCE - 1, #ids)
-    for i, text in ipairs(redis.call("HMGET", box.seats, unpack(ids, first, last))) do
-      local id = ids[first + i - 1]
-      if text then
-        found[#found + 1] = seats.parse(id, text)
-      else
-        unknown[#unknown + 1] = id
-      end
+  local texts = #ids > 0 and redis.call("HMGET", box.seats, unpack(ids)) or {}
+  for i, text in ipairs(texts) do
+    if text then
+      found[#found + 1] = seats.parse(ids[i], text)
+    else
+      unknown[#unknown + 1] = ids[i]
     end
   end
   return found, unknown
 end
+
+-- The most seats one command names: a Lua call takes about 8,000 arguments.
+seats.AT_ONCE = 2000
 
 -- Give every seat of the list one status. `booking` and `deadline_ms` only with h and s.
 function seats.put(box, list, letter, booking, deadline_ms)
@@ -44,4 +41,32 @@ function seats.put(box, list, letter, booking, deadline_ms)
   for _, seat in ipairs(list) do
     redis.call("SETRANGE", box.map, seat.index, letter)
   end
+end
+
+-- Free those of these seats that a booking of the set `ending` has. Returns how many. As 100,000
+-- holds may end at one instant, no seat gets a table of its own, and neighbours in the map are
+-- written in one piece.
+function seats.free(box, ids, ending)
+  local freed, from, past = 0, 0, 0
+  for first = 1, #ids, seats.AT_ONCE do
+    local last = math.min(first + seats.AT_ONCE - 1, #ids)
+    local fields, n = {}, 0
+    for i, text in ipairs(redis.call("HMGET", box.seats, unpack(ids, first, last))) do
+      local index, category, booking = string.match(text or "", "^(%d+),(%d+),%l,([^,]+)")
+      if ending[booking] then
+        fields[n + 1], fields[n + 2] = ids[first + i - 1], index .. "," .. category .. ",a"
+        n, freed, index = n + 2, freed + 1, tonumber(index)
+        if index ~= past then
+          redis.call("SETRANGE", box.map, from, string.rep("a", past - from))
+          from = index
+        end
+        past = index + 1
+      end
+    end
+    if n > 0 then
+      redis.call("HSET", box.seats, unpack(fields, 1, n))
+    end
+  end
+  redis.call("SETRANGE", box.map, from, string.rep("a", past - from))
+  return freed
 end

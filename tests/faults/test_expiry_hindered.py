@@ -273,9 +273,9 @@ async def test_control_a_script_that_believes_the_event_frees_a_newer_owners_sea
     checked = 'record and record.status == "pending" and record.expires_at_ms <= box.now_ms'
     text = scripts.load("expire_bookings").text
     assert checked in text
-    owned = "if ending[seat.booking] then"
+    owned = "if ending[booking] then"
     assert owned in text
-    planted = text.replace(checked, "record").replace(owned, "if true then")
+    planted = text.replace(checked, "record").replace(owned, "if index then")
     believing = scripts.Script("expire_bookings", planted, "0" * 40)
     monkeypatch.setattr(scripts, "load", lambda name: believing)
     await engine.bookings.expire_bookings(GALA, stale[:50], path="listener")

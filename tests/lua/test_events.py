@@ -1,6 +1,7 @@
 """load_event, add_seats, set_sales and read_map."""
 
 import asyncio
+import json
 
 import pytest
 
@@ -34,6 +35,11 @@ async def test_load_event_puts_everything_in_place(office: BoxOffice) -> None:
     assert await office.map() == "aaaaa/aaaab"
     assert await office.engine.events.list_events() == [GALA]
     assert (await office.engine.availability.read_layout(GALA)).layout == plan
+    [(_, told)] = await office.engine.client.xrange("{gala}:journal")
+    fields = await office.engine.client.hgetall("{gala}:event")
+    settings = {name.encode(): text.encode() for name, text in json.loads(told[b"event"]).items()}
+    assert settings.items() <= fields.items(), "the journal says all that was set"
+    assert len(settings) > 10
 
 
 async def test_load_event_leaves_no_key_that_ends_by_itself(office: BoxOffice) -> None:
@@ -91,6 +97,14 @@ async def test_load_event_that_breaks_off_leaves_nothing(office: BoxOffice) -> N
     assert await office.engine.client.keys("{gala}*") == []
     with pytest.raises(EventNotFound):
         await office.engine.events.read_event(GALA)
+
+
+async def test_load_event_with_no_seats_in_place_of_seats_leaves_none(office: BoxOffice) -> None:
+    await office.open(areas={"pit": 1})
+    standing = layouts.with_version(layout(rows=0, areas={"pit": 3}))
+    await office.engine.events.load_event(GALA, standing, terms(), replace=True)
+    state = await office.state()
+    assert (state.seats, state.map, state.areas["pit"].capacity) == ({}, "", 3)
 
 
 async def test_load_event_with_no_seats_takes_them_later(office: BoxOffice) -> None:

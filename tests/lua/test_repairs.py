@@ -22,6 +22,7 @@ async def test_repair_event_mends_what_follows_from_seats_and_bookings(office: B
     sold = await office.confirm(await office.hold("ann", "A-1-1", pit=1))
     held = await office.hold("bob", "A-1-2", pit=2)
     before = await office.state()
+    assert await _scores(office) == {0}
     redis = office.engine.client
     await redis.setrange("{gala}:map", 0, "xx/x")
     await redis.hset("{gala}:event", mapping={"available": 99, "held": 0})
@@ -43,8 +44,13 @@ async def test_repair_event_mends_what_follows_from_seats_and_bookings(office: B
     assert (after.map, after.seats, after.areas) == (before.map, before.seats, before.areas)
     assert after.event.counts == before.event.counts
     assert (await office.kinds())[-1] == "event_repaired"
-    listed = await redis.zrange("{gala}:customers", 0, -1, withscores=True)
-    assert {score for _, score in listed} == {0}, "one for all: they are in order"
+    assert await _scores(office) == {0}
+
+
+async def _scores(office: BoxOffice) -> set[float]:
+    """Of the customers' list: with one for all its members are in the order of their names."""
+    listed = await office.engine.client.zrange("{gala}:customers", 0, -1, withscores=True)
+    return {score for _, score in listed}
 
 
 @pytest.mark.parametrize("by_ms", [-1, 60_000])
@@ -68,9 +74,21 @@ async def test_repair_event_gives_a_seat_the_deadline_of_its_booking(
 
 
 async def test_repair_event_of_a_sound_event_mends_nothing(office: BoxOffice) -> None:
-    await office.open()
-    await office.hold("ann", "A-1-1")
+    await office.open(areas={"pit": 2})
+    await office.hold("ann", "A-1-1", pit=1)
     assert set((await office.engine.events.repair_event(GALA)).values()) == {0}
+
+
+async def test_repair_event_frees_more_orphans_than_one_command_names(office: BoxOffice) -> None:
+    await office.open(rows=45, seats=50)
+    held = {
+        f"A-{row}-{n}": f"{51 * (row - 1) + n - 1},0,h,{'0' * 26},1"
+        for row in range(1, 46)
+        for n in range(1, 51)
+    }
+    await office.engine.client.hset("{gala}:seats", mapping=held)
+    assert (await office.engine.events.repair_event(GALA))["orphan_holds"] == len(held)
+    assert await office.map() == "/".join(["a" * 50] * 45)
 
 
 async def test_repair_event_rebuilds_a_map_that_is_gone(office: BoxOffice) -> None:

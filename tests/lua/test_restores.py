@@ -96,6 +96,28 @@ async def test_restore_event_puts_everything_in_place_and_keeps_it_closed(
     await restores.reopen_event(GALA, FIRST, Sales.OPEN)
     await office.hold("ann", "A-1-1", pit=4)
     assert (await office.kinds())[1:] == ["sales_set", "seats_held"]
+    again = await _staged(office, FIRST)
+    await office.refused(RestoreSuperseded, restores.restore_event(again, FIRST))
+
+
+async def test_restore_event_leaves_nothing_of_what_was_there(office: BoxOffice) -> None:
+    """The control is restored where there was nothing at all."""
+    redis, restores = office.engine.client, office.engine.restores
+    found = []
+    for damaged in (True, False):
+        if damaged:
+            await office.open(areas={"pit": 9, "balcony": 1})
+            await office.hold("ann", "A-1-1", pit=1)
+            await redis.hset("{gala}:event", "stray", 1)
+            await redis.hset("{gala}:seats", "Z-9-9", "99,0,a")
+        stub = Stub(_rebuilt().fields, b"gz")
+        await restores.fence_event(GALA, "lost", stub, restore=FIRST, epoch="*")
+        await restores.restore_event(await _staged(office, FIRST), FIRST)
+        state = await office.state()
+        whole = await redis.hgetall("{gala}:event"), await redis.get(keys.layout(GALA))
+        found.append((whole, state.seats, state.areas, state.map))
+        await redis.flushdb()
+    assert found[0] == found[1]
 
 
 async def test_restore_event_that_was_overtaken_is_refused(office: BoxOffice) -> None:

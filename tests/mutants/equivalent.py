@@ -77,6 +77,18 @@ EQUIVALENT: tuple[Equivalent, ...] = (
         "a bound on work, not a rule",
     ),
     Equivalent(
+        "restore_event.lua",
+        'redis.call("UNLINK", unpack(KEYS, 1, 9))',
+        "9 becomes 10",
+        "the layout is written anew behind it",
+    ),
+    Equivalent(
+        "load_event.lua",
+        "local old = event.open(KEYS, ARGV[1])",
+        "1 becomes 2",
+        "nothing of the event that is there is asked that depends on the time",
+    ),
+    Equivalent(
         "expire_bookings.lua",
         'redis.call("ZRANGE", box.deadlines, 0, 0, "WITHSCORES")',
         "0 becomes 1",
@@ -99,6 +111,34 @@ EQUIVALENT: tuple[Equivalent, ...] = (
         "#old ~= last + 1 then",
         "1 becomes 2",
         "the map is written again as it is",
+    ),
+    *(
+        Equivalent(
+            "lib/recount.lua",
+            "if wrong > 0 or #old ~= last + 1 then",
+            what,
+            "the map is written again as it is",
+        )
+        for what in ("> becomes >=", "if wrong > 0 or #old ~= last + 1 becomes true")
+    ),
+    Equivalent(
+        "lib/seats.lua",
+        "deadline_ms = tonumber(deadline) or 0",
+        "0 becomes 1",
+        "only a held seat's is asked, and it has one",
+    ),
+    Equivalent(
+        "lib/seats.lua",
+        "if index ~= past then",
+        "if index ~= past becomes true",
+        "neighbours are written one by one",
+    ),
+    Equivalent("lib/seats.lua", "if n > 0 then", "0 becomes 1", "there are two of each"),
+    Equivalent(
+        "lib/seats.lua",
+        "local last = math.min(first + seats.AT_ONCE - 1, #ids)",
+        "- becomes +",
+        "two pieces overlap, and what the first has freed nobody holds in the second",
     ),
     Equivalent("lib/seats.lua", "AT_ONCE = 2000", "2000 becomes", "a bound on work, not a rule"),
     Equivalent(

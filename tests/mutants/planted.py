@@ -78,9 +78,9 @@ PLANTED = (
     ),
     _p(
         "release without comparing the id",
-        "lib/bookings",
-        "if ending[seat.booking] then",
-        "if true then",
+        "lib/seats",
+        "if ending[booking] then",
+        "if booking then",
         "damaged",
     ),
     _p(
@@ -102,6 +102,13 @@ PLANTED = (
         '  event.move(box, "held", "sold", claim.places)\n',
     ),
     _p("map not written", "lib/seats", '    redis.call("SETRANGE", box.map, seat.index, letter)\n'),
+    _p(
+        "map not written for what is freed",
+        "lib/seats",
+        '  redis.call("SETRANGE", box.map, from, string.rep("a", past - from))\n  return freed',
+        "  return freed",
+    ),
+    _p("gaps in the map freed too", "lib/seats", "if index ~= past then", "if false then"),
     _p("map not written for a load", "load_event", '  redis.call("SET", KEYS[3], map)\n'),
     _p(
         "deadline not listed",
@@ -160,7 +167,11 @@ PLANTED = (
         "lib/claims",
         "      has = has + bookings.read(box, ulid, claim.customer).places\n",
     ),
-    _p("cancelled seats stay sold", "lib/bookings", '  seats.put(box, own, "a")\n'),
+    _p(
+        "cancelled seats stay sold",
+        "lib/seats",
+        '      redis.call("HSET", box.seats, unpack(fields, 1, n))\n',
+    ),
     _p(
         "extension without end",
         "extend_booking",
