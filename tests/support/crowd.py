@@ -141,7 +141,8 @@ class Crowd:
     """Customers with one wish each, some of whom want the same seat; so many at a time.
 
     Some give their hold up. With `endless`, some leave theirs to its deadline and some cancel what
-    they bought, and when every wish was heard they begin anew.
+    they bought, and when every wish was heard they begin anew. With `gives_back` it is never sold
+    out: when half the house is sold, somebody cancels.
     """
 
     def __init__(self, desk: Desk, seats: list[str], random: Random, *, each: int = 2) -> None:
@@ -154,9 +155,10 @@ class Crowd:
         self._tasks: list[asyncio.Task[None]] = []
         self._stop = False
         self.sold: dict[str, str] = {}  # booking -> seat, as was answered
+        self._buyers: dict[str, str] = {}  # booking -> customer
         self.asked: list[Asked] = []
         self.pause_s = _PAUSE_S
-        self.endless = False
+        self.endless = self.gives_back = False
 
     def begin(self, at_once: int = 16) -> None:
         """Let so many come, one after the other each."""
@@ -216,6 +218,10 @@ class Crowd:
             seat = self._wishes.pop()
             self._customers += 1
             await self._buy(f"c{self._customers}", seat)
+            if self.gives_back and len(self.sold) > len(self._all) // 4:
+                booking = self._random.choice(list(self.sold))
+                del self.sold[booking]
+                await self._end("cancel", self._buyers[booking], booking)
 
     async def _buy(self, customer: str, seat: str) -> None:
         held = await self._insist("hold", customer, seat, self._desk.hold)
@@ -233,6 +239,7 @@ class Crowd:
             await self._end("cancel", customer, held.booking)
         else:
             self.sold[held.booking] = seat
+            self._buyers[held.booking] = customer
 
     async def _end(self, what: str, customer: str, booking: str) -> Answer:
         async def act(customer: str, booking: str) -> Answer:

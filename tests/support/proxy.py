@@ -66,10 +66,10 @@ class Proxy:
 
     async def cut_connections(self) -> None:
         """Break every connection; new ones are let in."""
-        for writer in list(self._open):
-            writer.close()
-        if self._serving:
-            await asyncio.wait(list(self._serving))
+        while self._serving:  # one that is being joined has nothing to close yet
+            for writer in list(self._open):
+                writer.close()
+            await asyncio.wait(list(self._serving), timeout=0.05)
 
     def reset_connections(self) -> None:
         """Break every connection at once, with what is on its way in it."""
@@ -93,6 +93,9 @@ class Proxy:
         self._swallow_marker = marker
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not (self._server and self._server.is_serving()):  # it was taken, and then we were cut
+            writer.transport.abort()
+            return
         self.connection_count += 1
         task = asyncio.current_task()
         assert task is not None
