@@ -8,6 +8,7 @@ coverage  which branches of the scripts the tests take
 import argparse
 import asyncio
 import json
+import math
 import subprocess
 import sys
 import time
@@ -32,7 +33,8 @@ from tests.mutants.planted_python import PLANTED_PYTHON
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs" / "reliability-mutants.json"
 PAGE = ROOT / "docs" / "reliability.md"
-BEGIN, END = "<!-- mutants: made by `make mutants` -->\n", "<!-- end of mutants -->\n"
+MUTANTS = "<!-- mutants: made by `make mutants` -->\n", "<!-- end of mutants -->\n"
+COVERAGE = "<!-- coverage: made by `make coverage` -->\n", "<!-- end of coverage -->\n"
 SUITE = ("tests/lua", "tests/races/test_last_seat.py", "tests/unit/test_engine.py")
 RESTORED = ("fence_event.lua", "restore_event.lua", "reopen_event.lua")
 RESTORES = "tests/persistence/test_restorer.py"
@@ -110,9 +112,14 @@ def _write_page(found: dict[str, Any]) -> None:
         "nothing anybody can see (`tests/mutants/equivalent.py` has the reasons).",
         *(f"- lives: `{survivor}`" for survivor in made["survivors"]),
     ]
-    text = PAGE.read_text(encoding="utf-8")
-    head, rest = text.split(BEGIN, 1)
-    PAGE.write_text(head + BEGIN + "\n".join(lines) + "\n" + END + rest.split(END, 1)[1])
+    _put(lines, *MUTANTS)
+
+
+def _put(lines: list[str], begin: str, end: str) -> None:
+    """Into the page, in place of what is there between two marks."""
+    head, rest = PAGE.read_text(encoding="utf-8").split(begin, 1)
+    text = head + begin + "\n".join(lines) + "\n" + end + rest.split(end, 1)[1]
+    PAGE.write_text(text, encoding="utf-8")
 
 
 def _planted(stage: Stage) -> list[str]:
@@ -152,16 +159,29 @@ def _coverage() -> int:
         ran = _suite(lua, f"--basetemp={logs}/t", "-o", "timeout=600", *COVERED_BY)
         hits = taken(Path(logs))
     print("\n".join(ran.stdout.splitlines()[-3:]))
-    total = met = 0
-    for file in files():
-        branches = branches_of(file)
-        missed = [branch for branch in branches if (file, branch.number) not in hits]
-        total, met = total + len(branches), met + len(branches) - len(missed)
-        print(f"lua/{file:28} {len(branches) - len(missed):3}/{len(branches):3} branches")
-        for branch in missed:
-            print(f"    line {branch.line}: {branch.what}")
-    print(f"lua: {met}/{total} branches, {100 * met / total:.1f} %")
+    branches = [branch for file in files() for branch in branches_of(file)]
+    missed = [branch for branch in branches if (branch.file, branch.number) not in hits]
+    taken_count = len(branches) - len(missed)
+    lines = [f"{_of_python()} {_taken('Lua', 'branches', taken_count, len(branches))}"]
+    lines += [f"- not taken: `lua/{one.file}:{one.line}` {one.what}" for one in missed]
+    _put(lines, *COVERAGE)
+    print("\n".join(lines))
     return ran.returncode
+
+
+def _of_python() -> str:
+    """What the last `coverage run` said. Raises: CalledProcessError if there was none."""
+    command = [sys.executable, "-m", "coverage", "json", "--quiet", "-o", "-"]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
+    totals = json.loads(said)["totals"]
+    lines = _taken("Python", "lines", totals["covered_lines"], totals["num_statements"])
+    branches = _taken("Python", "branches", totals["covered_branches"], totals["num_branches"])
+    return f"{lines} {branches}"
+
+
+def _taken(language: str, what: str, taken_count: int, count: int) -> str:
+    percent = math.floor(1000 * taken_count / count) / 10
+    return f"{language}: {taken_count:,} of {count:,} {what}, {percent} %."
 
 
 if __name__ == "__main__":
