@@ -29,7 +29,7 @@ GIVEN_UP_S = 5.0
 RECOVERED_MS = 250
 """No slower than that is as before."""
 NICENESS = 10
-LATE_S = 0.05
+PATIENCE_S = 0.05
 """Who finds no free connection for so long is gone, as all of them wait for answers."""
 _TICK_S = 0.001
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
@@ -59,8 +59,8 @@ class Surged(Struct, frozen=True, kw_only=True):
     `accepted` are those held, in the order of their answers: when each was due (Unix time), and how
     long it took from then. `slowest_ms` is of all answers. `unexplained_count`: 5xx other than 503
     with Retry-After; `failed_count`: connections that broke with a request on them;
-    `unsent_count`: requests that found no free connection within LATE_S; `cpu_s`: what this process
-    took.
+    `unsent_count`: requests that found no free connection within PATIENCE_S; `cpu_s`: what this
+    process took.
     """
 
     began_ms: float
@@ -169,7 +169,7 @@ class _Crowd:
                 due_s = waiting.popleft()
                 self.free.pop().send(self._request(number), due_s)
                 number += 1
-            while waiting and now_s - waiting[0] > LATE_S:
+            while waiting and now_s - waiting[0] > PATIENCE_S:
                 waiting.popleft()
                 unsent_count += 1
         return unsent_count
