@@ -27,7 +27,7 @@ from tests.support import factories
 from tests.support.waiting import until
 
 AT_ONCE = 6
-USERS, SECONDS = 10, 2
+USERS, SECONDS = 10, 4
 SMALL = ("--users", str(USERS), "--seconds", str(SECONDS))
 
 Deed = Callable[[Redis, keys.EventKeys], Awaitable[bool]]

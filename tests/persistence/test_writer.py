@@ -8,6 +8,7 @@ from prometheus_client import REGISTRY
 
 from engine import Booking, Engine, Event, Sales, SalesChange, Settings
 from engine.errors import RefundDue
+from engine.ids import EventId
 from persistence.database import Pool
 from persistence.writer import Writer
 from tests.persistence.running import drained, running, sold_seats, statuses
@@ -90,7 +91,7 @@ async def test_write_event_its_seats_and_its_sales(
 async def test_write_event_loaded_while_it_runs(engine: Engine, pool: Pool, writer: Writer) -> None:
     async with running(writer):
         await drained(engine)
-        await engine.events.load_event("later", layout(), terms())  # type: ignore[arg-type]
+        await engine.events.load_event(EventId("later"), layout(), terms())
         await until(lambda: pool.fetchval("SELECT 1 FROM events WHERE event_id = 'later'"))
 
 
@@ -107,7 +108,7 @@ async def test_write_stopped_drains_an_event_it_has_not_found_yet(
     monkeypatch.setattr("persistence.writer._HOUSEKEEPING_S", 3600)
     async with running(writer):
         await drained(engine)
-        await engine.events.load_event("later", layout(), terms())  # type: ignore[arg-type]
+        await engine.events.load_event(EventId("later"), layout(), terms())
     assert await pool.fetchval("SELECT 1 FROM events WHERE event_id = 'later'")
 
 
