@@ -4,7 +4,7 @@ A Redis Stream rather than a queue: it is written by the very script that change
 what a dead writer had in hand, and can be read from any position by others.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple, TypedDict
 
 import msgspec
@@ -17,7 +17,6 @@ from engine.models import JournalEntry
 from engine.records import booking_of
 
 GROUP = "writer"
-_PENDING_MAX = 10_000
 
 Fields = dict[bytes, bytes]
 
@@ -30,13 +29,6 @@ class Backlog(NamedTuple):
     entries: int
     oldest_ms: int | None
     now_ms: int
-
-
-class Claimed(NamedTuple):
-    """An entry a silent writer left, and how often it was handed out."""
-
-    entry: JournalEntry
-    deliveries: int
 
 
 class DeadLetter(NamedTuple):
@@ -92,22 +84,20 @@ class Journal:
 
     async def claim(
         self, event: EventId, consumer: str, *, idle_ms: int, count: int
-    ) -> list[Claimed]:
-        """Take over entries that their writer has not acknowledged for `idle_ms`."""
+    ) -> list[JournalEntry]:
+        """Take over entries that their writer has not acknowledged for `idle_ms`, oldest first."""
         _, entries, _ = await self._client.xautoclaim(
             _journal(event), GROUP, consumer, min_idle_time=idle_ms, count=count
         )
-        if not entries:
-            return []
+        return [entry_of(event, entry_id, fields) for entry_id, fields in entries]
+
+    async def first_pending(self, event: EventId, besides: Collection[str]) -> str | None:
+        """The oldest entry that a writer has in hand and not acknowledged, but for some."""
         pending = await self._client.xpending_range(
-            _journal(event), GROUP, min=entries[0][0], max=entries[-1][0], count=_PENDING_MAX,
-            consumername=consumer,
-        )  # fmt: skip
-        deliveries = {row["message_id"]: row["times_delivered"] for row in pending}
-        return [
-            Claimed(entry_of(event, entry_id, fields), deliveries.get(entry_id, 1))
-            for entry_id, fields in entries
-        ]
+            _journal(event), GROUP, min="-", max="+", count=len(besides) + 1
+        )
+        in_hand = (row["message_id"].decode() for row in pending)
+        return next((entry_id for entry_id in in_hand if entry_id not in besides), None)
 
     async def acknowledge(self, event: EventId, entry_ids: Sequence[str]) -> None:
         """These entries are in Postgres."""
@@ -165,11 +155,6 @@ class Journal:
             unread = len(await self._client.xrange(_journal(event), min=f"({group['last']}"))
         return Backlog(group["pending"] + unread, _position(first)[0], now_ms)
 
-    async def tail_entry_id(self, event: EventId) -> str:
-        """The newest entry's id; "0-0" for an empty journal."""
-        newest = await self._client.xrevrange(_journal(event), count=1)
-        return newest[0][0].decode() if newest else "0-0"
-
     async def _group(self, event: EventId) -> _Group:
         """What the writer's group has; before the first writer came, everything is unread."""
         try:
@@ -198,6 +183,11 @@ class Journal:
 
 def _journal(event: EventId) -> str:
     return keys.of_event(event).journal
+
+
+def is_older(entry_id: str, than: str) -> bool:
+    """Whether an entry stands before another of the same journal."""
+    return _position(entry_id) < _position(than)
 
 
 def _position(entry_id: str) -> tuple[int, int]:

@@ -61,6 +61,12 @@ def decided_bookings(entries: Iterable[JournalEntry]) -> list[JournalEntry]:
     return list(newest.values())
 
 
+def without(entries: Iterable[JournalEntry], refused: Iterable[JournalEntry]) -> list[JournalEntry]:
+    """The entries that are not among those refused."""
+    gone = {(entry.event_id, entry.entry_id) for entry in refused}
+    return [entry for entry in entries if (entry.event_id, entry.entry_id) not in gone]
+
+
 def changed_events(entries: Iterable[JournalEntry]) -> list[EventId]:
     """The events that have an entry of their own, in one order for every writer."""
     return sorted({entry.event_id for entry in entries if entry.event is not None})

@@ -1,4 +1,4 @@
--- Every query of the system, by name. `store.py` is the only one that runs them.
+-- Every query of the system, by name. `store.py` runs them, and `refusals.py`.
 
 -- name: insert_entries
 -- For a batch of which the journal has a part; a new one is copied (`store._copy`).
@@ -89,6 +89,15 @@ WHERE b.booking_id = ANY ($1::text[]) AND b.status IN ('confirmed', 'cancelled')
 ORDER BY b.booking_id, seat_id
 ON CONFLICT (booking_id, seat_id) DO UPDATE SET active = excluded.active
 WHERE s.active <> excluded.active;
+
+-- name: find_owners
+-- Who owns these seats, if anybody does.
+SELECT seat_id, booking_id FROM booking_seats
+WHERE active AND event_id = ANY ($1::text[]) AND seat_id = ANY ($2::text[]);
+
+-- name: find_cancelled
+SELECT booking_id FROM bookings
+WHERE booking_id = ANY ($1::text[]) AND status = 'cancelled';
 
 -- name: owe_refunds
 INSERT INTO refund_obligations (

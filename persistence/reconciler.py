@@ -13,6 +13,7 @@ from engine import Engine, logs, metrics
 from engine.errors import EventNotFound
 from engine.ids import EventId
 from engine.inspection import EventState, read_state
+from engine.journal import DeadLetter
 from engine.models import SalesState
 from persistence.comparison import Comparison, Finding
 from persistence.database import Pool
@@ -132,7 +133,7 @@ class _BothSides:
 
     async def _find_dead_letters(self) -> list[Finding]:
         return [
-            Finding("dead_letter", letter.entry.entry_id, letter.reason, letter=letter)
+            Finding("dead_letter", letter.entry.entry_id, _told(letter), letter=letter)
             for letter in await self._engine.journal.dead_letters(self._event)
         ]
 
@@ -153,3 +154,10 @@ class _BothSides:
             metrics.differences_found.labels(finding.kind).inc()
         _log.debug("reconciled", event_id=self._event, differences=len(differences))
         return tuple(differences)
+
+
+def _told(letter: DeadLetter) -> str:
+    """Whose entry it is, and why it was set aside."""
+    booking = letter.entry.booking
+    of = f"{letter.entry.kind} of {booking.id}: " if booking else ""
+    return of + letter.reason

@@ -13,7 +13,8 @@ import msgspec
 from engine import Booking, BookingStatus, Engine, Refused
 from engine.inspection import EventState
 from persistence.comparison import Finding
-from persistence.store import Store, Unwritable, event_row
+from persistence.refusals import Unwritable
+from persistence.store import Store, event_row
 
 _RECOMPUTED = {
     *("orphan_hold", "counts_differ", "map_differs", "area_differs"),
@@ -97,12 +98,12 @@ async def _write_dead_letters(engine: Engine, store: Store, findings: Iterable[F
     tried = Tried()
     for finding in findings:
         if letter := finding.letter:
-            try:
-                await store.write([letter.entry])
+            refusals = await store.write([letter.entry])
+            if refusals:
+                tried[key_of(finding)] = f"Postgres refuses it still: {refusals[0].error}"
+            else:
                 await engine.journal.forget_dead_letter(letter.entry.event_id, letter)
                 tried[key_of(finding)] = "written at last"
-            except Unwritable as error:
-                tried[key_of(finding)] = f"Postgres refuses it still: {error}"
     return tried
 
 

@@ -24,7 +24,8 @@ from engine.rebuild import Rebuilt, Remembered, next_epoch, rebuild
 from persistence import record
 from persistence.comparison import Comparison, Finding
 from persistence.database import AWAY, Pool
-from persistence.store import Store, Unwritable, is_about_money
+from persistence.refusals import is_about_money
+from persistence.store import Store
 from persistence.watch import Watch, stub_of
 
 Progress = Callable[[EventId, int, int], None]
@@ -172,21 +173,12 @@ class Restorer:
 
     async def _write(self, entries: Sequence[JournalEntry]) -> list[JournalEntry]:
         """Write entries that a writer may be writing too; those that are refused."""
-        refused = []
+        refusals = []
         for i in range(0, len(entries), WRITE_ENTRIES):
-            refused += await self._put(entries[i : i + WRITE_ENTRIES])
-        return refused
-
-    async def _put(self, entries: Sequence[JournalEntry]) -> list[JournalEntry]:
-        try:
-            await self._store.write(entries)
-        except Unwritable as error:
-            if len(entries) == 1:
-                _log.warning("entry_refused", entry_id=entries[0].entry_id, why=str(error))
-                return list(entries)
-            middle = len(entries) // 2
-            return await self._put(entries[:middle]) + await self._put(entries[middle:])
-        return []
+            refusals += await self._store.write(entries[i : i + WRITE_ENTRIES])
+        for entry, error in refusals:
+            _log.warning("entry_refused", entry_id=entry.entry_id, why=str(error))
+        return [entry for entry, _ in refusals]
 
     async def _stage(self, rebuilt: Rebuilt, restore: str) -> None:
         event, done = rebuilt.event_id, 0

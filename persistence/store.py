@@ -7,32 +7,27 @@ the entries the journal has of it.
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from gzip import BadGzipFile
 
 import asyncpg
 import msgspec
 
-from engine import logs
 from engine.ids import EventId
 from engine.models import Booking, BookingStatus, JournalEntry, Terms
 from engine.plans import layout as layouts
 from persistence import batch
 from persistence.batch import EventRow, StoredBooking
 from persistence.database import Connection, Pool
+from persistence.refusals import (
+    ERRORS,
+    ONE_OWNER,
+    Refusal,
+    Unwritable,
+    current_entries,
+    find_contested,
+)
 from persistence.sql import named_queries
 
-_REFUSED = (
-    *(asyncpg.DataError, asyncpg.IntegrityConstraintViolationError),
-    *(msgspec.MsgspecError, BadGzipFile, EOFError, LookupError, ValueError),  # not an entry of ours
-    OverflowError,  # what is too large for a column of COPY
-)
 _ONE_ENTRY = "journal_pkey"
-
-_BINDING = (BookingStatus.CONFIRMED, BookingStatus.CANCELLED)
-
-ONE_OWNER = "booking_seats_one_owner"
-"""The unique index that refuses a second sale of a seat."""
-
 
 _Put = Callable[[Connection, batch.Columns], Awaitable[None]]
 
@@ -41,24 +36,7 @@ class _Repeated(Exception):
     """The journal has an entry of these already, or it is among them twice."""
 
 
-class Unwritable(Exception):
-    """Postgres is there and refuses the rows: a value it cannot take, or a seat that is sold."""
-
-    def __init__(self, why: str, *, seat_sold_twice: bool = False, outdated: bool = False) -> None:
-        super().__init__(why)
-        self.seat_sold_twice = seat_sold_twice
-        self.outdated = outdated
-        """It says what a restore has decided without it; no later try can help."""
-
-
-def is_about_money(claim: Booking) -> bool:
-    """Whether somebody has paid for it, or is to be paid back."""
-    return claim.refund_minor > 0 or claim.status in _BINDING
-
-
 QUERIES = named_queries("queries.sql")
-
-_log = logs.get("store")
 
 
 class Store:
@@ -67,17 +45,35 @@ class Store:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def write(self, entries: Sequence[JournalEntry]) -> None:
-        """Write journal entries and what follows from them, in one transaction.
+    async def write(self, entries: Sequence[JournalEntry]) -> list[Refusal]:
+        """Write journal entries and what follows from them; those that Postgres refuses.
 
-        Raises Unwritable when these rows are refused; any other error says that Postgres is
-        away, busy or wrong, and the same entries may be tried again.
+        All others are written, in one transaction if it refuses none. Any error says that
+        Postgres is away, busy or wrong, and the same entries may be tried again.
         """
+        unreadable = [entry for entry in entries if entry.booking is None and entry.event is None]
+        refusals = [Refusal(entry, Unwritable(entry.kind)) for entry in unreadable]
+        parts = [batch.without(entries, unreadable)]
+        while parts:
+            part = parts.pop()
+            try:
+                await self._write_whole(part)
+            except Unwritable as error:
+                refused = error.entries
+                if error.seat_sold_twice:
+                    refused = await find_contested(self._pool, error.entries)
+                if not refused and len(part) > 1:  # one of them, and nobody says which
+                    middle = len(part) // 2
+                    parts += [part[middle:], part[:middle]]
+                    continue
+                refused = refused or part
+                refusals += [Refusal(entry, error) for entry in refused]
+                parts.append(batch.without(part, refused))
+        return refusals
+
+    async def _write_whole(self, entries: Sequence[JournalEntry]) -> None:
         if not entries:
             return
-        for entry in entries:
-            if entry.booking is None and entry.event is None:
-                raise Unwritable(entry.kind)
         try:
             await self._write(entries, _copy)
         except _Repeated:
@@ -86,7 +82,7 @@ class Store:
     async def _write(self, entries: Sequence[JournalEntry], put: _Put) -> None:
         async with self._transaction() as connection:
             columns = batch.journal_columns(entries)
-            kept, current = await _current(connection, entries, columns)
+            kept, current = await current_entries(connection, entries, columns)
             if not kept:
                 return
             if len(kept) < len(entries):
@@ -148,11 +144,11 @@ class Store:
         try:
             async with self._pool.acquire() as connection, connection.transaction():
                 yield connection
-        except _REFUSED as error:
+        except ERRORS as error:
             constraint = getattr(error, "constraint_name", None)
             if constraint == _ONE_ENTRY:
                 raise _Repeated from error
-            raise Unwritable(str(error), seat_sold_twice=constraint == ONE_OWNER) from error
+            raise Unwritable(str(error)) from error
 
 
 async def _copy(connection: Connection, columns: batch.Columns) -> None:
@@ -173,50 +169,8 @@ async def _queue(connection: Connection, entries: Sequence[JournalEntry]) -> Non
         await connection.execute(QUERIES["queue_entries"], *batch.journal_columns(told)[:5])
 
 
-async def _current(
-    connection: Connection, entries: Sequence[JournalEntry], columns: batch.Columns
-) -> tuple[Sequence[JournalEntry], Sequence[JournalEntry]]:
-    """What the journal keeps, and of it what is not of a time before a restore.
-
-    The restore has decided what came of those. One that is about money and that Postgres has not
-    is left out where that is settled, as if it had been refused: a webhook must not hear of it.
-
-    Raises Unwritable for one that is about money and not settled: the restore did not know it.
-    """
-    events = list({entry.event_id for entry in entries})
-    rows = await connection.fetch(QUERIES["read_epochs"], events)
-    epochs = {row["event_id"]: row["epoch"] for row in rows}
-    if all(entry.epoch >= epochs.get(entry.event_id, 0) for entry in entries):
-        return entries, entries
-    rows = await connection.fetch(QUERIES["find_outdated"], *columns[:4], columns[6])
-    outdated, settled = set[int](), set[int]()
-    for row in rows:
-        entry = entries[row["number"] - 1]
-        outdated.add(row["number"] - 1)
-        if entry.booking is None or row["known"] or not is_about_money(entry.booking):
-            continue
-        if not _is_settled(entry.booking, row["status"], row["owed_minor"]):
-            why = f"{entry.kind} of {entry.booking.id} came after a restore"
-            raise Unwritable(why, outdated=True)
-        settled.add(row["number"] - 1)
-    for number in settled:
-        booking_id = columns[6][number]
-        entry_id, kind = entries[number].entry_id, entries[number].kind
-        _log.info("entry_settled", booking_id=booking_id, entry_id=entry_id, kind=kind)
-    kept = [entry for number, entry in enumerate(entries) if number not in settled]
-    return kept, [entry for number, entry in enumerate(entries) if number not in outdated]
-
-
-def _is_settled(claim: Booking, status: str | None, owed_minor: int) -> bool:
-    """Whether the customer has what the claim says, or is owed his money, without it."""
-    if claim.refund_minor:
-        return owed_minor >= claim.refund_minor
-    if claim.status == BookingStatus.CONFIRMED:
-        return status in _BINDING or owed_minor > 0
-    return status == claim.status
-
-
 async def _put_bookings(connection: Connection, entries: Sequence[JournalEntry]) -> set[str]:
+    """Move bookings to their newest entries; which ones did. Raises Unwritable."""
     if not entries:
         return set()
     rows = await connection.fetch(QUERIES["put_bookings"], *batch.booking_columns(entries))
@@ -224,9 +178,14 @@ async def _put_bookings(connection: Connection, entries: Sequence[JournalEntry])
     known = [row["booking_id"] for row in rows if row["known"]]
     bookings = [entry.booking for entry in entries if entry.booking]
     owing = [b.id for b in bookings if b.refund_minor and b.id in moved]
-    for name, ids in (("free_seats", known), ("take_seats", moved), ("owe_refunds", owing)):
-        if ids:
-            await connection.execute(QUERIES[name], list(ids))
+    try:
+        for name, ids in (("free_seats", known), ("take_seats", moved), ("owe_refunds", owing)):
+            if ids:
+                await connection.execute(QUERIES[name], list(ids))
+    except asyncpg.UniqueViolationError as error:
+        if error.constraint_name != ONE_OWNER:
+            raise
+        raise Unwritable(str(error), entries, seat_sold_twice=True) from error
     return moved
 
 

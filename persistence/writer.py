@@ -1,28 +1,34 @@
 """The write-behind worker: drains the journal of every event into Postgres.
 
 One transaction a batch, acknowledged after its commit: what is lost on the way comes again, and
-`store` makes coming again harmless. So the writer keeps no state of its own and any number may
-run. Each failure has one answer: rows that Postgres refuses are halved until one entry is left,
-which is handed out again later and set aside after DELIVERIES_MAX; anything else (Postgres or
-Redis away, busy or wrong) is tried again, slower each time, while the heartbeat goes on.
+`store` makes coming again harmless. So the writer keeps no state of its own that matters and any
+number may run. Each failure has one answer: an entry that Postgres refuses is handed out again
+later and set aside after TRIES_MAX, a seat's next sale that came before its cancellation waits for
+it; anything else (Postgres or Redis away, busy or wrong) is tried again, slower each time, while
+the heartbeat goes on.
 """
 
 import asyncio
 import contextlib
 import os
 import socket
+from collections import Counter
+from collections.abc import Sequence
 
 import stamina
 
 from engine import Engine, Settings, logs, metrics
 from engine.ids import EventId
-from engine.journal import Claimed
+from engine.journal import is_older
+from engine.models import JournalEntry
+from persistence.batch import without
 from persistence.database import Pool
-from persistence.store import Store, Unwritable
+from persistence.refusals import Refusal
+from persistence.store import Store
 from persistence.watch import Watch
 
-DELIVERIES_MAX = 5
-"""How often an entry is tried before it is set aside as a dead letter."""
+TRIES_MAX = 5
+"""How often a writer tries an entry before it is set aside as a dead letter."""
 
 RUSH_ENTRIES = 32
 RUSH_FACTOR = 5
@@ -48,8 +54,9 @@ class Writer:
         self._settings = settings
         self._consumer = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(2).hex()}"
         self._events: list[EventId] = []
-        self._batches: list[list[Claimed]] = []  # read, and not yet acknowledged
-        self._ahead: asyncio.Task[list[Claimed]] | None = None  # there was more than a batch
+        self._batches: list[list[JournalEntry]] = []  # read, and not yet acknowledged
+        self._ahead: asyncio.Task[list[JournalEntry]] | None = None  # there was more than a batch
+        self._refusals: dict[EventId, Counter[str]] = {}  # how often, by entry
         self._next_claim_s = 0.0
         self._backlog = metrics.PerEvent(metrics.journal_backlog)
         self._lag = metrics.PerEvent(metrics.journal_lag)
@@ -105,17 +112,18 @@ class Writer:
             self._ahead = asyncio.create_task(self._read())
         while self._batches:
             await self._write(self._batches[0])
+            del self._batches[0]
         metrics.writer_up.set(1)
         return wrote
 
-    async def _claim(self) -> list[Claimed]:
+    async def _claim(self) -> list[JournalEntry]:
         """What a silent writer left, this one's refused entries included."""
         now_s = asyncio.get_running_loop().time()
         if now_s < self._next_claim_s:
             return []
         idle_ms = self._settings.writer_claim_idle_ms
         count = self._settings.writer_batch_entries_max
-        found: list[Claimed] = []
+        found: list[JournalEntry] = []
         for event in self._events:
             found += await self._engine.journal.claim(
                 event, self._consumer, idle_ms=idle_ms, count=count
@@ -124,12 +132,12 @@ class Writer:
             self._next_claim_s = now_s + idle_ms / 2000
         return found
 
-    async def _take(self) -> list[Claimed]:
+    async def _take(self) -> list[JournalEntry]:
         """What was read while the last batch was written, or what is read now."""
         ahead, self._ahead = self._ahead, None
         return await (ahead or self._read())
 
-    async def _read(self) -> list[Claimed]:
+    async def _read(self) -> list[JournalEntry]:
         """New entries; a short wait after the first lets a batch fill."""
         block_ms = 0 if self._stopping.is_set() else _BLOCK_MS
         if not self._events:
@@ -145,46 +153,61 @@ class Writer:
             left = count - len(found)
             found += await journal.read(self._events, self._consumer, count=left, block_ms=0)
         self._watch.note_read(found)
-        return [Claimed(entry, 1) for entry in found]
+        return found
 
-    async def _write(self, batch: list[Claimed]) -> None:
-        """Write the first batch and be done with it, or put its halves in its place."""
-        try:
-            with metrics.batch_duration.time():
-                await self._store.write([claimed.entry for claimed in batch])
-        except Unwritable as error:
-            if len(batch) > 1:
-                middle = len(batch) // 2
-                self._batches[:1] = [batch[:middle], batch[middle:]]
-                return
-            await self._refuse(batch[0], error)
-        else:
-            metrics.batch_entries.observe(len(batch))
-            metrics.entries_written.inc(len(batch))
-            await self._acknowledge(batch)
-        del self._batches[0]
+    async def _write(self, batch: list[JournalEntry]) -> None:
+        """Write what can be written and be done with it; the rest is handed out again later."""
+        with metrics.batch_duration.time():
+            refusals = await self._store.write(batch)
+        written = without(batch, [refusal.entry for refusal in refusals])
+        metrics.batch_entries.observe(len(written))
+        metrics.entries_written.inc(len(written))
+        await self._acknowledge(written)
+        for event in {refusal.entry.event_id for refusal in refusals}:
+            await self._refuse(event, [r for r in refusals if r.entry.event_id == event])
 
-    async def _refuse(self, claimed: Claimed, error: Unwritable) -> None:
-        """Leave the entry to be handed out again; after DELIVERIES_MAX set it aside."""
-        entry, why = claimed.entry, str(error)
-        named = {
-            "event_id": entry.event_id,
-            "entry_id": entry.entry_id,
-            "kind": entry.kind,
-            "why": why,
-        }
-        if claimed.deliveries < DELIVERIES_MAX and not error.outdated:
-            _log.warning("entry_refused", deliveries=claimed.deliveries, **named)
-            return
-        await self._engine.journal.dead_letter(entry, why)
-        reason = "seat_sold_twice" if error.seat_sold_twice else "refused"
-        metrics.set_aside.labels(reason).inc()
-        _log.error("entry_set_aside", reason=reason, **named)
+    async def _refuse(self, event: EventId, refusals: Sequence[Refusal]) -> None:
+        """Count those that nothing explains, and set aside what was refused often enough."""
+        counts = self._refusals.setdefault(event, Counter())
+        waiting = await self._out_of_order(event, refusals)
+        for entry, error in refusals:
+            if entry.entry_id in waiting:
+                continue
+            counts[entry.entry_id] += 1
+            named = {
+                "event_id": event,
+                "entry_id": entry.entry_id,
+                "kind": entry.kind,
+                "why": str(error),
+            }
+            if counts[entry.entry_id] < TRIES_MAX and not error.outdated:
+                _log.warning("entry_refused", tries=counts[entry.entry_id], **named)
+                continue
+            await self._engine.journal.dead_letter(entry, str(error))
+            reason = "seat_sold_twice" if error.seat_sold_twice else "refused"
+            metrics.set_aside.labels(reason).inc()
+            _log.error("entry_set_aside", reason=reason, **named)
 
-    async def _acknowledge(self, batch: list[Claimed]) -> None:
+    async def _out_of_order(self, event: EventId, refusals: Sequence[Refusal]) -> set[str]:
+        """The sales among them whose seat an older entry may free, which a writer has in hand.
+
+        Older, open, and not refused itself: who has it writes it, or falls silent and loses it to
+        another. So none waits for ever.
+        """
+        sold = {refusal.entry.entry_id for refusal in refusals if refusal.error.seat_sold_twice}
+        if not sold:
+            return set()
+        besides = self._refusals[event].keys() | {refusal.entry.entry_id for refusal in refusals}
+        open_id = await self._engine.journal.first_pending(event, besides)
+        waiting = {entry_id for entry_id in sold if open_id and is_older(open_id, entry_id)}
+        if waiting:
+            _log.info("sales_out_of_order", event_id=event, count=len(waiting), wait_for=open_id)
+        return waiting
+
+    async def _acknowledge(self, batch: list[JournalEntry]) -> None:
         entry_ids: dict[EventId, list[str]] = {}
-        for claimed in batch:
-            entry_ids.setdefault(claimed.entry.event_id, []).append(claimed.entry.entry_id)
+        for entry in batch:
+            entry_ids.setdefault(entry.event_id, []).append(entry.entry_id)
         for event, ids in entry_ids.items():
             await self._engine.journal.acknowledge(event, ids)
 
@@ -225,6 +248,8 @@ class Writer:
         self._backlog.set(event, backlog.entries)
         self._lag.set(event, lag_ms / 1000)
         self._letters.set(event, await self._engine.journal.count_dead_letters(event))
+        if not backlog.entries:
+            self._refusals.pop(event, None)
         keep_from_ms = max(0, backlog.now_ms - self._settings.journal_keep_ms)
         await self._engine.journal.trim(event, f"{keep_from_ms}-0")
 

@@ -100,7 +100,7 @@ async def _end(sale: Sale, figures: Figures, case: _Case, pace: _Pace) -> None:
         engine.bookings.now_ms = ""
     await _end_keys(sale, held, ends_ms)
     await until_written(engine, event, DRAIN_S_MAX)
-    before = await engine.journal.tail_entry_id(event)
+    before = (await engine.events.read_event(event)).position
     left_ms = ends_ms - await _now_ms(sale)
     if left_ms < STORM_AHEAD_S * 1000:
         sale.wrong.append(f"{case.says}: the holds were made too late, {left_ms} ms ahead")

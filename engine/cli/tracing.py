@@ -103,12 +103,12 @@ def _traced_call(call: _Call, tracer: "Tracer") -> Any:
 
 
 def _traced_write(write: _Call, tracer: "Tracer") -> Any:
-    async def traced(store: object, entries: Sequence[Any]) -> None:
+    async def traced(store: object, entries: Sequence[Any]) -> Any:
         with tracer.start_as_current_span("write batch") as span:
             span.set_attribute("batch.entries", len(entries))
             if entries:
                 span.set_attribute("batch.first_entry", entries[0].entry_id)
-            await write(store, entries)
+            return await write(store, entries)
 
     return traced
 

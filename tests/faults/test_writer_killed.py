@@ -12,13 +12,14 @@ from pathlib import Path
 import msgspec
 import pytest
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
 from engine import Engine, Settings
 from engine.models import Booking
 from engine.records import json_of
 from persistence.database import Pool
 from persistence.reconciler import reconcile
-from persistence.writer import DELIVERIES_MAX, Writer
+from persistence.writer import TRIES_MAX, Writer
 from tests.persistence.entries import booking
 from tests.persistence.running import drained, running, sold_seats
 from tests.support.crowd import seats_of
@@ -86,6 +87,40 @@ async def test_writer_killed_between_commit_and_acknowledgement_writes_once(
         kills, "writer SIGKILLed between its commit and its acknowledgement",
         f"duplicates 0, lost 0; p95 until another has claimed, written and acknowledged "
         f"{late_s * 1000:.0f} ms (WRITER_CLAIM_IDLE_MS {CLAIM_IDLE_MS})",
+    )  # fmt: skip
+
+
+@pytest.mark.trial("T10")
+async def test_writer_killed_with_cancellations_in_hand_lets_the_resales_wait_for_them(
+    engine: Engine, pool: Pool, quick: Settings, trial: Trial
+) -> None:
+    kills, row = trial.rounds(2, 40), 50
+    patient = msgspec.structs.replace(quick, writer_claim_idle_ms=500, journal_keep_ms=3_600_000)
+    await engine.events.load_event(GALA, layout(kills, row), terms())
+    sold, late_s = dict[str, str](), list[float]()
+    for number in range(1, kills + 1):
+        seats = [f"A-{number}-{seat}" for seat in range(1, row + 1)]
+        async with running(Writer(engine, pool, patient)):
+            first = [await _sold(engine, seat) for seat in seats]
+            await drained(engine)
+        for booking_ in first:
+            await engine.bookings.cancel_booking(booking_.id, None)
+        process = start_writer(patient, "writer:writing", signal.SIGKILL)
+        await asyncio.to_thread(process.join)
+        died_s = time.monotonic()
+        sold |= {made.seats[0]: made.id for made in [await _sold(engine, seat) for seat in seats]}
+        with capture_logs() as logs:
+            async with running(Writer(engine, pool, patient)):
+                await drained(engine)
+        late_s.append(time.monotonic() - died_s)
+        waited = [line["count"] for line in logs if line["event"] == "sales_out_of_order"]
+        assert sum(waited) >= row, "the resales were read first"
+    await _written_once(engine, pool, sold)
+    trial.tell(
+        kills, f"writer SIGKILLed with {row} cancellations in hand, their seats sold again",
+        f"{len(sold):,} resales waited for the cancellations: set aside 0, lost 0; all written "
+        f"at most {max(late_s):.1f} s after the kill "
+        f"(WRITER_CLAIM_IDLE_MS {patient.writer_claim_idle_ms})",
     )  # fmt: skip
 
 
@@ -174,6 +209,6 @@ async def test_entry_that_cannot_be_written_delays_the_others_little(
     delay_ms = (took_s["with"] - took_s["without"]) * 1000 / poisons
     trial.tell(
         poisons, "an entry that Postgres refuses, among 20 that it takes",
-        f"set aside after {DELIVERIES_MAX} tries, {len(letters)} of {poisons}; all others "
+        f"set aside after {TRIES_MAX} tries, {len(letters)} of {poisons}; all others "
         f"written, each refused entry delayed them {max(0.0, delay_ms):.0f} ms",
     )  # fmt: skip

@@ -20,7 +20,6 @@ from hypothesis.stateful import run_state_machine_as_test
 from engine import Settings
 from engine.errors import BookingNotFound, RateLimited, Restoring, Unavailable
 from engine.ids import BookingId, CustomerId
-from engine.journal import Claimed
 from engine.limits import Limit, Meter
 from engine.models import Sales
 from engine.restores import Stub
@@ -120,7 +119,7 @@ async def _acknowledged(stage: Stage) -> None:
     entries = await engine.journal.read([GALA], "w", count=10, block_ms=0)
     fails = mock.AsyncMock(side_effect=OSError("Postgres is away"))
     with mock.patch.object(writer._store, "write", fails), contextlib.suppress(OSError):
-        await writer._write([Claimed(entry, 1) for entry in entries])
+        await writer._write(entries)
     assert (await engine.journal.backlog(GALA)).entries == len(entries)
 
 

@@ -8,8 +8,8 @@ from unittest import mock
 
 from engine.bookings import Bookings
 from engine.ids import BookingId, CustomerId
-from engine.journal import Claimed, Journal
-from engine.models import Booking
+from engine.journal import Journal
+from engine.models import Booking, JournalEntry
 from persistence.writer import Writer
 
 Patch = Callable[[], AbstractContextManager[Any]]
@@ -23,7 +23,7 @@ def _own_clock() -> AbstractContextManager[Any]:
 def _acknowledge_first() -> AbstractContextManager[Any]:
     write = Writer._write
 
-    async def hasty(self: Writer, batch: list[Claimed]) -> None:
+    async def hasty(self: Writer, batch: list[JournalEntry]) -> None:
         await self._acknowledge(batch)
         await write(self, batch)
 

@@ -7,11 +7,10 @@ import pytest
 
 from engine import Booking, Engine
 from engine.errors import RefundDue
-from engine.journal import Claimed
 from engine.models import BookingStatus
 from persistence.database import Pool
 from persistence.restorer import Restorer
-from persistence.store import Store, Unwritable
+from persistence.store import Store
 from persistence.writer import Writer
 from tests.persistence.entries import booking, entry, loaded
 from tests.persistence.sale import Sale
@@ -27,12 +26,11 @@ async def _pay(sale: Sale, held: Booking) -> Booking:
 async def _in_hand(sale: Sale, writer: Writer) -> None:
     """Read as a writer does, and fall asleep."""
     entries = await sale.engine.journal.read([GALA], "asleep", count=100, block_ms=0)
-    writer._batches = [[Claimed(entry, 1) for entry in entries]]
+    writer._batches = [entries]
 
 
 async def _wake(writer: Writer) -> None:
-    while writer._batches:
-        await writer._write(writer._batches[0])
+    await writer._write(writer._batches[0])
 
 
 async def _restored_as_a_refund(sale: Sale, writer: Writer, restorer: Restorer) -> Booking:
@@ -68,7 +66,7 @@ async def test_a_sale_in_hand_with_no_look_at_what_is_settled_is_left_behind(
     sale: Sale, writer: Writer, restorer: Restorer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control: refunded, and set aside as well, for a person to find that out."""
-    monkeypatch.setattr("persistence.store._is_settled", lambda *_: False)
+    monkeypatch.setattr("persistence.refusals._is_settled", lambda *_: False)
     again = await _restored_as_a_refund(sale, writer, restorer)
     await _wake(writer)
     [letter] = await sale.engine.journal.dead_letters(GALA)
@@ -173,13 +171,8 @@ async def test_write_of_an_outdated_entry_asks_what_became_of_its_booking(
     if now:
         await store.write([entry(21, booking(1, now[0], 1, **now[1]), epoch=2)])
     before = await _rows(pool)
-    written = store.write([entry(10, booking(1, late[0], 1, **late[1]))])
-    if settled:
-        await written
-    else:
-        with pytest.raises(Unwritable) as refused:
-            await written
-        assert refused.value.outdated
+    refusals = await store.write([entry(10, booking(1, late[0], 1, **late[1]))])
+    assert [refusal.error.outdated for refusal in refusals] == [True] * (not settled)
     assert await _rows(pool) == before
 
 

@@ -9,11 +9,12 @@ from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from engine import Engine, Settings
+from engine.journal import GROUP
 from engine.models import Booking
 from engine.records import json_of
 from persistence.database import Pool
 from persistence.store import Store
-from persistence.writer import Writer
+from persistence.writer import TRIES_MAX, Writer
 from tests.persistence.entries import booking
 from tests.persistence.running import drained, running, sold_seats, statuses
 from tests.support.factories import GALA, layout, selection, terms
@@ -119,29 +120,81 @@ async def test_write_entry_no_script_wrote_is_set_aside_and_others_flow(
     assert "soon" in letter.entry.kind
 
 
-async def test_write_resale_before_its_cancel_is_tried_again(
-    engine: Engine, pool: Pool, quick: Settings
-) -> None:
-    """The slow writer has the cancel in hand, ours meets the resale first:
-
-    slow    reads `cancelled A`     dies
-    ours                            reads `confirmed B`: refused, A owns it     claims both
-    """
+async def _sold_and_cancelled(engine: Engine, pool: Pool, quick: Settings) -> list[str]:
+    """Sold, known to Postgres, cancelled; the entry that says so, which a slow writer has."""
     first = await _buy(engine, "A-1-1")
     async with running(Writer(engine, pool, quick)):
         await drained(engine)
     await engine.bookings.cancel_booking(first.id, None)
-    assert await _read_as(engine, "slow") == ["booking_cancelled"]
-    second = await _buy(engine, "A-1-1")
+    entries = await engine.journal.read([GALA], "slow", count=100, block_ms=0)
+    assert [entry.kind for entry in entries] == ["booking_cancelled"]
+    return [entry.entry_id for entry in entries]
 
-    patient = msgspec.structs.replace(quick, writer_claim_idle_ms=300)
+
+async def _keeps(engine: Engine, entry_ids: list[str]) -> None:
+    """The slow writer says that it lives: nobody claims what it has in hand."""
+    await engine.client.xclaim("{gala}:journal", GROUP, "slow", 0, entry_ids)
+
+
+async def test_write_resale_before_its_cancel_waits_for_it(
+    engine: Engine, pool: Pool, quick: Settings
+) -> None:
+    """The slow writer has the cancel in hand, ours meets the resale first:
+
+    slow    reads `cancelled A`                                           dies
+    ours           reads `confirmed B`: A owns it, again and again        claims both
+    """
+    in_hand = await _sold_and_cancelled(engine, pool, quick)
+    second, other = await _buy(engine, "A-1-1"), await _buy(engine, "A-1-2")
+    patient = msgspec.structs.replace(quick, writer_claim_idle_ms=100)
     with capture_logs() as logs:
+
+        async def tried_often() -> bool:
+            await _keeps(engine, in_hand)
+            waits = [line for line in logs if line["event"] == "sales_out_of_order"]
+            assert {line["wait_for"] for line in waits} <= set(in_hand)
+            return len(waits) > TRIES_MAX
+
         async with running(Writer(engine, pool, patient)):
+            await until(tried_often)
+            assert (await sold_seats(pool))[other.seats[0]] == other.id, "the others flow"
+            assert await engine.journal.dead_letters(GALA) == []
             await drained(engine)
 
-    assert "entry_refused" in {line["event"] for line in logs}
-    assert await sold_seats(pool) == {second.seats[0]: second.id}
+    assert "entry_refused" not in {line["event"] for line in logs}
+    assert await sold_seats(pool) == {b.seats[0]: b.id for b in (second, other)}
     assert await engine.journal.dead_letters(GALA) == []
+
+
+async def test_control_resale_whose_cancel_was_lost_is_set_aside(
+    engine: Engine, pool: Pool, quick: Settings
+) -> None:
+    """The writer that has the cancel acknowledges it and writes nothing: no wait can help."""
+    in_hand = await _sold_and_cancelled(engine, pool, quick)
+    second = await _buy(engine, "A-1-1")
+    await engine.journal.acknowledge(GALA, in_hand)
+    async with running(Writer(engine, pool, quick)):
+        await until(lambda: engine.journal.dead_letters(GALA))
+        await drained(engine)
+    [letter] = await engine.journal.dead_letters(GALA)
+    assert letter.entry.booking
+    assert letter.entry.booking.id == second.id
+
+
+async def test_write_entry_that_was_handed_out_to_writers_that_died_is_tried_as_often(
+    engine: Engine, pool: Pool, quick: Settings, redis: Redis
+) -> None:
+    """A delivery to a writer that was killed is no try."""
+    poison = booking(9, "expired", 2, customer_id="nul \0 byte")
+    await _append(redis, poison)
+    await _read_as(engine, "dead")
+    for _ in range(TRIES_MAX):
+        await engine.journal.claim(GALA, "dead_too", idle_ms=0, count=10)
+    with capture_logs() as logs:
+        async with running(Writer(engine, pool, quick)):
+            await until(lambda: engine.journal.dead_letters(GALA))
+    tries = [line["tries"] for line in logs if line["event"] == "entry_refused"]
+    assert tries == list(range(1, TRIES_MAX))
 
 
 async def test_write_seat_sold_twice_is_set_aside(

@@ -27,10 +27,12 @@ class Point(NamedTuple):
     owner: type
     method: str
     before: bool = False
+    found: bool = False
+    """Not reached by a call that found nothing: it comes again."""
 
 
 POINTS = {
-    "writer:read": Point(Journal, "read"),
+    "writer:read": Point(Journal, "read", found=True),
     "writer:writing": Point(Store, "write", before=True),
     "writer:committed": Point(Store, "write"),
     "writer:acknowledged": Point(Journal, "acknowledge"),
@@ -42,7 +44,7 @@ _processes.set_forkserver_preload(["tests.support.pausing"])
 
 def stop_at(point: str, number: signal.Signals, passes: int = 1) -> None:
     """This process sends itself the signal when it comes to the point with something in hand."""
-    owner, method, before = POINTS[point]
+    owner, method, before, found = POINTS[point]
     original: Callable[..., Awaitable[Any]] = getattr(owner, method)
     left = passes
 
@@ -56,7 +58,7 @@ def stop_at(point: str, number: signal.Signals, passes: int = 1) -> None:
         if before:
             reach()
         result = await original(*args, **named)
-        if not before and result != []:  # a read that found nothing comes again
+        if not before and (result or not found):
             reach()
         return result
 

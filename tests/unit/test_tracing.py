@@ -89,7 +89,8 @@ async def test_a_batch_is_a_span_with_its_statements_below(
     tracing.trace_sql(collected.provider)
     try:
         async with await database.connect(database_url) as pool:
-            await Store(pool).write([entry(10, booking(1, "pending", 1))])
+            refusals = await Store(pool).write([entry(10, booking(1, "pending", 1))])
+            assert refusals == [], "what it answers comes through"
     finally:
         AsyncPGInstrumentor().uninstrument()  # type: ignore[no-untyped-call]
     spans = collected.spans()
