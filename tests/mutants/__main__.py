@@ -51,6 +51,9 @@ def main() -> None:
     parser.add_argument("what", choices=("mutants", "coverage"))
     parser.add_argument("--sample", type=int, default=0, help="so many of them; 0: all")
     parser.add_argument("--seed", type=int, default=1, help="which ones")
+    parser.add_argument(
+        "--again", action="store_true", help="only what lived the last time, the scripts unchanged"
+    )
     asked = parser.parse_args()
     if asked.what == "coverage":
         sys.exit(_coverage())
@@ -61,14 +64,34 @@ def main() -> None:
         runner = stack.enter_context(asyncio.Runner())
         settings = Settings(redis_url=server.redis_url, jwt_secret="s" * 48)
         stage = Stage(runner, runner.run(Engine.connect(settings)))
-        sys.exit(_mutants(stage, asked.sample, asked.seed))
+        sys.exit(_again(stage) if asked.again else _mutants(stage, asked.sample, asked.seed))
 
 
 def _mutants(stage: Stage, sample: int, seed: int) -> int:
     made = [change for file in files() for change in mutants_of(file)]
     if sample:
         made = sorted(Random(seed).sample(made, min(sample, len(made))))
-    planted = _planted(stage)
+    return _tell(_planted(stage), _made(stage, made) | {"seed": seed if sample else None})
+
+
+def _again(stage: Stage) -> int:
+    """Try those that lived once more: a test was written since, and the scripts are the same."""
+    last = json.loads(RESULTS.read_text(encoding="utf-8"))["generated"]
+    every = [change for file in files() for change in mutants_of(file)]
+    assert len(every) == last["made"], "the scripts have changed: run all of them"
+    now = _made(stage, [change for change in every if _name(change) in last["survivors"]])
+    caught_by = Counter(last["caught_by"])
+    caught_by["nothing"] -= len(last["survivors"])
+    counts = {name: last[name] + now[name] for name in ("equivalent", "caught")}
+    caught_by.update(now["caught_by"])
+    return _tell(
+        _planted(stage),
+        last | counts | {"caught_by": dict(caught_by), "survivors": now["survivors"]},
+    )
+
+
+def _made(stage: Stage, made: list[Change]) -> dict[str, Any]:
+    """What became of mutants."""
     caught_by: Counter[str] = Counter()
     survivors, equivalent, began_s = [], 0, time.monotonic()
     for number, change in enumerate(made, 1):
@@ -77,27 +100,34 @@ def _mutants(stage: Stage, sample: int, seed: int) -> int:
         if killer is None and why_equivalent(change):
             equivalent += 1
         elif killer is None:
-            survivors.append(change)
-            print(f"  lives: {change.file}:{change.line} {change.what}", flush=True)
+            survivors.append(_name(change))
+            print(f"  lives: {survivors[-1]}", flush=True)
         if number % 50 == 0:
             print(f"{number}/{len(made)}, {time.monotonic() - began_s:.0f} s", flush=True)
+    return {
+        "made": len(made),
+        "equivalent": equivalent,
+        "caught": len(made) - equivalent - len(survivors),
+        "caught_by": dict(caught_by),
+        "survivors": survivors,
+    }
+
+
+def _name(change: Change) -> str:
+    return f"{change.file}:{change.line} {change.what}"
+
+
+def _tell(missed: list[str], made: dict[str, Any]) -> int:
+    """Keep the figures and write the page; 1 if anything lives."""
     found: dict[str, Any] = {
-        "planted": {"made": len(PLANTED) + len(PLANTED_PYTHON), "missed": planted},
-        "generated": {
-            "seed": seed if sample else None,
-            "made": len(made),
-            "equivalent": equivalent,
-            "caught": len(made) - equivalent - len(survivors),
-            "caught_by": dict(caught_by),
-            "survivors": [f"{c.file}:{c.line} {c.what}" for c in survivors],
-        },
+        "planted": {"made": len(PLANTED) + len(PLANTED_PYTHON), "missed": missed},
+        "generated": made,
         "equivalent": [f"{known.file} {known.what}: {known.why}" for known in EQUIVALENT],
     }
     RESULTS.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     _write_page(found)
-    told = found["generated"]
-    print(json.dumps({name: told[name] for name in ("made", "equivalent", "caught", "caught_by")}))
-    return 1 if planted or survivors else 0
+    print(json.dumps({name: made[name] for name in ("made", "equivalent", "caught", "caught_by")}))
+    return 1 if missed or made["survivors"] else 0
 
 
 def _write_page(found: dict[str, Any]) -> None:

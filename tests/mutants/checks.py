@@ -24,7 +24,8 @@ from engine.limits import Limit, Meter
 from engine.models import Sales
 from engine.restores import Stub
 from persistence.database import Pool
-from persistence.writer import Writer
+from persistence.refusals import Refusal, Unwritable
+from persistence.writer import TRIES_MAX, Writer
 from tests.model.machine import BoxOfficeMachine, Stage
 from tests.mutants.tour import tour
 from tests.support.factories import GALA, layout, selection, terms
@@ -123,6 +124,25 @@ async def _acknowledged(stage: Stage) -> None:
     assert (await engine.journal.backlog(GALA)).entries == len(entries)
 
 
+async def _resale(stage: Stage) -> None:
+    """A refused sale waits for what is older and in another writer's hand, and for nothing else."""
+    bookings, journal = await _open(stage), stage.engine.journal
+    await journal.create_group(GALA)
+    older = await journal.read([GALA], "slow", count=10, block_ms=0)
+    await bookings.hold_seats(selection("ann", "A-1-1"))
+    resale = await journal.read([GALA], "w", count=10, block_ms=0)
+    writer = Writer(stage.engine, cast("Pool", None), Settings(jwt_secret="s" * 48))
+    refusal = Refusal(resale[0], Unwritable("", seat_sold_twice=True))
+    with mock.patch.object(writer._store, "write", mock.AsyncMock(return_value=[refusal])):
+        for _ in range(TRIES_MAX):
+            await writer._write(resale)
+        assert await journal.dead_letters(GALA) == []
+        await journal.acknowledge(GALA, [entry.entry_id for entry in older])
+        for _ in range(TRIES_MAX):
+            await writer._write(resale)
+    assert [letter.entry for letter in await journal.dead_letters(GALA)] == resale
+
+
 def _run(check: Callable[[Stage], Awaitable[None]]) -> Callable[[Stage], None]:
     def run(stage: Stage) -> None:
         async def wait() -> None:
@@ -140,6 +160,7 @@ CHECKS: dict[str, Callable[[Stage], None]] = {
     "clock": _run(_redis_clock),
     "stranger": _run(_stranger),
     "acknowledged": _run(_acknowledged),
+    "resale": _run(_resale),
     "tour": tour,
     "model": model,
 }

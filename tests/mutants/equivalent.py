@@ -133,6 +133,12 @@ EQUIVALENT: tuple[Equivalent, ...] = (
         "if index ~= past becomes true",
         "neighbours are written one by one",
     ),
+    Equivalent(
+        "load_event.lua",
+        "for i = 7, areas_from - 1, 2 do",
+        "1 becomes 2",
+        "names stand at odd places: the last one is two below the areas",
+    ),
     Equivalent("lib/seats.lua", "if n > 0 then", "0 becomes 1", "there are two of each"),
     Equivalent(
         "lib/seats.lua",

@@ -42,6 +42,17 @@ def _acknowledge_all() -> AbstractContextManager[Any]:
     return mock.patch.object(Journal, "read", hasty)
 
 
+def _never_waits() -> AbstractContextManager[Any]:
+    return mock.patch.object(Writer, "_out_of_order", mock.AsyncMock(return_value=set()))
+
+
+def _always_waits() -> AbstractContextManager[Any]:
+    async def all_of(self: Writer, event: Any, refusals: Any) -> set[str]:
+        return {refusal.entry.entry_id for refusal in refusals}
+
+    return mock.patch.object(Writer, "_out_of_order", all_of)
+
+
 def _anybody_reads() -> AbstractContextManager[Any]:
     read = Bookings.read_booking
 
@@ -55,6 +66,8 @@ PLANTED_PYTHON: dict[str, tuple[Patch, str]] = {
     "this host's clock instead of Redis' clock": (_own_clock, "clock"),
     "acknowledge before the commit": (_acknowledge_first, "acknowledged"),
     "acknowledge what was read": (_acknowledge_all, "acknowledged"),
+    "a resale is set aside while its cancellation is open": (_never_waits, "resale"),
+    "a seat sold twice waits for nothing for ever": (_always_waits, "resale"),
     "a stranger's booking is shown": (_anybody_reads, "stranger"),
 }
 """What plants it, and the name of the check."""
