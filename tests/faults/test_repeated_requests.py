@@ -12,10 +12,13 @@ import pytest
 from bench.stand import free_port
 from engine import Engine, Settings
 from tests.api.client import BOOKING, bearer
-from tests.support.crowd import HttpDesk, seats_of, state_of
+from tests.support.crowd import Answer, HttpDesk, seats_of, state_of
 from tests.support.factories import GALA, layout, terms
-from tests.support.serving import launched, serving
+from tests.support.history import read_journal
+from tests.support.pausing import start_api
+from tests.support.serving import launched, listens, serving
 from tests.support.trials import Trial
+from tests.support.waiting import until
 
 AT_ONCE = 32
 
@@ -64,6 +67,84 @@ async def _repeat(settings: Settings, folder: Path, seats: list[str], held: dict
             assert again.outcome == "done"
             assert held.get(who, again.booking) == again.booking
         await desk.http.aclose()
+
+
+POINTS = {
+    "api:holding": "hold",
+    "api:held": "hold",
+    "api:confirming": "confirm",
+    "api:confirmed": "confirm",
+    "api:cancelling": "cancel",
+    "api:cancelled": "cancel",
+}
+"""Where the API is killed, and what it is asked for then."""
+KINDS = {"hold": "seats_held", "confirm": "booking_confirmed", "cancel": "booking_cancelled"}
+
+
+@pytest.mark.trial("T08")
+async def test_api_killed_right_before_or_after_its_script_repeats_have_one_effect(
+    engine: Engine, settings: Settings, trial: Trial, tmp_path: Path
+) -> None:
+    rounds, effects = trial.rounds(1, 15), Counter[str]()
+    await engine.events.load_event(GALA, layout(rounds, len(POINTS)), terms())
+    seats = iter(seats_of(rounds, len(POINTS)))
+    async with serving(settings, tmp_path) as port:
+        well = HttpDesk(port)
+        for customer, point in enumerate(list(POINTS) * rounds):
+            wish = Wish(POINTS[point], f"c{customer}", next(seats))
+            await wish.prepare(well)
+            await _killed_at(point, settings, tmp_path, wish)
+            effects[point] += await _effects(engine, wish)
+            again = await wish.ask(well)
+            assert again.outcome == "done", again
+            assert await _effects(engine, wish) == 1
+        await well.http.aclose()
+    before, after = list(POINTS)[::2], list(POINTS)[1::2]
+    assert [effects[point] for point in before + after] == [0, 0, 0, rounds, rounds, rounds]
+    trial.tell(
+        rounds * len(POINTS),
+        "API killed right before or after the script of a hold, a payment, a cancellation",
+        f"of those killed after it {sum(effects.values())} had taken effect and nobody was told, "
+        "of those before it 0; the call repeated: 1 effect each",
+    )  # fmt: skip
+
+
+class Wish:
+    """One call that a customer makes until it is answered."""
+
+    def __init__(self, what: str, customer: str, seat: str) -> None:
+        self.what, self.customer, self.seat = what, customer, seat
+        self._booking = ""
+
+    async def prepare(self, desk: HttpDesk) -> None:
+        """Make what the call is about."""
+        if self.what != "hold":
+            self._booking = (await desk.hold(self.customer, self.seat)).booking
+        if self.what == "cancel":
+            await desk.act("confirm", self.customer, self._booking)
+
+    async def ask(self, desk: HttpDesk) -> Answer:
+        """Make the call, under the same key each time."""
+        if self.what == "hold":
+            return await desk.hold(self.customer, self.seat)
+        return await desk.act(self.what, self.customer, self._booking)
+
+
+async def _killed_at(point: str, settings: Settings, folder: Path, wish: Wish) -> None:
+    port = free_port()
+    process = start_api(settings, port, folder, point)
+    await until(lambda: listens(port), timeout_s=30)
+    desk = HttpDesk(port)
+    assert (await wish.ask(desk)).outcome == "unknown"
+    await asyncio.to_thread(process.join)
+    assert process.exitcode == -signal.SIGKILL
+    await desk.http.aclose()
+
+
+async def _effects(engine: Engine, wish: Wish) -> int:
+    """How often the journal has what was asked for."""
+    entries = [e for e in await read_journal(engine, GALA) if e.kind == KINDS[wish.what]]
+    return sum(1 for e in entries if e.booking and e.booking.customer_id == wish.customer)
 
 
 @pytest.mark.trial("T09")

@@ -1,4 +1,4 @@
-"""Named points in the writer at which a trial stops or kills it: between two lines of its code.
+"""Named points at which a trial stops or kills a writer or an API: between two lines of its code.
 
 The process of a trial patches the method that ends at the point, so the engine itself has no hook
 and pays nothing; a method that was renamed fails the trial at once. Most trials need no such point:
@@ -12,13 +12,17 @@ import signal
 from collections.abc import Awaitable, Callable
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from engine import Engine, Settings
+from engine.bookings import Bookings
+from engine.cli import main
 from engine.journal import Journal
 from persistence import database
 from persistence.store import Store
 from persistence.writer import Writer
+from tests.support.serving import environ_of
 
 
 class Point(NamedTuple):
@@ -36,6 +40,12 @@ POINTS = {
     "writer:writing": Point(Store, "write", before=True),
     "writer:committed": Point(Store, "write"),
     "writer:acknowledged": Point(Journal, "acknowledge"),
+    "api:holding": Point(Bookings, "hold_seats", before=True),
+    "api:held": Point(Bookings, "hold_seats"),
+    "api:confirming": Point(Bookings, "confirm_booking", before=True),
+    "api:confirmed": Point(Bookings, "confirm_booking"),
+    "api:cancelling": Point(Bookings, "cancel_booking", before=True),
+    "api:cancelled": Point(Bookings, "cancel_booking"),
 }
 
 _processes = get_context("forkserver")
@@ -101,3 +111,16 @@ async def _run_writer(settings: Settings) -> None:
         await database.connect(settings.database_url) as pool,
     ):
         await Writer(engine, pool, settings).run(stop)
+
+
+def start_api(settings: Settings, port: int, data: Path, point: str) -> BaseProcess:
+    """An API in a process of its own, which is killed when a request comes to the point."""
+    process = _processes.Process(target=_serve, args=(settings, port, data, point))
+    process.start()
+    return process
+
+
+def _serve(settings: Settings, port: int, data: Path, point: str) -> None:
+    os.environ.update(environ_of(settings))
+    stop_at(point, signal.SIGKILL)
+    main(["serve", "--port", str(port), "--data", str(data)])

@@ -31,21 +31,13 @@ async def serving(settings: Settings, data: Path, **over: str) -> AsyncIterator[
 
 async def launched(settings: Settings, data: Path, port: int, **over: str) -> Process:
     """Start it on a port and wait until it listens; whoever asked ends it."""
-    environ = {
-        "REDIS_URL": settings.redis_url,
-        "DATABASE_URL": settings.database_url,
-        "JWT_SECRET": settings.jwt_secret,
-        "PAYMENT_WEBHOOK_SECRET": settings.payment_webhook_secret,
-        "REDIS_TIMEOUT_MS": str(settings.redis_timeout_ms),
-        "RATE_LIMITS": "off",
-        **over,
-    }
+    environ = environ_of(settings) | over
     command = ["-m", "engine", "serve", "--port", str(port), "--data", str(data)]
     process = await asyncio.create_subprocess_exec(
         sys.executable, *command, cwd=_ROOT, env={**os.environ, **environ}
     )
     try:
-        await until(lambda: _listens(port), timeout_s=30)
+        await until(lambda: listens(port), timeout_s=30)
     except BaseException:
         with suppress(ProcessLookupError):  # it may have ended by itself
             process.kill()
@@ -54,7 +46,20 @@ async def launched(settings: Settings, data: Path, port: int, **over: str) -> Pr
     return process
 
 
-async def _listens(port: int) -> bool:
+def environ_of(settings: Settings) -> dict[str, str]:
+    """What a part of these settings is told by its environment."""
+    return {
+        "REDIS_URL": settings.redis_url,
+        "DATABASE_URL": settings.database_url,
+        "JWT_SECRET": settings.jwt_secret,
+        "PAYMENT_WEBHOOK_SECRET": settings.payment_webhook_secret,
+        "REDIS_TIMEOUT_MS": str(settings.redis_timeout_ms),
+        "RATE_LIMITS": "off",
+    }
+
+
+async def listens(port: int) -> bool:
+    """Whether somebody takes connections there."""
     with suppress(OSError):
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.close()
