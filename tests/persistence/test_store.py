@@ -181,12 +181,10 @@ async def test_write_of_what_ended_before_a_late_payment_keeps_that_and_refuses_
     assert await _owners(pool) == {seat(1): late.id}
 
 
-@pytest.mark.parametrize("contested", [0, 1, 300])
-async def test_write_takes_two_transactions_however_many_sales_are_refused(
-    pool: Pool, store: Store, monkeypatch: pytest.MonkeyPatch, contested: int
-) -> None:
-    await store.write([entry(1 + n, booking(n, "confirmed", n)) for n in range(300)])
-    tried = []
+@pytest.fixture
+def tried(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many entries each transaction had."""
+    tried: list[int] = []
     really = store._write_whole
 
     async def count(entries: Sequence[JournalEntry]) -> None:
@@ -194,6 +192,28 @@ async def test_write_takes_two_transactions_however_many_sales_are_refused(
         await really(entries)
 
     monkeypatch.setattr(store, "_write_whole", count)
+    return tried
+
+
+async def test_write_of_a_resale_beside_a_refused_one_asks_who_owns_what_then(
+    pool: Pool, store: Store, tried: list[int]
+) -> None:
+    first, owner = booking(1, "confirmed", 1), booking(2, "confirmed", 2)
+    await store.write([entry(10, first), entry(11, owner)])
+    tried.clear()
+    resold, twice = booking(3, "confirmed", 1), booking(4, "confirmed", 2)
+    entries = [entry(12, booking(1, "cancelled", 1)), entry(13, resold), entry(14, twice)]
+    assert await _refused(store, entry(11, owner), *entries) == [twice.id]
+    assert tried == [4, 3]
+    assert await _owners(pool) == {seat(1): resold.id, seat(2): owner.id}
+
+
+@pytest.mark.parametrize("contested", [0, 1, 300])
+async def test_write_takes_two_transactions_however_many_sales_are_refused(
+    pool: Pool, store: Store, tried: list[int], contested: int
+) -> None:
+    await store.write([entry(1 + n, booking(n, "confirmed", n)) for n in range(300)])
+    tried.clear()
     sales = [entry(1000 + n, booking(1000 + n, "confirmed", n)) for n in range(contested)]
     others = [entry(2000 + n, booking(2000 + n, "confirmed", 2000 + n)) for n in range(100)]
     assert len(await store.write([*sales, *others])) == contested
@@ -202,11 +222,13 @@ async def test_write_takes_two_transactions_however_many_sales_are_refused(
 
 
 async def test_write_resale_in_one_batch_with_the_cancel_moves_the_seat(
-    pool: Pool, store: Store
+    pool: Pool, store: Store, tried: list[int]
 ) -> None:
     await store.write([entry(10, booking(1, "confirmed", 1))])
     second = booking(2, "confirmed", 1)
+    tried.clear()
     await store.write([entry(11, booking(1, "cancelled", 1)), entry(12, second)])
+    assert tried == [2]
     assert await _owners(pool) == {seat(1): second.id}
 
 
