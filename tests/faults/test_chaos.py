@@ -58,7 +58,7 @@ class Parts:
             "REDIS_URL": self._settings.redis_url,
             "DATABASE_URL": self._settings.database_url,
             "WRITER_CLAIM_IDLE_MS": "500",
-            "JOURNAL_KEEP_MS": "7200000",
+            "JOURNAL_KEEP_MS": str(self._settings.journal_keep_ms),
         }
         command = ["-m", "engine", name, "--data", str(self._folder)]
         self.running[name] = await asyncio.create_subprocess_exec(
@@ -101,7 +101,8 @@ class Parts:
 
 
 @asynccontextmanager
-async def _system(own: OwnValkey, settings: Settings, folder: Path) -> AsyncIterator[Parts]:
+async def system(own: OwnValkey, settings: Settings, folder: Path) -> AsyncIterator[Parts]:
+    """The parts of one system, running; its Postgres behind a proxy."""
     async with through_a_proxy(settings.database_url, folder / "pg") as (proxy, url):
         parts = Parts(own, proxy, msgspec.structs.replace(settings, database_url=url), folder)
         try:
@@ -185,10 +186,11 @@ async def test_random_faults_then_quiet(
     tmp_path: Path,
 ) -> None:  # fmt: skip
     chaos_s = float(os.environ.get("FAULTS_CHAOS_S") or trial.seconds(4.0, 120.0))
-    settings = msgspec.structs.replace(own_settings, database_url=database_url)
+    over = {"database_url": database_url, "journal_keep_ms": 7_200_000}  # all of it is replayed
+    settings = msgspec.structs.replace(own_settings, **over)
     async with (
         await Engine.connect(settings) as engine,
-        _system(own, settings, tmp_path) as parts,
+        system(own, settings, tmp_path) as parts,
     ):
         await engine.events.load_event(GALA, layout(ROWS, ROW), TERMS)
         desk = HttpDesk(parts.port, timeout_s=5)
