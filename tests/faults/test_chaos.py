@@ -5,113 +5,27 @@ Valkey, the API, a writer and an expirer are processes of their own; Postgres is
 
 import asyncio
 import os
-import signal
-import sys
 import time
-from asyncio.subprocess import Process
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from random import Random
 
 import msgspec
 import pytest
 
-from bench.stand import free_port
 from engine import Engine, Settings
 from persistence.database import Pool
 from persistence.reconciler import reconcile
-from tests.faults.test_postgres_away import through_a_proxy
 from tests.persistence.running import sold_seats
-from tests.support.crowd import Crowd, HttpDesk, aftermath, seats_of, state_of
-from tests.support.factories import GALA, layout, terms
+from tests.support.crowd import Crowd, aftermath, state_of
+from tests.support.factories import GALA, terms
 from tests.support.own_valkey import OwnValkey
-from tests.support.proxy import Proxy
-from tests.support.serving import launched
+from tests.support.parts import Parts, ongoing_sale
 from tests.support.trials import Trial
 from tests.support.waiting import until
 
-ROOT = Path(__file__).parents[2]
-ROWS, ROW = 20, 50
 TERMS = terms(hold_ttl_ms=2_000, ended_ttl_ms=60_000)
-
-
-class Parts:
-    """The processes of one system, each started anew when it was killed."""
-
-    def __init__(self, own: OwnValkey, proxy: Proxy, settings: Settings, folder: Path) -> None:
-        self.own = own
-        self.proxy = proxy
-        self._settings = settings
-        self._folder = folder
-        self.port = free_port()
-        self.running: dict[str, Process] = {}
-
-    async def start(self, name: str) -> None:
-        """Start a part: `serve`, `write` or `expire`."""
-        if name == "serve":
-            self.running[name] = await launched(self._settings, self._folder, self.port)
-            return
-        environ = {
-            **os.environ,
-            "REDIS_URL": self._settings.redis_url,
-            "DATABASE_URL": self._settings.database_url,
-            "WRITER_CLAIM_IDLE_MS": "500",
-            "JOURNAL_KEEP_MS": str(self._settings.journal_keep_ms),
-        }
-        command = ["-m", "engine", name, "--data", str(self._folder)]
-        self.running[name] = await asyncio.create_subprocess_exec(
-            sys.executable, *command, cwd=ROOT, env=environ
-        )
-
-    async def kill(self, name: str) -> None:
-        """SIGKILL, and again from the start."""
-        with suppress(ProcessLookupError):
-            self.running[name].kill()
-        await self.running[name].wait()
-        await self.start(name)
-
-    async def pause(self, name: str, seconds: float) -> None:
-        """SIGSTOP, and SIGCONT after a while."""
-        with suppress(ProcessLookupError):
-            self.running[name].send_signal(signal.SIGSTOP)
-            await asyncio.sleep(seconds)
-            self.running[name].send_signal(signal.SIGCONT)
-
-    async def revive(self) -> None:
-        """Start what ended by itself, as its supervisor does: Redis was away when it started."""
-        for name, process in list(self.running.items()):
-            if process.returncode is not None:
-                await self.start(name)
-
-    async def stop(self) -> None:
-        """End all of them."""
-        for process in self.running.values():
-            with suppress(ProcessLookupError):
-                process.terminate()
-            await process.wait()
-
-    def resident_bytes(self) -> dict[str, int]:
-        """What each holds in memory."""
-        return {
-            name: int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * 4096
-            for name, process in self.running.items()
-        }
-
-
-@asynccontextmanager
-async def system(own: OwnValkey, settings: Settings, folder: Path) -> AsyncIterator[Parts]:
-    """The parts of one system, running; its Postgres behind a proxy."""
-    async with through_a_proxy(settings.database_url, folder / "pg") as (proxy, url):
-        parts = Parts(own, proxy, msgspec.structs.replace(settings, database_url=url), folder)
-        try:
-            for name in ("serve", "write", "expire"):
-                await parts.start(name)
-            yield parts
-        finally:
-            proxy.flow()
-            await parts.stop()
 
 
 async def _redis_dies(parts: Parts) -> None:
@@ -188,15 +102,7 @@ async def test_random_faults_then_quiet(
     chaos_s = float(os.environ.get("FAULTS_CHAOS_S") or trial.seconds(4.0, 120.0))
     over = {"database_url": database_url, "journal_keep_ms": 7_200_000}  # all of it is replayed
     settings = msgspec.structs.replace(own_settings, **over)
-    async with (
-        await Engine.connect(settings) as engine,
-        system(own, settings, tmp_path) as parts,
-    ):
-        await engine.events.load_event(GALA, layout(ROWS, ROW), TERMS)
-        desk = HttpDesk(parts.port, timeout_s=5)
-        crowd = Crowd(desk, seats_of(ROWS, ROW), trial.random)
-        crowd.endless = crowd.gives_back = True
-        crowd.begin(8)
+    async with ongoing_sale(own, settings, trial, tmp_path, TERMS) as (engine, parts, crowd):
         done = await _break_everything(parts, engine, crowd, trial.random, chaos_s)
         quiet_s = time.monotonic()
         await crowd.end()
@@ -205,7 +111,7 @@ async def test_random_faults_then_quiet(
         live_s = time.monotonic() - quiet_s
         resident = parts.resident_bytes()
         # The expirer would go on forgetting what ended long ago.
-        await asyncio.gather(parts.stop(), desk.http.aclose())
+        await parts.stop()
         assert await aftermath(engine, crowd, pool) == []
         owners = await sold_seats(pool)
         assert owners == {f"gala:{seat}": booking for booking, seat in crowd.sold.items()}

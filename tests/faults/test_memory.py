@@ -14,13 +14,12 @@ import pytest
 
 from engine import Engine, Settings
 from persistence.database import Pool
-from tests.faults.test_chaos import Parts, system
-from tests.support.crowd import Crowd, HttpDesk, aftermath, seats_of
-from tests.support.factories import GALA, layout, terms
+from tests.support.crowd import Crowd, aftermath
+from tests.support.factories import terms
 from tests.support.own_valkey import OwnValkey
+from tests.support.parts import Parts, ongoing_sale
 from tests.support.trials import Trial
 
-ROWS, ROW = 20, 50
 TERMS = terms(hold_ttl_ms=2_000, ended_ttl_ms=2_000)
 LEAK_BYTES = 20
 """A part may grow by so much a call: what settles in an allocator, not an object each."""
@@ -60,21 +59,13 @@ async def test_a_sale_that_goes_on_needs_no_more_memory(
     sale_s, looks = trial.seconds(4.0, 600.0), list[Look]()
     over = {"database_url": database_url, "journal_keep_ms": 5_000}
     settings = msgspec.structs.replace(own_settings, **over)
-    async with (
-        await Engine.connect(settings) as engine,
-        system(own, settings, tmp_path) as parts,
-    ):
-        await engine.events.load_event(GALA, layout(ROWS, ROW), TERMS)
-        desk = HttpDesk(parts.port, timeout_s=5)
-        crowd = Crowd(desk, seats_of(ROWS, ROW), trial.random)
-        crowd.endless = crowd.gives_back = True
-        crowd.begin(8)
+    async with ongoing_sale(own, settings, trial, tmp_path, TERMS) as (engine, parts, crowd):
         end_s = time.monotonic() + sale_s
         while time.monotonic() < end_s:
             await asyncio.sleep(sale_s / 60)
             looks.append(await _look(engine, parts, crowd))
         await crowd.end()
-        await asyncio.gather(parts.stop(), desk.http.aclose())
+        await parts.stop()
         assert await aftermath(engine, crowd) == []
     holds = sum(asked.what == "hold" and asked.answer.outcome == "done" for asked in crowd.asked)
     grown = growth_bytes(looks)

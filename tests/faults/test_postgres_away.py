@@ -2,10 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 import msgspec
@@ -17,7 +14,7 @@ from persistence.writer import Writer
 from tests.persistence.running import drained, running, sold_seats
 from tests.support.crowd import Crowd, EngineDesk, HttpDesk, aftermath, seats_of
 from tests.support.factories import GALA, layout, terms
-from tests.support.proxy import Proxy
+from tests.support.postgres_proxy import through_a_proxy
 from tests.support.serving import serving
 from tests.support.trials import Trial
 
@@ -31,16 +28,6 @@ def quick(settings: Settings) -> Settings:
     return msgspec.structs.replace(
         settings, writer_claim_idle_ms=50, writer_batch_wait_ms=1, journal_keep_ms=KEEP_MS
     )
-
-
-@asynccontextmanager
-async def through_a_proxy(database_url: str, folder: Path) -> AsyncIterator[tuple[Proxy, str]]:
-    """A way to Postgres that breaks, and its URL."""
-    folder.mkdir()  # noqa: ASYNC240  # a test can wait for a disk
-    host = parse_qs(urlsplit(database_url).query)["host"][0]
-    async with Proxy(f"unix://{host}/.s.PGSQL.5432", folder) as proxy:
-        (folder / ".s.PGSQL.5432").symlink_to(urlsplit(proxy.url).path)
-        yield proxy, urlsplit(database_url)._replace(query=f"host={folder}").geturl()
 
 
 async def _sound(engine: Engine, pool: Pool, crowd: Crowd) -> None:
