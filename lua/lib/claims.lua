@@ -27,20 +27,35 @@ function claims.add_overdue(box, claim, ulid)
   end
 end
 
--- Finds overdue holds that free what an area lacks. Returns how many places they free.
-function claims.overdue_places(box, claim, area_id)
+-- What overdue holds have of every area: { [area_id] = { places, overdue } }. Read once a claim; the
+-- claim's own hold is among them, however many others ended before it.
+function claims.overdue_areas(box, claim)
   local due = redis.call("ZRANGE", box.deadlines, "-inf", box.now_ms, "BYSCORE", "LIMIT", 0,
     claims.OVERDUE_MAX)
-  local places = 0
-  for _, ulid in ipairs(due) do
-    local record = bookings.read(box, ulid, "")
-    for _, area in ipairs(record and bookings.areas(record) or {}) do
-      if area.id == area_id and claims.add_overdue(box, claim, ulid) then
-        places = places + area.quantity
-      end
+  due[#due + 1] = claim.ulid
+  local found, seen = {}, {}
+  for i, json in ipairs(redis.call("HMGET", box.bookings, unpack(due))) do
+    local ulid, record = due[i], json and cjson.decode(json)
+    local is_due = record and record.status == "pending" and record.expires_at_ms <= box.now_ms
+    for _, area in ipairs(is_due and not seen[ulid] and bookings.areas(record) or {}) do
+      local freed = found[area.id] or { places = 0, overdue = {} }
+      freed.places = freed.places + area.quantity
+      freed.overdue[ulid] = record
+      found[area.id] = freed
     end
+    seen[ulid] = true
   end
-  return places
+  return found
+end
+
+-- Collects the overdue holds that free what an area lacks. Returns how many places they free.
+function claims.overdue_places(box, claim, area_id)
+  claim.freed = claim.freed or claims.overdue_areas(box, claim)
+  local freed = claim.freed[area_id] or { places = 0, overdue = {} }
+  for ulid, record in pairs(freed.overdue) do
+    claim.overdue[ulid] = record
+  end
+  return freed.places
 end
 
 function claims.check_areas(box, claim)

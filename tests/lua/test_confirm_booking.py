@@ -8,6 +8,7 @@ from engine.errors import AmountDiffers, BookingCancelled, BookingNotFound, Even
 from engine.ids import BookingId
 from engine.models import BookingStatus
 from tests.support.box_office import START_MS, TTL_MS, BoxOffice
+from tests.support.crowd import seats_of
 
 
 async def test_confirm_booking_in_time_sells_the_places(office: BoxOffice) -> None:
@@ -160,6 +161,20 @@ async def test_confirm_booking_late_expires_an_overdue_hold_in_its_way(office: B
     assert (await office.confirm(first)).late
     assert (await office.kept(second)).status == BookingStatus.EXPIRED
     assert await office.map() == "saaaa/aaaaa"
+
+
+async def test_confirm_booking_late_in_a_rush_keeps_the_standing_place_it_held(
+    office: BoxOffice,
+) -> None:
+    """More holds have ended before it than a script looks at, and no sweep has come yet."""
+    await office.open(rows=101, seats=5, areas={"pit": 1})
+    for seat in seats_of(100, 5):
+        await office.hold("bob", seat)
+    office.now_ms += 1
+    mine = await office.hold("ann", pit=1)
+    office.now_ms += TTL_MS
+    assert (await office.confirm(mine)).status == "confirmed"
+    assert (await office.state()).areas["pit"].sold == 1
 
 
 async def test_confirm_booking_of_the_amount_that_was_paid_sells(office: BoxOffice) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from redis.asyncio import Redis
 
 from engine.errors import (
     AreaFull,
@@ -170,6 +171,28 @@ async def test_hold_seats_with_overdue_places_of_an_area_gives_them_on(office: B
     await office.refused(AreaFull, office.hold("bob", pit=4))
     await office.hold("bob", pit=2)
     assert (await office.state()).areas["pit"].held == 2
+
+
+async def test_hold_seats_of_many_full_areas_reads_the_overdue_holds_once(
+    office: BoxOffice, redis: Redis
+) -> None:
+    areas = {f"pit-{number}": 4 for number in range(10)}
+    await office.open(areas=areas, seats_max=50)
+    for number in range(4):
+        await office.hold(f"c{number}", **dict.fromkeys(areas, 1))
+    office.now_ms += TTL_MS
+
+    async def reads() -> tuple[int, ...]:
+        done: dict[str, dict[str, int]] = await redis.info("commandstats")
+        return tuple(done[f"cmdstat_{name}"]["calls"] for name in ("zrange", "hmget"))
+
+    before = await reads()
+    await office.refused(AreaFull, office.hold("eve", **dict.fromkeys([*areas], 5)))
+    refused = await reads()
+    await office.hold("eve", **dict.fromkeys(areas, 1))
+    assert refused[0] - before[0] == 1
+    assert refused[1] - before[1] <= 3
+    assert (await office.state()).areas["pit-9"].held == 1
 
 
 async def test_hold_seats_with_own_overdue_hold_does_not_count_it(office: BoxOffice) -> None:
