@@ -17,6 +17,8 @@ from engine.models import JournalEntry
 from engine.records import booking_of
 
 GROUP = "writer"
+_EPOCHS = range(2**31)
+_MOMENTS = range(2**63)
 
 Fields = dict[bytes, bytes]
 
@@ -212,6 +214,8 @@ def entry_of(event: EventId, entry_id: bytes, fields: Fields) -> JournalEntry:
 def _read(event: EventId, entry_id: str, fields: Fields) -> JournalEntry:
     booking = fields.get(b"booking")
     settings = fields.get(b"event")
+    if int(fields[b"at_ms"]) not in _MOMENTS or int(fields[b"epoch"]) not in _EPOCHS:
+        raise ValueError("a number no column can have")
     return JournalEntry(
         event_id=event,
         entry_id=entry_id,

@@ -94,6 +94,16 @@ class Restores:
         found = await self._client.xrange(keys.of_event(event).journal, min=start, max=end)
         return {position_of(entry_id.decode()) for entry_id, _ in found}
 
+    async def trimmed_below(self, event: EventId, keep_ms: int) -> Position:
+        """Below this, entries may have been trimmed: the journal has none so old.
+
+        Above it, they are there or were lost. `keep_ms` is what a trim leaves alone.
+        """
+        seconds, micros = await self._client.time()
+        kept = (seconds * 1000 + micros // 1000 - keep_ms, 0)
+        oldest = await self._client.xrange(keys.of_event(event).journal, count=1)
+        return min(kept, position_of(oldest[0][0].decode())) if oldest else kept
+
     async def fence_event(
         self, event: EventId, why: str, stub: Stub, *, restore: str = "", epoch: int | str | None
     ) -> bool:

@@ -50,15 +50,23 @@ def position(entry: JournalEntry) -> Position:
 
 
 def decided_bookings(entries: Iterable[JournalEntry]) -> list[JournalEntry]:
-    """The newest entry of each booking that is more than held: the only one it is written from."""
+    """The newest entry of each booking that is more than held: the only one it is written from.
+
+    As in `put_bookings`, what is cancelled stays so within its epoch, whatever comes later.
+    """
     newest: dict[str, JournalEntry] = {}
     for entry in entries:
         if entry.booking is None or entry.booking.status == BookingStatus.PENDING:
             continue
         known = newest.get(entry.booking.id)
-        if known is None or position(known) < position(entry):
+        if known is None or _rank(known) < _rank(entry):
             newest[entry.booking.id] = entry
     return list(newest.values())
+
+
+def _rank(entry: JournalEntry) -> tuple[int, bool, Position]:
+    is_cancelled = entry.booking is not None and entry.booking.status == BookingStatus.CANCELLED
+    return entry.epoch, is_cancelled, position(entry)
 
 
 def without(entries: Iterable[JournalEntry], refused: Iterable[JournalEntry]) -> list[JournalEntry]:

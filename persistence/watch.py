@@ -73,21 +73,25 @@ class Watch:
         for entry in entries:
             self._read.setdefault(entry.event_id, []).append(entry)
 
-    async def check_read(self) -> None:
+    async def check_read(self, keep_ms: int) -> None:
         """Close each event that was read on over a gap; before its entries are written.
 
+        What is older than `keep_ms` may have been trimmed: written by another writer, while this
+        one was stopped or waited for Postgres.
         Raises what Postgres and Redis raise while they are away; what is left is kept for then.
         """
         while self._read:
             event, entries = next(iter(self._read.items()))
-            missing = await self._forgotten(event, entries)
+            missing = await self._forgotten(event, entries, keep_ms)
             if missing:
                 head = (await self._engine.restores.read_heads([event])).get(event)
                 if head and head.epoch == entries[0].epoch and head.sales != SalesState.RESTORING:
                     await self._fence(event, head, f"Redis has forgotten the entry {missing}")
             del self._read[event]
 
-    async def _forgotten(self, event: EventId, entries: Sequence[JournalEntry]) -> str:
+    async def _forgotten(
+        self, event: EventId, entries: Sequence[JournalEntry], keep_ms: int
+    ) -> str:
         """An entry that Postgres has among these, and the journal of Redis has not; or nothing."""
         after = self._handed_out.get(event)
         if after is None:
@@ -99,7 +103,11 @@ class Watch:
         # They were handed out and written before, or another writer has them: the journal knows.
         first, last = min(candidates), max(candidates)
         known = await self._engine.restores.read_positions(event, first, last)
-        return next((f"{ms}-{seq}" for ms, seq in candidates if (ms, seq) not in known), "")
+        missing = set(candidates) - known
+        if not missing:
+            return ""
+        below = await self._engine.restores.trimmed_below(event, keep_ms)
+        return next((f"{ms}-{seq}" for ms, seq in sorted(missing) if (ms, seq) >= below), "")
 
     async def _fence(self, event: EventId, head: Head | None, why: str) -> bool:
         remembered = await record.read_event(self._pool, event) if head is None else None

@@ -107,7 +107,7 @@ class Writer:
             found = await self._claim() or await self._take()
             self._batches = [found[i : i + size] for i in range(0, len(found), size)]
         wrote = bool(self._batches)
-        await self._watch.check_read()
+        await self._watch.check_read(self._settings.journal_keep_ms)
         if wrote and len(self._batches[-1]) == size and self._ahead is None:
             self._ahead = asyncio.create_task(self._read())
         while self._batches:

@@ -27,8 +27,8 @@ function claims.add_overdue(box, claim, ulid)
   end
 end
 
--- What overdue holds have of every area: { [area_id] = { places, overdue } }. Read once a claim; the
--- claim's own hold is among them, however many others ended before it.
+-- What overdue holds have of every area: { [area_id] = { places, overdue } }. Read once a claim;
+-- the claim's own hold is among them, however many others ended before it.
 function claims.overdue_areas(box, claim)
   local due = redis.call("ZRANGE", box.deadlines, "-inf", box.now_ms, "BYSCORE", "LIMIT", 0,
     claims.OVERDUE_MAX)

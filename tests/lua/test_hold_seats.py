@@ -179,7 +179,7 @@ async def test_hold_seats_of_many_full_areas_reads_the_overdue_holds_once(
     areas = {f"pit-{number}": 4 for number in range(10)}
     await office.open(areas=areas, seats_max=50)
     for number in range(4):
-        await office.hold(f"c{number}", **dict.fromkeys(areas, 1))
+        await office.hold(f"c{number}", **dict.fromkeys(areas, 1))  # type: ignore[arg-type]
     office.now_ms += TTL_MS
 
     async def reads() -> tuple[int, ...]:
@@ -187,9 +187,9 @@ async def test_hold_seats_of_many_full_areas_reads_the_overdue_holds_once(
         return tuple(done[f"cmdstat_{name}"]["calls"] for name in ("zrange", "hmget"))
 
     before = await reads()
-    await office.refused(AreaFull, office.hold("eve", **dict.fromkeys([*areas], 5)))
+    await office.refused(AreaFull, office.hold("eve", **dict.fromkeys(areas, 5)))  # type: ignore[arg-type]
     refused = await reads()
-    await office.hold("eve", **dict.fromkeys(areas, 1))
+    await office.hold("eve", **dict.fromkeys(areas, 1))  # type: ignore[arg-type]
     assert refused[0] - before[0] == 1
     assert refused[1] - before[1] <= 3
     assert (await office.state()).areas["pit-9"].held == 1

@@ -4,10 +4,13 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 import pytest
+from redis.asyncio import Redis
 
+from engine import Engine
+from persistence.database import Pool
 from tests.persistence.entries import booking, entry
 from tests.persistence.sale import Sale, ulid
-from tests.support.factories import GALA
+from tests.support.factories import GALA, layout, terms
 
 
 async def _entry_set_aside(sale: Sale) -> tuple[str, str]:
@@ -166,3 +169,21 @@ async def test_reconcile_difference_is_found_and_repaired(
 
     await sale.write()
     assert await sale.found() == []
+
+
+async def test_repair_gives_back_nothing_that_the_writer_has_yet_to_end(
+    engine: Engine, pool: Pool, redis: Redis
+) -> None:
+    """Cancelled and forgotten in Redis before the writer came: Postgres alone has the sale."""
+    sale = Sale(engine, pool, redis)
+    await engine.events.load_event(GALA, layout(), terms(ended_ttl_ms=1000))
+    sold = await engine.bookings.confirm_booking((await sale.hold("A-1-1")).id, None)
+    await sale.write()
+    await engine.bookings.cancel_booking(sold.id, None)
+    engine.bookings.now_ms = sold.held_at_ms + 10_000
+    await engine.bookings.expire_bookings(GALA, path="sweep")  # forgets it
+    report = await sale.reconcile(repair=True, lag_ms=0)
+    assert "wait for the writer" in next(report.differences).detail
+    await sale.write()
+    assert await sale.found() == []
+    assert await sale.owed() == [(sold.id, 1500)]

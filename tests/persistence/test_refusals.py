@@ -126,6 +126,16 @@ async def test_write_takes_two_transactions_however_many_sales_are_refused(
     assert len(await sold_seats(pool)) == 400
 
 
+async def test_write_of_a_sale_after_its_cancel_in_one_batch_stays_cancelled(
+    pool: Pool, store: Store
+) -> None:
+    """As entry by entry: within an epoch nothing sells again what was cancelled."""
+    ended = booking(1, "cancelled", 1, refund_minor=1500, refund_reason="cancelled")
+    await store.write([entry(10, ended), entry(11, booking(1, "confirmed", 1))])
+    assert await sold_seats(pool) == {}
+    assert await pool.fetchval("SELECT amount_minor FROM refund_obligations") == 1500
+
+
 async def test_write_resale_in_one_batch_with_the_cancel_moves_the_seat(
     pool: Pool, store: Store, tried: list[int]
 ) -> None:

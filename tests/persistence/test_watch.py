@@ -1,5 +1,6 @@
 """A Redis that came back with an older copy: found within a second, closed, and restored."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -209,3 +210,44 @@ async def test_two_writers_at_one_journal_are_no_reason_to_close_it(
     assert not await _closed(engine)()
     assert await Watch(engine, pool).look() == []
     assert await sale.found() == []
+
+
+async def test_what_another_writer_wrote_and_trimmed_is_not_forgotten(
+    sale: Sale, engine: Engine, pool: Pool, quick: Settings
+) -> None:
+    """Ours read, and was stopped for longer than JOURNAL_KEEP_MS before it looked:
+
+    ours    reads 2                                stopped     looks: 1 is not in Redis
+    other             reads 1, writes it   trims
+    """
+    short = msgspec.structs.replace(quick, journal_keep_ms=50)
+    ours, other = Writer(engine, pool, short), Writer(engine, pool, short)
+    await ours._find_events()
+    await ours._watch.before_reading([GALA])
+    await sale.hold("A-2-1")
+    theirs = await engine.journal.read([GALA], "other", count=10, block_ms=0)
+    await sale.hold("A-2-2")
+    found = await engine.journal.read([GALA], ours._consumer, count=10, block_ms=0)
+    ours._watch.note_read(found)
+    ours._batches = [found]
+    await other._write(theirs)
+    await asyncio.sleep(0.1)
+    await other._measure_and_trim(GALA)
+    assert await sale.redis.xlen("{gala}:journal") == 1
+    await ours._step()
+    assert not await _closed(engine)()
+
+
+async def test_what_was_lost_of_a_journal_that_was_trimmed_is_noticed(
+    sale: Sale, engine: Engine, pool: Pool, writer: Writer
+) -> None:
+    """A quiet sale: all of its journal was trimmed when Redis lost the newest entry."""
+    await sale.write()
+    await sale.redis.xtrim("{gala}:journal", maxlen=0)
+    copy = await _copy(sale.redis)
+    await _sell(sale, "bob", "A-2-1")
+    await sale.write()
+    await _come_back_with(sale.redis, copy)
+    await _sell(sale, "cleo", "A-2-1")
+    async with running(writer):
+        await until(_closed(engine), timeout_s=3)

@@ -1,6 +1,7 @@
 """The writer and a dead writer, a poison entry, a reordered resale, servers that go away."""
 
 import asyncio
+from typing import Any
 
 import msgspec
 import pytest
@@ -107,17 +108,25 @@ async def test_write_poison_entry_is_set_aside_and_others_flow(
     assert REGISTRY.get_sample_value(*refused) == count + 1
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"kind": "seats_held", "at_ms": "soon"},
+        {"kind": "sales_set", "at_ms": "1", "epoch": str(2**40), "event": "{}"},
+        {"kind": "sales_set", "at_ms": str(2**64), "epoch": "1", "event": "{}"},
+    ],
+)
 async def test_write_entry_no_script_wrote_is_set_aside_and_others_flow(
-    engine: Engine, pool: Pool, writer: Writer, redis: Redis
+    engine: Engine, pool: Pool, writer: Writer, redis: Redis, fields: dict[Any, Any]
 ) -> None:
-    await redis.xadd("{gala}:journal", {"kind": "seats_held", "at_ms": "soon"})
+    await redis.xadd("{gala}:journal", fields)
     after = await _buy(engine, "A-1-3")
     async with running(writer):
         await until(lambda: engine.journal.dead_letters(GALA))
         await drained(engine)
     assert await statuses(pool) == {after.id: "confirmed"}
     [letter] = await engine.journal.dead_letters(GALA)
-    assert "soon" in letter.entry.kind
+    assert fields["at_ms"] in letter.entry.kind
 
 
 async def _sold_and_cancelled(engine: Engine, pool: Pool, quick: Settings) -> list[str]:
