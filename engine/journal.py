@@ -117,15 +117,17 @@ class Journal:
         return trimmed
 
     async def dead_letter(self, entry: JournalEntry, reason: str) -> None:
-        """Set an entry aside that Postgres refuses for good, then acknowledge it."""
+        """Set an entry aside that Postgres refuses for good, and acknowledge it: both or none."""
         fields: dict[str | bytes, str | bytes] = {
             "entry_id": entry.entry_id,
             "kind": entry.kind,
             "reason": reason,
             "entry": msgspec.json.encode(entry),
         }
-        await self._client.xadd(keys.dead_letters(entry.event_id), fields)
-        await self.acknowledge(entry.event_id, [entry.entry_id])
+        async with self._client.pipeline(transaction=True) as pipeline:
+            pipeline.xadd(keys.dead_letters(entry.event_id), fields)
+            pipeline.xack(_journal(entry.event_id), GROUP, entry.entry_id)
+            await pipeline.execute()
 
     async def dead_letters(self, event: EventId) -> list[DeadLetter]:
         """Everything that was set aside, the oldest first."""

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from prometheus_client import REGISTRY
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 from structlog.testing import capture_logs
 
 from engine import Engine, Settings
@@ -143,6 +144,25 @@ async def _sold_and_cancelled(engine: Engine, pool: Pool, quick: Settings) -> li
 async def _keeps(engine: Engine, entry_ids: list[str]) -> None:
     """The slow writer says that it lives: nobody claims what it has in hand."""
     await engine.client.xclaim("{gala}:journal", GROUP, "slow", 0, entry_ids)
+
+
+async def test_dead_letter_whose_redis_dies_is_set_aside_whole_or_not(
+    engine: Engine, redis: Redis, quick: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Its first answer is lost on the way: nothing of it may be there twice."""
+    await _append(redis, booking(9, "expired", 2))
+    await engine.journal.create_group(GALA)
+    *_, poison = await engine.journal.read([GALA], "w", count=100, block_ms=0)
+    async with Proxy(quick.redis_url, tmp_path_factory.mktemp("redis")) as proxy:
+        behind = msgspec.structs.replace(quick, redis_url=proxy.url)
+        async with await Engine.connect(behind) as cuttable:
+            await cuttable.ping()
+            proxy.drop_next_reply(b"XADD")
+            with pytest.raises(RedisError):
+                await cuttable.journal.dead_letter(poison, "why")
+    letters = await engine.journal.dead_letters(GALA)
+    pending = await redis.xpending("{gala}:journal", GROUP)
+    assert (len(letters), pending["pending"]) == (1, 1), "set aside, and not in hand any more"
 
 
 async def test_write_resale_before_its_cancel_waits_for_it(
