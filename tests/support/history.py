@@ -17,6 +17,9 @@ from engine.ids import BookingId, EventId
 from engine.journal import entry_of
 from engine.models import Booking, JournalEntry, Selection
 
+_PAGE_ENTRIES = 10_000
+"""A journal of an hour in one answer would come too late."""
+
 _EPOCH_S = time.time() - time.perf_counter()
 
 
@@ -109,5 +112,10 @@ class Recorder:
 
 async def read_journal(engine: Engine, event: EventId) -> list[JournalEntry]:
     """Every entry of an event, whether anybody has acknowledged it or not."""
-    found = await engine.client.xrange(keys.of_event(event).journal)
-    return [entry_of(event, entry_id, fields) for entry_id, fields in found]
+    entries, after = list[JournalEntry](), "-"
+    while found := await engine.client.xrange(
+        keys.of_event(event).journal, min=after, count=_PAGE_ENTRIES
+    ):
+        entries += [entry_of(event, entry_id, fields) for entry_id, fields in found]
+        after = f"({entries[-1].entry_id}"
+    return entries
