@@ -4,7 +4,7 @@ A Redis Stream rather than a queue: it is written by the very script that change
 what a dead writer had in hand, and can be read from any position by others.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import NamedTuple, TypedDict
 
 import msgspec
@@ -17,6 +17,7 @@ from engine.models import JournalEntry
 from engine.records import booking_of
 
 GROUP = "writer"
+_PAGE_ENTRIES = 5000
 _EPOCHS = range(2**31)
 _MOMENTS = range(2**63)
 
@@ -81,8 +82,11 @@ class Journal:
         first = await self._first_open(event, await self._group(event))
         if first is None:
             return []
-        found = await self._client.xrange(_journal(event), min=first)
-        return [entry_of(event, entry_id, fields) for entry_id, fields in found]
+        return [
+            entry_of(event, entry_id, fields)
+            async for page in self._pages(event, first)
+            for entry_id, fields in page
+        ]
 
     async def claim(
         self, event: EventId, consumer: str, *, idle_ms: int, count: int
@@ -156,8 +160,14 @@ class Journal:
             return Backlog(0, None, now_ms)
         unread = group["lag"]
         if unread is None:  # Redis does not know it after entries were deleted
-            unread = len(await self._client.xrange(_journal(event), min=f"({group['last']}"))
+            unread = sum([len(page) async for page in self._pages(event, f"({group['last']}")])
         return Backlog(group["pending"] + unread, _position(first)[0], now_ms)
+
+    async def _pages(self, event: EventId, first: str) -> AsyncIterator[list[tuple[bytes, Fields]]]:
+        """The entries from one on: hours of them in one answer would come too late."""
+        while page := await self._client.xrange(_journal(event), min=first, count=_PAGE_ENTRIES):
+            yield page
+            first = f"({page[-1][0].decode()}"
 
     async def _group(self, event: EventId) -> _Group:
         """What the writer's group has; before the first writer came, everything is unread."""
