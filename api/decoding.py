@@ -75,10 +75,11 @@ def refuse_twins(body: bytes) -> None:
 
 
 def _refuse_twins(pairs: list[tuple[str, object]]) -> None:
-    names = {name for name, _ in pairs}
-    if len(names) < len(pairs):
-        given = [name for name, _ in pairs]
-        raise invalid(next(name for name in names if given.count(name) > 1), "given twice")
+    given: set[str] = set()
+    for name, _ in pairs:
+        if name in given:
+            raise invalid(name, "given twice")
+        given.add(name)
 
 
 async def read_body(

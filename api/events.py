@@ -21,12 +21,14 @@ from api.payloads import (
     SeatIdsBody,
     counts_shown,
     encode,
+    rfc3339,
     time_shown,
 )
 from api.problems import Problem, checked, invalid
 from engine import Engine, Event, SalesChange, ids
 from engine.errors import EventNotFound, SeatExists
 from engine.ids import EventId, SeatId
+from engine.models import MILLISECONDS_MAX
 from engine.plans import PlanOptions, add_sections, parse_event
 
 PATH = "/api/v1/event"
@@ -152,4 +154,6 @@ def _milliseconds(field: str, moment: datetime | UnsetType | None) -> int | None
     milliseconds = 0 if moment is None else round(moment.timestamp() * 1000)
     if milliseconds < 0:
         raise invalid(field, "before 1970")
+    if milliseconds > MILLISECONDS_MAX:
+        raise invalid(field, f"after {rfc3339(MILLISECONDS_MAX)}")
     return milliseconds

@@ -3,7 +3,8 @@
 Each class of routes has its own buckets, per customer and per address, so that looking at the
 house never uses up the right to buy. A call of a sale carries its limits into its script; a call
 that reads sends them along and looks at the verdict before it answers; any other asks first. An
-IPv6 address counts as its /64: that is what one subscriber has.
+IPv6 address counts as its /64: that is what one subscriber has; one that stands for an IPv4
+address, as a server on `::` sees those, counts as that.
 """
 
 import asyncio
@@ -66,24 +67,24 @@ class RateLimits:
 
     def _of_customer(self, name: LimitClass, customer_id: str) -> Limit:
         found = self._settings
-        return _limit(name, customer_id, found.limit_customer_per_s, found.limit_customer_burst)
+        rate = found.limit_customer_per_s, found.limit_customer_burst
+        return _limit(name, name, customer_id, *rate)
 
     def _of_address(self, name: LimitClass, address: str) -> Limit:
         found = self._settings
-        return _limit(name, address, found.limit_address_per_s, found.limit_address_burst)
+        rate = found.limit_address_per_s, found.limit_address_burst
+        return _limit(name, f"{name}-address", address, *rate)
 
     def _policy(self, name: LimitClass) -> bytes:
         return ", ".join(
-            f'"{named}";q={limit.burst};w={math.ceil(limit.burst * limit.interval_ms / 1000)}'
-            for named, limit in (
-                (name, self._of_customer(name, "")),
-                (f"{name}-address", self._of_address(name, "")),
-            )
+            f'"{limit.name}";q={limit.burst};w={math.ceil(limit.burst * limit.interval_ms / 1000)}'
+            for limit in (self._of_customer(name, ""), self._of_address(name, ""))
         ).encode()
 
 
-def _limit(name: LimitClass, subject: str, per_s: int, burst: int) -> Limit:
-    factor = _ACCOUNT_FACTOR if name is LimitClass.ACCOUNT else 1
+def _limit(of: LimitClass, name: str, subject: str, per_s: int, burst: int) -> Limit:
+    """A customer's id may look like an address, so the two kinds of subject differ in `name`."""
+    factor = _ACCOUNT_FACTOR if of is LimitClass.ACCOUNT else 1
     return Limit(name, subject, 1000 * factor / per_s, max(1, burst // factor))
 
 
@@ -99,7 +100,10 @@ def _network(host: str) -> str:
         address = ipaddress.ip_address(host)
     except ValueError:
         return host
-    return host if address.version == 4 else str(ipaddress.ip_network((host, 64), strict=False))
+    if isinstance(address, ipaddress.IPv4Address):
+        return host
+    ipv4 = address.ipv4_mapped
+    return str(ipv4 or ipaddress.ip_network((host, 64), strict=False))
 
 
 class Verdict:

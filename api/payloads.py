@@ -14,7 +14,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from engine import ids
 from engine.events import BLOCK_SEATS_MAX
-from engine.models import AreaQuantity, BookingStatus, Counts, Sales, SalesState
+from engine.models import AreaQuantity, BookingStatus, Counts, EventName, Sales, SalesState
 
 PLACES_MAX = 50
 """The most places one request may name; an event's own limit may be lower."""
@@ -88,7 +88,7 @@ class NewEventQuery(Request, frozen=True):
     """What is said beside a plan. `prices` and `deriveIds` are for pretix plans only."""
 
     id: EventIdText | UnsetType = UNSET
-    name: IdText | UnsetType = UNSET
+    name: EventName | UnsetType = UNSET
     currency: IdText | UnsetType = UNSET
     prices: Annotated[str, Meta(min_length=1, max_length=4000)] | UnsetType = UNSET
     derive_ids: bool = False

@@ -5,10 +5,12 @@ from collections import Counter
 from api.answers import Answer
 from api.calls import Call
 from api.payloads import NoQuery, Shown, encode
-from engine.availability import LoadedLayout
-from engine.errors import NotOwner
+from engine.availability import AvailabilityReader, LoadedLayout
+from engine.errors import NotOwner, Unavailable
+from engine.ids import EventId
 from engine.models import Availability, LayoutCategory
 
+_TRIES = 5
 _STATUS = {"a": "available", "h": "held", "s": "sold", "b": "blocked"}
 
 
@@ -40,8 +42,7 @@ async def read_sales(call: Call[NoQuery, None]) -> Answer:
     event = await call.engine.events.read_event(call.event_id)
     if call.owner_id and call.owner_id != event.owner_id:
         raise NotOwner
-    availability = await call.engine.availability.read_map(event.id)
-    loaded = await call.engine.availability.read_layout(event.id, availability.layout_version)
+    availability, loaded = await _read(call.engine.availability, event.id)
     counts = _count(availability, loaded)
     categories = tuple(_shown(category, counts) for category in loaded.layout.categories)
     shown = SalesShown(
@@ -52,6 +53,16 @@ async def read_sales(call: Call[NoQuery, None]) -> Answer:
         sold_minor=sum(category.sold_minor for category in categories),
     )
     return Answer(encode(shown))
+
+
+async def _read(reader: AvailabilityReader, event: EventId) -> tuple[Availability, LoadedLayout]:
+    """Map and layout of one version: seats may be added between the two reads."""
+    for _ in range(_TRIES):
+        found = await reader.read_map(event)
+        loaded = await reader.read_layout(event, found.layout_version)
+        if loaded.layout.version == found.layout_version:
+            return found, loaded
+    raise Unavailable("the layout changes faster than it can be read")
 
 
 def _count(availability: Availability, loaded: LoadedLayout) -> Counter[tuple[str, str]]:

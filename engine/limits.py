@@ -3,6 +3,9 @@
 A call of a sale carries its limits along: the check runs inside the same script call, before
 anything else, so a refused call has no effect and an allowed one costs no round trip. Calls that
 only read send their limits in the same pipeline and look at the verdict before they answer.
+
+The limits that ride stand in the slot of the event, one bucket an event. A call that names an event
+that is none counts besides in the one bucket of all such calls: names can be made up without end.
 """
 
 from collections.abc import Sequence
@@ -67,6 +70,9 @@ class LimitedScripts(Scripts):
         if code != "rate_limited":
             *answer, left, full_in_ms = answer
             self._meter.read(left, full_in_ms)
+        if code == "event_not_found":
+            counted, told = await self.outcome(TAKE, [], [""])
+            return (code, answer) if counted == "ok" else (counted, told)
         return code, answer
 
 

@@ -11,9 +11,21 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from engine.ids import AreaId, BookingId, CustomerId, EventId, SeatId
+from engine.ids import CUSTOMER_PATTERN, AreaId, BookingId, CustomerId, EventId, SeatId
 
-Milliseconds = Annotated[int, Meta(ge=0, le=10**14)]
+MILLISECONDS_MAX = 10**14
+Milliseconds = Annotated[int, Meta(ge=0, le=MILLISECONDS_MAX)]
+
+_END = r"(?![\s\S])"
+"""The end of a text in a pattern, in Python and in ECMAScript; `$` passes a newline before it."""
+
+EventName = Annotated[
+    str,
+    Meta(min_length=1, max_length=200, pattern=rf"^[^\x00-\x1f\x7f\ud800-\udfff]*{_END}"),
+]
+"""No control characters, no lone surrogates: Postgres takes no NUL, UTF-8 no half of a pair."""
+OwnerId = Annotated[str, Meta(max_length=128, pattern=f"^({CUSTOMER_PATTERN})?{_END}")]
+"""A customer's id, or "" for an event that is nobody's."""
 
 
 class BookingStatus(StrEnum):
@@ -106,9 +118,9 @@ class Event(Struct, frozen=True, kw_only=True):
 class Terms(Struct, frozen=True, kw_only=True):
     """How an event is sold: what a plan does not say. `hold_max_ms` 0 means twice the TTL."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=200)]
+    name: EventName
     currency: Annotated[str, Meta(pattern="^[A-Z]{3}$", max_length=3)] = "EUR"
-    owner_id: Annotated[str, Meta(max_length=128)] = ""
+    owner_id: OwnerId = ""
     sales: Sales = Sales.OPEN
     opens_at_ms: Milliseconds = 0
     closes_at_ms: Milliseconds = 0

@@ -17,6 +17,11 @@ Returns  {"OK"}
 local box = event.open(KEYS, ARGV[1])
 local owner = ARGV[2]
 
+-- A time as it was: tostring writes what has more than 14 digits with an exponent.
+local function digits(at_ms)
+  return string.format("%.0f", at_ms)
+end
+
 if not box then
   return { "EVENT_NOT_FOUND" }
 elseif owner ~= "" and owner ~= box.is.owner_id then
@@ -24,8 +29,8 @@ elseif owner ~= "" and owner ~= box.is.owner_id then
 end
 local change = {
   sales = ARGV[3] ~= "" and ARGV[3] or box.is.sales,
-  opens_at_ms = ARGV[4] ~= "" and ARGV[4] or tostring(box.is.opens_at_ms),
-  closes_at_ms = ARGV[5] ~= "" and ARGV[5] or tostring(box.is.closes_at_ms),
+  opens_at_ms = ARGV[4] ~= "" and ARGV[4] or digits(box.is.opens_at_ms),
+  closes_at_ms = ARGV[5] ~= "" and ARGV[5] or digits(box.is.closes_at_ms),
 }
 
 -- Writes.

@@ -22,6 +22,9 @@ from engine.plans.problems import LISTED_MAX, PlanError
 PLACES_MAX = 1_000_000
 """Seats and standing places one event may have."""
 
+AREAS_MAX = CATEGORIES_MAX = 1000
+"""A load, an addition and a look at the map go through all of them in one script call each."""
+
 PRICE_MINOR_MAX = 1_000_000_000
 """A whole booking at this price is still exact, and printed in digits, in Lua."""
 
@@ -58,6 +61,7 @@ class LayoutBuilder:
         if not 0 <= category.price_minor <= PRICE_MINOR_MAX:
             self.problems.append(f"{where}: the price must be 0 to {PRICE_MINOR_MAX} minor units")
         known = self._categories.setdefault(category.id, category)
+        self._stop_beyond(len(self._categories), CATEGORIES_MAX, "categories")
         if self._check_new(where, "category", category.id) and known != category:
             self.problems.append(
                 f"{where}: the event has category {category.id!r} with another name, price or color"
@@ -95,6 +99,7 @@ class LayoutBuilder:
             self.problems.append(f"{where}: the capacity must be at least 1")
         self._count_places(area.capacity)
         self._areas[area.id] = area
+        self._stop_beyond(len(self._areas), AREAS_MAX, "areas")
 
     def build(self, currency: str, *, allow_empty: bool = False) -> Layout:
         """The layout, under its version.
@@ -175,5 +180,8 @@ class LayoutBuilder:
 
     def _count_places(self, count: int) -> None:
         self._place_count += count
-        if self._base_place_count + self._place_count > PLACES_MAX:
-            raise PlanError([*self.problems, f"more than {PLACES_MAX} places"])
+        self._stop_beyond(self._base_place_count + self._place_count, PLACES_MAX, "places")
+
+    def _stop_beyond(self, count: int, most: int, what: str) -> None:
+        if count > most:
+            raise PlanError([*self.problems, f"more than {most} {what}"])

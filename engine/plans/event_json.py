@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from engine.ids import PLACE_PATTERN
-from engine.models import Layout, LayoutArea, LayoutCategory, LayoutSeat, Sales
+from engine.models import EventName, Layout, LayoutArea, LayoutCategory, LayoutSeat, Sales
 from engine.plans.builder import COORDINATE_MAX, PLACES_MAX, PRICE_MINOR_MAX, LayoutBuilder
 from engine.plans.derived_ids import seat_id
 from engine.plans.plan import NO_OPTIONS, Plan, PlanOptions, make_plan
@@ -86,7 +86,7 @@ class Area(_Part, frozen=True):
 class EventPlan(_Part, frozen=True):
     """An event: what is sold, at what price, when, and how many a customer may have."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=200)]
+    name: EventName
     currency: Annotated[
         str, Meta(pattern="^[A-Z]{3}$", max_length=3, description="ISO 4217, as `EUR`.")
     ] = "EUR"

@@ -11,13 +11,14 @@ from api.calls import Route
 from api.routes import ROUTES
 from engine.errors import OutcomeUnknown
 from engine.events import Events
-from engine.ids import CustomerId
+from engine.ids import CustomerId, EventId
 from engine.models import Event
 from engine.requests import CLAIM_MS, KEEP_MS
 from tests.api.case import Case
 from tests.api.cases import CASES, PLAN
 from tests.api.client import BOOKING, EVENT, Api, Headers, bearer
 from tests.api.test_routes import UNKNOWN, _owner
+from tests.support.factories import layout, terms
 
 ANN, ORLA = bearer("ann"), bearer("orla", "organizer")
 REPEATABLE = {
@@ -94,6 +95,20 @@ async def test_key_of_another_caller_is_another_key(api: Api) -> None:
         caller = _with_key(bearer(name, "organizer"))
         answer = await api.call("POST", f"{EVENT}?id={name}", caller, json=PLAN)
         assert (answer.status_code, answer.json()["id"]) == (201, name)
+
+
+async def test_key_of_a_hold_of_another_event_is_another_key(api: Api) -> None:
+    """The hold script keeps it in the slot of its event, where it is free."""
+    await api.office.open()
+    await api.office.engine.events.load_event(EventId("opera"), layout(), terms())
+    held = [
+        await api.call("POST", BOOKING, _with_key(ANN), json={"seatId": f"{event}:A-1-1"})
+        for event in ("gala", "opera", "gala", "opera")
+    ]
+    assert [answer.status_code for answer in held] == [201] * 4
+    ids = [answer.json()["id"] for answer in held]
+    assert ids[:2] == ids[2:]
+    assert [booking_id.partition(":")[0] for booking_id in ids[:2]] == ["gala", "opera"]
 
 
 async def test_request_under_way_is_409_until_it_is_done(

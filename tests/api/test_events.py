@@ -78,9 +78,13 @@ TWO_SEATS = [{"id": "9", "seats": [{"number": "1"}, {"number": "1"}]}]
         ("", {"name": ""}),
         ("", {"name": "n" * 201}),
         ("", {"name": 7}),
+        ("", {"name": "Ga\0la"}),
+        ("", {"name": "Gala\n"}),
         ("", {"currency": "euro"}),
         ("", {"opensAt": "tomorrow"}),
         ("", {"opensAt": "2030-01-01T00:00:00"}),
+        ("", {"opensAt": "9999-12-31T23:59:59Z"}),
+        ("", {"closesAt": "9999-12-31T23:59:59Z"}),
         ("", {"seatsMax": -5}),
         ("", {"seatsMax": 2.5}),
         ("", {"holdTtlS": 0}),
@@ -111,6 +115,8 @@ async def test_create_event_from_a_bad_plan_lists_its_problems(
         ("id=", "id"),
         ("deriveIds=maybe", "deriveIds"),
         ("owner=eve", "owner"),
+        ("name=Ga%00la", "name"),
+        ("name=Gala%0A", "name"),
     ],
 )
 async def test_create_event_with_a_bad_parameter_names_it(api: Api, query: str, field: str) -> None:
@@ -158,6 +164,8 @@ async def test_set_sales_pauses_and_schedules(api: Api) -> None:
         ({"opensAt": 1_900_000_000}, "opensAt"),
         ({"closesAt": "2030-13-01T00:00:00Z"}, "closesAt"),
         ({"closesAt": "1969-12-31T23:59:59Z"}, "closesAt"),
+        ({"closesAt": "9999-12-31T23:59:59Z"}, "closesAt"),
+        ({"opensAt": "5138-11-16T09:46:40.001Z"}, "opensAt"),
         ({"name": "Other"}, "name"),
     ],
 )
@@ -167,6 +175,15 @@ async def test_set_sales_with_an_invalid_body_names_the_field(
     await api.office.open(owner_id="orla")
     problem = await api.refused(422, "invalid", "PATCH", f"{EVENT}/gala", ORLA, json=body)
     assert problem["field"] == field
+
+
+async def test_set_sales_to_the_last_moment_there_is_leaves_the_event_readable(api: Api) -> None:
+    await api.office.open(owner_id="orla")
+    path, last = f"{EVENT}/gala", "5138-11-16T09:46:40.000Z"
+    for body in ({"closesAt": last}, {"sales": "paused"}):
+        assert (await api.call("PATCH", path, ORLA, json=body)).json()["closesAt"] == last
+    for url in (path, EVENT, f"{path}/availability", "/api/v1/booking?eventId=gala"):
+        assert (await api.call("GET", url)).status_code == 200
 
 
 async def test_list_events_pages_in_order_with_counts(api: Api) -> None:

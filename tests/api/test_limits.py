@@ -12,9 +12,9 @@ from redis.asyncio import Redis
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from api.app import create_app
-from api.limits import address_of
+from api.limits import LimitClass, RateLimits, address_of
 from engine import Engine, Settings
-from tests.api.client import BOOKING, EVENT, Api, bearer
+from tests.api.client import BOOKING, EVENT, PAYMENT, Api, bearer
 from tests.support.box_office import BoxOffice
 
 LIMITED = {
@@ -59,6 +59,29 @@ async def test_answers_tell_how_the_limit_stands(limited: Api) -> None:
     answer = await limited.hold("ann", "A-1-1")
     assert answer.headers["ratelimit-policy"] == '"sale";q=3;w=3, "sale-address";q=20;w=20'
     assert answer.headers["ratelimit"] == '"sale";r=2;t=1'
+
+
+async def test_holds_of_made_up_events_share_one_limit(limited: Api) -> None:
+    async def hold(event: int) -> Response:
+        body = {"seatId": f"none-{event}:A-1-1"}
+        return await limited.call("POST", BOOKING, bearer("ann"), json=body)
+
+    answers = await asyncio.gather(*(hold(n) for n in range(20)))
+    assert Counter(answer.status_code for answer in answers) == {404: 3, 429: 17}
+    refused = next(answer for answer in answers if answer.status_code == 429)
+    assert refused.json()["code"] == "rate_limited"
+    assert 1 <= int(refused.headers["retry-after"]) <= 2
+    found = await limited.hold("ann", "A-1-1")  # the gala has a bucket of its own
+    assert (found.status_code, found.headers["ratelimit"]) == (201, '"sale";r=2;t=1')
+
+
+async def test_confirmations_of_made_up_events_share_one_limit(limited: Api) -> None:
+    async def confirm(event: int) -> Response:
+        path = f"{PAYMENT}/none-{event}:01J00000000000000000000000/confirm"
+        return await limited.call("POST", path, bearer("root", "admin"))
+
+    answers = await asyncio.gather(*(confirm(n) for n in range(20)))
+    assert Counter(answer.status_code for answer in answers) == {404: 3, 429: 17}
 
 
 async def test_many_customers_of_one_address_share_its_limit(limited: Api) -> None:
@@ -123,6 +146,20 @@ async def test_forwarded_address_counts_behind_a_trusted_proxy_only(
     middleware = ProxyHeadersMiddleware(app, trusted_hosts="10.0.0.0/8")
     await middleware(scope, None, None)  # type: ignore[arg-type]
     assert seen == [address]
+
+
+def test_an_ipv4_address_told_as_ipv6_is_itself() -> None:
+    """What a server that listens on `::` is told of an IPv4 peer: all of them were `::/64`."""
+    mapped = [{"client": (f"::ffff:198.51.100.{n}", 1)} for n in (1, 2)]
+    assert [address_of(scope) for scope in mapped] == ["198.51.100.1", "198.51.100.2"]
+
+
+def test_a_customer_named_like_an_address_has_a_bucket_of_his_own(settings: Settings) -> None:
+    limits = RateLimits(msgspec.structs.replace(settings, **LIMITED))
+    for limit_class in set(LimitClass) - {LimitClass.NONE}:
+        meter = limits.meter(limit_class, "203.0.113.7", {"client": ("203.0.113.7", 1)})
+        assert meter is not None
+        assert len(set(meter.keys("{gala}"))) == 2
 
 
 def test_an_ipv6_subscriber_is_one_address() -> None:

@@ -1,6 +1,12 @@
 """Sales by category, and seats off sale, over HTTP."""
 
+import pytest
+
+from engine.availability import AvailabilityReader
+from engine.ids import EventId
+from engine.models import Availability
 from tests.api.client import EVENT, Api, bearer
+from tests.support.factories import GALA, layout
 
 ORLA = bearer("orla", "organizer")
 SALES, BLOCK, UNBLOCK = (
@@ -19,6 +25,31 @@ async def test_sales_are_counted_by_category(api: Api) -> None:
     assert (seat["available"], seat["held"], seat["sold"], seat["blocked"]) == (6, 1, 2, 1)
     assert (standing["available"], standing["held"], standing["sold"]) == (6, 1, 3)
     assert (seat["soldMinor"], standing["soldMinor"], found["soldMinor"]) == (3000, 2700, 5700)
+
+
+async def test_sales_while_seats_are_added_are_those_of_the_new_layout(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await api.office.open(owner_id="orla")
+    read_map = AvailabilityReader.read_map
+    grown = layout(rows=3, areas={"pit": 4})
+
+    async def read_too_early(reader: AvailabilityReader, event: EventId) -> Availability:
+        monkeypatch.undo()
+        found = await read_map(reader, event)
+        await api.office.engine.events.add_seats(GALA, grown, layout())
+        return found
+
+    monkeypatch.setattr(AvailabilityReader, "read_map", read_too_early)
+    answer = await api.call("GET", SALES, ORLA)
+    assert answer.status_code == 200, answer.text
+    assert [category["available"] for category in answer.json()["categories"]] == [15, 4]
+
+
+async def test_sales_of_a_layout_that_is_never_the_maps_are_503(api: Api) -> None:
+    await api.office.open(owner_id="orla")
+    await api.office.engine.client.hset("{gala}:event", "layout_version", "another")
+    await api.refused(503, "unavailable", "GET", SALES, ORLA)
 
 
 async def test_sales_are_the_organisers_own(api: Api) -> None:

@@ -17,7 +17,14 @@ from engine.errors import (
     Unavailable,
 )
 from engine.ids import AreaId, EventId
-from engine.models import AreaCounts, Availability, Counts, Sales, SalesChange
+from engine.models import (
+    MILLISECONDS_MAX,
+    AreaCounts,
+    Availability,
+    Counts,
+    Sales,
+    SalesChange,
+)
 from engine.plans import layout as layouts
 from tests.support.box_office import START_MS, BoxOffice
 from tests.support.factories import GALA, layout, terms
@@ -156,6 +163,19 @@ async def test_set_sales_changes_only_what_is_asked(office: BoxOffice) -> None:
     event = await events.set_sales(GALA, SalesChange(opens_at_ms=5, closes_at_ms=0))
     assert (event.sales, event.opens_at_ms, event.closes_at_ms) == ("paused", 5, 0)
     assert (await office.kinds())[1:] == ["sales_set", "sales_set"]
+
+
+@pytest.mark.parametrize("far_ms", [MILLISECONDS_MAX - 1, MILLISECONDS_MAX])
+async def test_set_sales_keeps_a_time_as_far_away_as_one_may_be(
+    office: BoxOffice, far_ms: int
+) -> None:
+    await office.open()
+    set_sales = office.engine.events.set_sales
+    await set_sales(GALA, SalesChange(opens_at_ms=far_ms, closes_at_ms=far_ms))
+    event = await set_sales(GALA, SalesChange(sales=Sales.PAUSED))
+    assert (event.opens_at_ms, event.closes_at_ms) == (far_ms, far_ms)
+    [*_, (_, told)] = await office.engine.client.xrange("{gala}:journal")
+    assert json.loads(told[b"event"])["closes_at_ms"] == str(far_ms)
 
 
 async def test_set_sales_refusals_change_nothing(office: BoxOffice) -> None:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from engine.errors import RateLimited, Refused, SeatTaken
+from engine.errors import EventNotFound, RateLimited, Refused, SeatTaken
 from engine.limits import Limit, Meter
 from engine.models import Booking
 from tests.support.box_office import START_MS, BoxOffice
@@ -85,6 +85,18 @@ async def test_take_limits_counts_calls_of_no_event(office: BoxOffice) -> None:
     with pytest.raises(RateLimited) as caught:
         await limits.take_limits(meter(interval_ms=60_000, burst=3))
     assert 59_000 < int(caught.value.found[0]) <= 60_000
+
+
+async def test_hold_seats_of_an_event_that_is_none_counts_in_one_bucket(office: BoxOffice) -> None:
+    under = meter(interval_ms=60_000, burst=2)
+    for event in ("made", "up"):
+        with pytest.raises(EventNotFound):
+            await office.bookings.under(under).hold_seats(selection("ann", "A-1-1", event=event))
+    assert under.left == 0
+    with pytest.raises(RateLimited):
+        await office.bookings.under(under).hold_seats(selection("ann", "A-1-1", event="third"))
+    await office.open()
+    await _hold(office, "A-1-1", meter(interval_ms=60_000, burst=1))  # it finds its event
 
 
 async def test_limits_leave_no_key_behind(office: BoxOffice) -> None:

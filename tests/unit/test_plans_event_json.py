@@ -177,6 +177,10 @@ SEAT = ("sections", 0, "rows", 0, "seats", 0)
         (changed("currency", to="euro"), "currency: Expected"),
         (changed("currency", to="EUR\n"), "currency: Expected"),
         (changed("name", to=""), "name: Expected `str` of length >= 1"),
+        (changed("name", to="Ga\0la"), "name: Expected `str` matching"),
+        (changed("name", to="Gala\n"), "name: Expected `str` matching"),
+        (changed("name", to="\x1fGala"), "name: Expected `str` matching"),
+        (changed("name", to="Gala\x7f"), "name: Expected `str` matching"),
         (changed("sales", to="maybe"), "sales: Invalid enum value 'maybe'"),
         (
             changed("opensAt", to="2030-05-01T10:00:00"),
@@ -184,6 +188,8 @@ SEAT = ("sections", 0, "rows", 0, "seats", 0)
         ),
         (changed("opensAt", to="soon"), "opensAt: Invalid RFC3339"),
         (changed("opensAt", to="1960-01-01T00:00:00Z"), "opens_at_ms: Expected `int` >= 0"),
+        (changed("opensAt", to="9999-12-31T23:59:59Z"), "opens_at_ms: Expected `int` <= 1"),
+        (changed("closesAt", to="9999-12-31T23:59:59Z"), "closes_at_ms: Expected `int` <= 1"),
         (changed("closesAt", to=GALA["opensAt"]), "the sale closes before it opens"),
         (changed("seatsMax", to=51), "seatsMax: Expected `int` <= 50"),
         (changed("holdTtlS", to=0), "holdTtlS: Expected `int` >= 1"),
@@ -230,6 +236,7 @@ def test_event_schema_agrees_with_the_reader() -> None:
         changed("seatMax", to=3),
         changed(*SEAT, "number", to=5),
         changed("currency", to="euro"),
+        changed("name", to="Gala\n"),
         changed("areas", 0, "capacity", to=0),
     ):
         assert not schema.is_valid(json.loads(wrong))

@@ -10,7 +10,13 @@ import pytest
 from engine.errors import EngineError
 from engine.models import Layout, LayoutArea, LayoutCategory, LayoutSeat
 from engine.plans import layout as layouts
-from engine.plans.builder import PLACES_MAX, PRICE_MINOR_MAX, LayoutBuilder
+from engine.plans.builder import (
+    AREAS_MAX,
+    CATEGORIES_MAX,
+    PLACES_MAX,
+    PRICE_MINOR_MAX,
+    LayoutBuilder,
+)
 from engine.plans.problems import LISTED_MAX, PlanError
 
 STALLS = LayoutCategory(id="A", name="Stalls", price_minor=4900)
@@ -208,6 +214,48 @@ def test_add_area_beyond_the_places_an_event_may_have_is_refused() -> None:
     area = LayoutArea(id="floor", name="Floor", category="A", capacity=PLACES_MAX)
     with pytest.raises(PlanError, match="more than 1000000 places"):
         builder.add_area("areas[0]", area)
+
+
+def add_areas(builder: LayoutBuilder, numbers: range) -> None:
+    for number in numbers:
+        area = LayoutArea(id=f"floor{number}", name="Floor", category="A", capacity=1)
+        builder.add_area(f"areas[{number}]", area)
+
+
+def add_categories(builder: LayoutBuilder, numbers: range) -> None:
+    for number in numbers:
+        category = LayoutCategory(id=f"c{number}", name="Floor", price_minor=1)
+        builder.add_category(f"categories[{number}]", category)
+
+
+def test_add_area_beyond_the_areas_an_event_may_have_is_refused_at_once() -> None:
+    builder = builder_with()
+    add_areas(builder, range(AREAS_MAX))
+    most = builder.build("EUR")
+    assert len(most.areas) == AREAS_MAX
+    for full in (builder, LayoutBuilder(most)):
+        with pytest.raises(PlanError) as caught:
+            add_areas(full, range(AREAS_MAX, AREAS_MAX + 1))
+        assert caught.value.problems == ("more than 1000 areas",)
+
+
+def test_add_category_beyond_the_categories_an_event_may_have_is_refused_at_once() -> None:
+    builder = builder_with(seat("P-1-1"))  # it has one category
+    add_categories(builder, range(CATEGORIES_MAX - 1))
+    most = builder.build("EUR")
+    assert len(most.categories) == CATEGORIES_MAX
+    for full in (builder, LayoutBuilder(most)):
+        with pytest.raises(PlanError) as caught:
+            add_categories(full, range(CATEGORIES_MAX, CATEGORIES_MAX + 1))
+        assert caught.value.problems == ("more than 1000 categories",)
+
+
+def test_add_category_the_full_base_has_is_no_new_one() -> None:
+    builder = builder_with(seat("P-1-1"))
+    add_categories(builder, range(CATEGORIES_MAX - 1))
+    more = LayoutBuilder(builder.build("EUR"))
+    more.add_category("categories[0]", STALLS)
+    assert more.problems == []
 
 
 def test_plan_error_lists_so_many_problems_and_counts_the_rest() -> None:

@@ -69,13 +69,34 @@ def test_read_plan_with_pretix_options_for_another_format_is_refused(
 
 
 @pytest.mark.parametrize(
-    "options", [PlanOptions(name=""), PlanOptions(name="x" * 201), PlanOptions(currency="euro")]
+    "options",
+    [
+        PlanOptions(name=""),
+        PlanOptions(name="x" * 201),
+        PlanOptions(name="Ga\0la"),
+        PlanOptions(name="Gala\n"),
+        PlanOptions(name="Gala\udcff"),  # what Python makes of a byte that is not UTF-8
+        PlanOptions(currency="euro"),
+    ],
 )
 def test_read_plan_with_an_option_out_of_range_names_it(
     tmp_path: Path, options: PlanOptions
 ) -> None:
     with pytest.raises(PlanError, match=r"not valid: (name|currency): Expected"):
         read_plan(written(tmp_path, "own.json", OWN), options)
+
+
+@pytest.mark.parametrize("name", ["Opéra « Carmen » 😀", "ÅÄÖ  中文", "\u00a0"])
+def test_read_plan_takes_a_name_of_any_letters(tmp_path: Path, name: str) -> None:
+    options = PlanOptions(name=name)
+    assert read_plan(written(tmp_path, "own.json", OWN), options).terms.name == name
+
+
+def test_read_plan_of_a_file_name_that_is_no_text_names_the_name(tmp_path: Path) -> None:
+    file = tmp_path / "gala\udcff.csv"
+    file.write_text(CSV)
+    with pytest.raises(PlanError, match="name: Expected `str` matching"):
+        read_plan(str(file))
 
 
 @pytest.mark.parametrize("content", [{"name": "Gala"}, PRETIX | {"zones": []}])
