@@ -12,10 +12,9 @@ import math
 import subprocess
 import sys
 import time
-from collections import Counter
 from contextlib import ExitStack
+from hashlib import blake2b
 from pathlib import Path
-from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -25,7 +24,7 @@ from tests.model.machine import Stage
 from tests.mutants.checks import CHECKS, catches
 from tests.mutants.equivalent import EQUIVALENT, why_equivalent
 from tests.mutants.lua_branches import all_instrumented, branches_of, taken
-from tests.mutants.lua_source import Change, changed, files, scripts_with
+from tests.mutants.lua_source import Change, changed, files, scripts_with, text_of
 from tests.mutants.mutator import mutants_of
 from tests.mutants.planted import PLANTED, planting
 from tests.mutants.planted_python import PLANTED_PYTHON
@@ -49,11 +48,10 @@ def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutants")
     parser.add_argument("what", choices=("mutants", "coverage"))
-    parser.add_argument("--sample", type=int, default=0, help="so many of them; 0: all")
-    parser.add_argument("--seed", type=int, default=1, help="which ones")
     parser.add_argument(
-        "--again", action="store_true", help="only what lived the last time, the scripts unchanged"
-    )
+        "--changed", action="store_true",
+        help="only the scripts that have changed since the last time, and those with survivors",
+    )  # fmt: skip
     asked = parser.parse_args()
     if asked.what == "coverage":
         sys.exit(_coverage())
@@ -64,85 +62,63 @@ def main() -> None:
         runner = stack.enter_context(asyncio.Runner())
         settings = Settings(redis_url=server.redis_url, jwt_secret="s" * 48)
         stage = Stage(runner, runner.run(Engine.connect(settings)))
-        sys.exit(_again(stage) if asked.again else _mutants(stage, asked.sample, asked.seed))
+        sys.exit(_mutants(stage, changed_only=asked.changed))
 
 
-def _mutants(stage: Stage, sample: int, seed: int) -> int:
-    made = [change for file in files() for change in mutants_of(file)]
-    if sample:
-        made = sorted(Random(seed).sample(made, min(sample, len(made))))
-    return _tell(_planted(stage), _made(stage, made) | {"seed": seed if sample else None})
-
-
-def _again(stage: Stage) -> int:
-    """Try those that lived once more: a test was written since, and the scripts are the same."""
-    last = json.loads(RESULTS.read_text(encoding="utf-8"))["generated"]
-    every = [change for file in files() for change in mutants_of(file)]
-    assert len(every) == last["made"], "the scripts have changed: run all of them"
-    now = _made(stage, [change for change in every if _name(change) in last["survivors"]])
-    caught_by = Counter(last["caught_by"])
-    caught_by["nothing"] -= len(last["survivors"])
-    counts = {name: last[name] + now[name] for name in ("equivalent", "caught")}
-    caught_by.update(now["caught_by"])
-    return _tell(
-        _planted(stage),
-        last | counts | {"caught_by": dict(caught_by), "survivors": now["survivors"]},
-    )
-
-
-def _made(stage: Stage, made: list[Change]) -> dict[str, Any]:
-    """What became of mutants."""
-    caught_by: Counter[str] = Counter()
-    survivors, equivalent, began_s = [], 0, time.monotonic()
-    for number, change in enumerate(made, 1):
-        killer = _killer(stage, change)
-        caught_by[killer or "nothing"] += 1
-        if killer is None and why_equivalent(change):
-            equivalent += 1
-        elif killer is None:
-            survivors.append(_name(change))
-            print(f"  lives: {survivors[-1]}", flush=True)
-        if number % 50 == 0:
-            print(f"{number}/{len(made)}, {time.monotonic() - began_s:.0f} s", flush=True)
-    return {
-        "made": len(made),
-        "equivalent": equivalent,
-        "caught": len(made) - equivalent - len(survivors),
-        "caught_by": dict(caught_by),
-        "survivors": survivors,
-    }
-
-
-def _name(change: Change) -> str:
-    return f"{change.file}:{change.line} {change.what}"
-
-
-def _tell(missed: list[str], made: dict[str, Any]) -> int:
-    """Keep the figures and write the page; 1 if anything lives."""
+def _mutants(stage: Stage, *, changed_only: bool) -> int:
+    """What becomes of every mutant of each script; 1 if anything lives."""
+    last: dict[str, Any] = {}
+    if changed_only:
+        last = json.loads(RESULTS.read_text(encoding="utf-8"))["scripts"]
+    missed = _planted(stage)
+    scripts = {}
+    for file in files():
+        digest = blake2b(text_of(file), digest_size=8).hexdigest()
+        known = last.get(file)
+        if known is None or known["digest"] != digest or known["survivors"]:
+            known = {"digest": digest} | _tried(stage, file)
+        scripts[file] = known
     found: dict[str, Any] = {
         "planted": {"made": len(PLANTED) + len(PLANTED_PYTHON), "missed": missed},
-        "generated": made,
+        "scripts": scripts,
         "equivalent": [f"{known.file} {known.what}: {known.why}" for known in EQUIVALENT],
     }
     RESULTS.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    _write_page(found)
-    print(json.dumps({name: made[name] for name in ("made", "equivalent", "caught", "caught_by")}))
-    return 1 if missed or made["survivors"] else 0
-
-
-def _write_page(found: dict[str, Any]) -> None:
-    """Put the figures between their marks in the page."""
-    planted, made = found["planted"], found["generated"]
-    right = planted["made"] - len(planted["missed"])
-    drawn = "every one" if made["seed"] is None else f"{made['made']} of them, seed {made['seed']}"
-    told = made["made"] - made["equivalent"]
-    lines = [
-        f"Planted by name: caught {right}/{planted['made']}. Made by rule ({drawn}): caught "
-        f"{made['caught']}/{told}, and {made['equivalent']} that change "
-        "nothing anybody can see (`tests/mutants/equivalent.py` has the reasons).",
-        *(f"- lives: `{survivor}`" for survivor in made["survivors"]),
-    ]
+    lines = _told(found)
     _put(lines, *MUTANTS)
+    print("\n".join(lines))
+    return 1 if missed or len(lines) > 1 else 0
+
+
+def _tried(stage: Stage, file: str) -> dict[str, Any]:
+    """What becomes of the mutants of one script."""
+    made, equivalent, survivors, began_s = mutants_of(file), 0, [], time.monotonic()
+    for change in made:
+        if _is_caught(stage, change):
+            continue
+        if why_equivalent(change):
+            equivalent += 1
+            continue
+        survivors.append(f"{change.file}:{change.line} {change.what}")
+        print(f"  lives: {survivors[-1]}", flush=True)
+    print(f"{file}: {len(made)} in {time.monotonic() - began_s:.0f} s", flush=True)
+    caught = len(made) - equivalent - len(survivors)
+    return {"caught": caught, "equivalent": equivalent, "survivors": survivors}
+
+
+def _told(found: dict[str, Any]) -> list[str]:
+    """The lines of the page."""
+    planted, scripts = found["planted"], found["scripts"].values()
+    right = planted["made"] - len(planted["missed"])
+    caught, equivalent = (sum(one[name] for one in scripts) for name in ("caught", "equivalent"))
+    lives = [survivor for one in scripts for survivor in one["survivors"]]
+    return [
+        f"Planted by name: caught {right}/{planted['made']}. Made by rule (every one): caught "
+        f"{caught}/{caught + len(lives)}, and {equivalent} that change "
+        "nothing anybody can see (`tests/mutants/equivalent.py` has the reasons).",
+        *(f"- missed: {name}" for name in planted["missed"]),
+        *(f"- lives: `{survivor}`" for survivor in lives),
+    ]
 
 
 def _put(lines: list[str], begin: str, end: str) -> None:
@@ -166,14 +142,13 @@ def _planted(stage: Stage) -> list[str]:
     return missed
 
 
-def _killer(stage: Stage, change: Change) -> str | None:
-    """The check that catches it, or None."""
+def _is_caught(stage: Stage, change: Change) -> bool:
+    """By one of the checks, or by the tests of the scripts."""
     with scripts_with({change.file: changed(change)}) as folder:
-        for name in CHECKS:
-            if catches(name, stage):
-                return name
+        if any(catches(name, stage) for name in CHECKS):
+            return True
         tests = (*SUITE, RESTORES) if change.file in RESTORED else SUITE
-        return "suite" if _suite(folder, "-x", *tests).returncode else None
+        return _suite(folder, "-x", *tests).returncode != 0
 
 
 def _suite(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
