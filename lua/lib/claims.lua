@@ -27,23 +27,23 @@ function claims.add_overdue(box, claim, ulid)
   end
 end
 
--- What overdue holds have of every area: { [area_id] = { places, overdue } }. Read once a claim;
--- the claim's own hold is among them, however many others ended before it.
+-- What overdue holds have of every area: { [area_id] = { places, overdue } }. Read once a claim.
+-- The claim's own hold is among them however many others ended before it; counted twice where it
+-- is one of the first, which does no harm: a claim never lacks more than its own hold has.
 function claims.overdue_areas(box, claim)
   local due = redis.call("ZRANGE", box.deadlines, "-inf", box.now_ms, "BYSCORE", "LIMIT", 0,
     claims.OVERDUE_MAX)
   due[#due + 1] = claim.ulid
-  local found, seen = {}, {}
+  local found = {}
   for i, json in ipairs(redis.call("HMGET", box.bookings, unpack(due))) do
-    local ulid, record = due[i], json and cjson.decode(json)
+    local record = json and cjson.decode(json)
     local is_due = record and record.status == "pending" and record.expires_at_ms <= box.now_ms
-    for _, area in ipairs(is_due and not seen[ulid] and bookings.areas(record) or {}) do
+    for _, area in ipairs(is_due and bookings.areas(record) or {}) do
       local freed = found[area.id] or { places = 0, overdue = {} }
       freed.places = freed.places + area.quantity
-      freed.overdue[ulid] = record
+      freed.overdue[due[i]] = record
       found[area.id] = freed
     end
-    seen[ulid] = true
   end
   return found
 end
