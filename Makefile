@@ -69,7 +69,7 @@ mutants: $(VENV)/.dev
 
 coverage: $(VENV)/.dev
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q -m "not prometheus and not faketime" -o timeout=600
+	$(BIN)/coverage run -m pytest -q -n 2 --dist loadfile -m "not prometheus and not faketime" -o timeout=600
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --format=total --precision=1
 	$(BIN)/coverage report --skip-covered --sort=cover
