@@ -1,12 +1,13 @@
 """An event as a restore puts it into Redis: computed whole, from what the system of record has.
 
 Pure: rows in, values out, so that each rule of a restore can be read and tested in one place. Who
-owned what, in one sentence: what is confirmed in the record keeps its places; a confirmation that
-only the lost Redis knew gets the same places if they are free, else one refund obligation; what was
-pending has expired, so that whoever pays for it later meets the rule for late payments.
+owned what, in one sentence: what is confirmed in the record keeps its places, the first first; a
+confirmation that only the lost Redis knew, or for which an area has no room any more, gets the same
+places if they are free, else one refund obligation; what was pending has expired, so that whoever
+pays for it later meets the rule for late payments.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 from msgspec import Struct
@@ -25,8 +26,9 @@ Position = tuple[int, int]
 class Remembered(Struct, frozen=True, kw_only=True):
     """What the system of record has of an event.
 
-    `bookings` are the pending, the confirmed and those ended so lately that Redis would have them,
-    `blocked` seat ids without the event; `epoch` and `newest` stand for the newest entry.
+    `bookings` are the pending, the confirmed, those ended so lately that Redis would have them and,
+    however old, those that claims are about; `blocked` seat ids without the event; `epoch` and
+    `newest` stand for the newest entry.
     """
 
     event_id: EventId
@@ -80,9 +82,15 @@ class _Places:
     def free_for(self, booking: Booking) -> bool:
         """Whether all of the booking's places are available."""
         seats = all(self.letters.get(seat[self._start :]) == "a" for seat in booking.seats)
-        return seats and all(
-            self.sold.get(area.area_id, 0) + area.quantity <= self.capacity.get(area.area_id, 0)
+        areas = all(area.area_id in self.capacity for area in booking.areas)
+        return seats and areas and self.has_room_for(booking)
+
+    def has_room_for(self, booking: Booking) -> bool:
+        """Whether no area is sold beyond its capacity by it."""
+        return all(
+            self.sold[area.area_id] + area.quantity <= self.capacity[area.area_id]
             for area in booking.areas
+            if area.area_id in self.capacity
         )
 
     def sell(self, booking: Booking) -> None:
@@ -118,27 +126,22 @@ class _Places:
         }
 
 
-def next_epoch(remembered: Remembered, redis_epoch: int) -> int:
-    """Above all that either side ever promised under."""
-    return max(remembered.epoch, redis_epoch) + 1
-
-
 def rebuild(
     remembered: Remembered, claims: Iterable[Booking], *, epoch: int, now_ms: int, first_ms: int
 ) -> Rebuilt:
     """The event anew, under `epoch`, its journal beginning at `first_ms`.
 
-    `claims` were confirmed in the Redis that is given up, and the record refused or lacks them.
+    `claims` were confirmed in the Redis that is given up, or came too late there and are to be paid
+    back, and the record refused or lacks them.
     """
     start, terms = len(remembered.event_id) + 1, remembered.terms
     bookings = {booking.id[start:]: booking for booking in remembered.bookings}
-    places, changed = _Places(remembered), list[tuple[str, Booking]]()
-    for booking in bookings.values():
-        if booking.status == BookingStatus.CONFIRMED:
-            places.sell(booking)
-    for claim in sorted(claims, key=lambda claim: claim.confirmed_at_ms or 0):
+    places = _Places(remembered)
+    changed = list(_deal_out(remembered.bookings, places, now_ms))
+    bookings |= {booking.id[start:]: booking for _, booking in changed}
+    for claim in sorted(claims, key=_paid_first):
         known = bookings.get(claim.id[start:])
-        if known is None or not (known.status in _SETTLED or known.refund_minor):
+        if known is None or not (known.status in _SETTLED or _is_refunded(known)):
             kind, settled = _settle(claim, places, now_ms)
             bookings[claim.id[start:]] = settled
             changed.append((kind, settled))
@@ -166,8 +169,44 @@ def rebuild(
 _SETTLED = (BookingStatus.CONFIRMED, BookingStatus.CANCELLED)
 
 
+def _paid_first(booking: Booking) -> tuple[int, str]:
+    return booking.confirmed_at_ms or 0, booking.id
+
+
+def _is_refunded(booking: Booking) -> bool:
+    """Also one that was free: nothing is owed for it, but why it has no places is told."""
+    return bool(booking.refund_minor or booking.refund_reason)
+
+
+def _deal_out(
+    bookings: Iterable[Booking], places: _Places, now_ms: int
+) -> Iterator[tuple[str, Booking]]:
+    """Give what is confirmed its places, the first first; what an area has no room for is undone.
+
+    A Redis that came back behind sells standing places again, and no index of the record refuses
+    them. Of seats it does.
+    """
+    confirmed = [booking for booking in bookings if booking.status == BookingStatus.CONFIRMED]
+    for booking in sorted(confirmed, key=_paid_first):
+        if places.has_room_for(booking):
+            places.sell(booking)
+            continue
+        yield (
+            "booking_cancelled",
+            replace(
+                booking,
+                status=BookingStatus.CANCELLED,
+                ended_at_ms=now_ms,
+                refund_minor=booking.refund_minor or booking.amount_minor,
+                refund_reason="area_full",
+            ),
+        )
+
+
 def _settle(claim: Booking, places: _Places, now_ms: int) -> tuple[str, Booking]:
     """The same places if they are free, else one refund obligation; as for a late payment."""
+    if claim.status != BookingStatus.CONFIRMED:  # it came too late then, and is owed its money
+        return "refund_due", replace(claim, ended_at_ms=now_ms)
     if places.free_for(claim):
         places.sell(claim)
         return "booking_confirmed", replace(claim, late=True, ended_at_ms=None)

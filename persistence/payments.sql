@@ -21,10 +21,12 @@ ON CONFLICT DO NOTHING;
 
 -- name: is_live
 -- A hold of an older epoch came after a restore, which had decided without it: it comes back no more.
+-- The journal says so, not the event: its epoch begins with a restore, the journal's with its end.
 SELECT EXISTS (SELECT FROM bookings WHERE booking_id = $1 AND status = 'confirmed')
     OR EXISTS (
-        SELECT FROM pending_bookings p LEFT JOIN events e USING (event_id)
-        WHERE p.booking_id = $1 AND p.epoch >= coalesce(e.epoch, 0));
+        SELECT FROM pending_bookings p
+        WHERE p.booking_id = $1
+            AND p.epoch = (SELECT max(j.epoch) FROM journal j WHERE j.event_id = p.event_id));
 
 -- name: list_notices
 SELECT notice_id AS id, number, kind, booking_id, event_id, amount_minor, currency, outcome,

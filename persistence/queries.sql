@@ -19,6 +19,12 @@ WHERE kind IN ('booking_confirmed', 'booking_expired', 'booking_cancelled', 'ref
     AND EXISTS (SELECT FROM webhooks WHERE disabled_at_ms IS NULL)
 ON CONFLICT DO NOTHING;
 
+-- name: share_epochs
+-- Until the commit no restore begins an epoch of these events (`begin_epoch` in `restore.sql`). Apart
+-- from `read_epochs`: a statement sees what was committed before it began, not while it waited.
+SELECT pg_advisory_xact_lock_shared(hashtextextended('epoch ' || event_id, 0))
+FROM unnest($1::text[]) AS event_id;
+
 -- name: read_epochs
 SELECT event_id, epoch FROM events WHERE event_id = ANY ($1::text[]);
 
@@ -29,7 +35,7 @@ SELECT e.number, EXISTS (
     SELECT FROM journal j
     WHERE j.event_id = e.event_id AND j.epoch = e.epoch AND j.entry_ms = e.entry_ms
         AND j.entry_seq = e.entry_seq) AS known,
-    b.status, coalesce(r.amount_minor, 0) AS owed_minor
+    b.status, coalesce(r.amount_minor, 0) AS owed_minor, b.refund_reason
 FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[], $5::text[])
     WITH ORDINALITY AS e (event_id, epoch, entry_ms, entry_seq, booking_id, number)
     JOIN events v ON v.event_id = e.event_id AND v.epoch > e.epoch
@@ -141,7 +147,8 @@ ON CONFLICT (event_id) DO UPDATE SET
     closes_at_ms = excluded.closes_at_ms, hold_ttl_ms = excluded.hold_ttl_ms,
     hold_max_ms = excluded.hold_max_ms, seats_max = excluded.seats_max,
     customer_max = excluded.customer_max, ended_ttl_ms = excluded.ended_ttl_ms,
-    loaded_at_ms = excluded.loaded_at_ms, epoch = excluded.epoch, capacity = excluded.capacity,
+    loaded_at_ms = excluded.loaded_at_ms, epoch = greatest(events.epoch, excluded.epoch),
+    capacity = excluded.capacity,
     layout_version = excluded.layout_version, layout = excluded.layout;
 
 -- name: drop_seats

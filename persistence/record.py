@@ -4,13 +4,13 @@ One snapshot an event: the rows of a restore are of one instant, whatever the wr
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from engine import logs
-from engine.ids import EventId
+from engine.ids import BookingId, EventId
 from engine.models import Booking, Terms
 from engine.plans import layout as layouts
 from engine.rebuild import Position, Remembered
@@ -49,9 +49,12 @@ async def find_between(
     return [(row["entry_ms"], row["entry_seq"]) for row in rows]
 
 
-async def read_event(pool: Pool, event: EventId, now_ms: int | None = None) -> Remembered | None:
+async def read_event(
+    pool: Pool, event: EventId, now_ms: int | None = None, claimed: Sequence[BookingId] = ()
+) -> Remembered | None:
     """All that a restore needs, of one instant; without `now_ms` no bookings.
 
+    Those that are `claimed` however old they are: an old claim may be settled for long.
     None: Postgres has no such event.
     """
     async with (
@@ -76,12 +79,15 @@ async def read_event(pool: Pool, event: EventId, now_ms: int | None = None) -> R
             blocked=frozenset(seat["seat_id"][start:] for seat in blocked),
             bookings=()
             if now_ms is None
-            else tuple(await _bookings(connection, event, now_ms - terms.ended_ttl_ms)),
+            else tuple(await _bookings(connection, event, now_ms - terms.ended_ttl_ms, claimed)),
         )
 
 
-async def _bookings(connection: Connection, event: EventId, since_ms: int) -> list[Booking]:
-    rows = connection.cursor(QUERIES["stream_remembered"], event, since_ms, prefetch=1000)
+async def _bookings(
+    connection: Connection, event: EventId, since_ms: int, claimed: Sequence[BookingId]
+) -> list[Booking]:
+    query = QUERIES["stream_remembered"]
+    rows = connection.cursor(query, event, since_ms, claimed, prefetch=1000)
     bookings = [_booking(dict(row)) async for row in rows]
     held = connection.cursor(QUERIES["stream_pending"], event, prefetch=1000)
     return bookings + [booking async for row in held for booking in _held(row["body"])]

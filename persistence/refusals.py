@@ -107,10 +107,12 @@ async def current_entries(
 
     The restore has decided what came of those. One that is about money and that Postgres has not
     is left out where that is settled, as if it had been refused: a webhook must not hear of it.
+    What is found holds until the transaction ends: a restore waits for it.
 
     Raises Unwritable for those about money that are not settled: the restore did not know them.
     """
-    events = list({entry.event_id for entry in entries})
+    events = sorted({entry.event_id for entry in entries})
+    await connection.execute(_QUERIES["share_epochs"], events)
     rows = await connection.fetch(_QUERIES["read_epochs"], events)
     epochs = {row["event_id"]: row["epoch"] for row in rows}
     if all(entry.epoch >= epochs.get(entry.event_id, 0) for entry in entries):
@@ -122,7 +124,8 @@ async def current_entries(
         outdated.add(row["number"] - 1)
         if entry.booking is None or row["known"] or not is_about_money(entry.booking):
             continue
-        if not _is_settled(entry.booking, row["status"], row["owed_minor"]):
+        became = (row["status"], row["owed_minor"], row["refund_reason"])
+        if not _is_settled(entry.booking, *became):
             unknown.append(entry)
         else:
             settled.add(row["number"] - 1)
@@ -136,10 +139,14 @@ async def current_entries(
     return kept, [entry for number, entry in enumerate(entries) if number not in outdated]
 
 
-def _is_settled(claim: Booking, status: str | None, owed_minor: int) -> bool:
-    """Whether the customer has what the claim says, or is owed his money, without it."""
+def _is_settled(claim: Booking, status: str | None, owed_minor: int, reason: str | None) -> bool:
+    """Whether the customer has what the claim says, or is owed his money, without it.
+
+    For a free booking nothing can be owed: that a refund would have had a reason says the same.
+    """
     if claim.refund_minor:
         return owed_minor >= claim.refund_minor
     if claim.status == BookingStatus.CONFIRMED:
-        return status in _BINDING or owed_minor > 0
+        is_refunded = owed_minor > 0 or (not claim.amount_minor and reason is not None)
+        return status in _BINDING or is_refunded
     return status == claim.status

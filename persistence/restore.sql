@@ -26,6 +26,22 @@ ORDER BY entry_ms, entry_seq;
 -- Belongs to the connection: it ends with the process that has it.
 SELECT pg_try_advisory_lock(hashtextextended('restore ' || $1, 0));
 
+-- name: limit_wait
+-- For the transaction.
+SELECT set_config('lock_timeout', $1, true);
+
+-- name: wait_for_writers
+-- Each that has begun to write the event ends first; who comes now waits for this transaction.
+SELECT pg_advisory_xact_lock(hashtextextended('epoch ' || $1, 0));
+
+-- name: begin_epoch
+-- Above all that either side ever promised under; $2 is the epoch of Redis. From its commit on, what
+-- a writer brings of an older one is outdated.
+UPDATE events SET epoch = 1 + greatest(
+    epoch, $2, (SELECT max(j.epoch) FROM journal j WHERE j.event_id = $1))
+WHERE event_id = $1
+RETURNING epoch;
+
 -- name: read_event
 SELECT * FROM events WHERE event_id = $1;
 
@@ -37,11 +53,11 @@ SELECT max(entry_ms) AS entry_ms, coalesce(max(epoch), 0) AS epoch FROM journal 
 SELECT seat_id FROM seats WHERE event_id = $1 AND blocked;
 
 -- name: stream_remembered
--- What Redis would have: sold bookings, and those that ended since $2. What is owed is owed, also
--- where the booking's own row does not say so.
+-- What Redis would have: sold bookings, and those that ended since $2; and those of $3, however old,
+-- for what is claimed of them. What is owed is owed, also where the booking's own row does not say so.
 SELECT b.*, r.amount_minor AS obligation_minor, r.reason AS obligation_reason
 FROM bookings b LEFT JOIN refund_obligations r USING (booking_id)
-WHERE b.event_id = $1 AND (b.status = 'confirmed' OR b.ended_at_ms > $2)
+WHERE b.event_id = $1 AND (b.status = 'confirmed' OR b.ended_at_ms > $2 OR b.booking_id = ANY ($3::text[]))
 ORDER BY b.booking_id;
 
 -- name: stream_pending

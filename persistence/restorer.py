@@ -7,7 +7,7 @@ may be repeated and none is remembered: a restore that was killed is simply run 
 has the lease, which ends with its connection; one that overslept is refused by the script.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence, Sized
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence, Sized
 from contextlib import asynccontextmanager
 from time import perf_counter
 
@@ -20,10 +20,10 @@ from engine.errors import EngineError, EventNotFound
 from engine.ids import EventId
 from engine.inspection import read_state
 from engine.models import Booking, BookingStatus, JournalEntry, Sales, SalesState
-from engine.rebuild import Rebuilt, Remembered, next_epoch, rebuild
+from engine.rebuild import Rebuilt, Remembered, rebuild
 from persistence import record
 from persistence.comparison import Comparison, Finding
-from persistence.database import AWAY, Pool
+from persistence.database import AWAY, Connection, Pool
 from persistence.refusals import is_about_money
 from persistence.store import Store
 from persistence.watch import Watch, stub_of
@@ -33,6 +33,8 @@ Progress = Callable[[EventId, int, int], None]
 
 ATTEMPTS = 3
 WRITE_ENTRIES = 500
+WRITERS_S = 10
+"""How long a restore waits for those that write the event to Postgres."""
 
 _log = logs.get("restorer")
 
@@ -41,6 +43,12 @@ class RestoreRuns(EngineError):
     """Another process restores the event."""
 
     code = "restore_runs"
+
+
+class WriterHangs(EngineError):
+    """A writer has begun to write entries of the event, and does not end."""
+
+    code = "writer_hangs"
 
 
 class Restored(Struct, frozen=True, kw_only=True):
@@ -86,11 +94,12 @@ class Restorer:
         """Restore one event and open it, unless something differs in the end.
 
         Raises: EventNotFound (Postgres has no such event), RestoreRuns, RestoreSuperseded,
-        Unavailable, and what Postgres raises while it is away. The event stays closed then.
+        WriterHangs, Unavailable, and what Postgres raises while it is away. The event stays
+        closed then.
         """
-        async with self._lease(event):
+        async with self._lease(event) as lease:
             for attempt in range(1, ATTEMPTS + 1):
-                restored = await self._attempt(event)
+                restored = await self._attempt(event, lease)
                 if not restored.standing:
                     break
                 _log.warning("restored_and_differs", event_id=event, attempt=attempt)
@@ -107,15 +116,15 @@ class Restorer:
         seconds = round(perf_counter() - started, 3)
         return Outcome(event_id=event, seconds=seconds, restored=restored, why=why)
 
-    async def _attempt(self, event: EventId) -> Restored:
+    async def _attempt(self, event: EventId, lease: Connection) -> Restored:
         restore = str(ULID())
         engine = self._engine.restores
         try:
-            rebuilt = await self._rebuild(event, restore)
+            rebuilt, claims = await self._rebuild(event, restore, lease)
             await self._stage(rebuilt, restore)
             await engine.restore_event(rebuilt, restore)
             await self._write(rebuilt.entries)
-            standing = await self._differences(event)
+            standing = await self._differences(event) or await self._came_late(event, claims)
             restored = _told(rebuilt, standing)
             if not standing:
                 await engine.reopen_event(event, restore, Sales(restored.sales))
@@ -125,41 +134,53 @@ class Restorer:
             await engine.forget(event, restore)
         return restored
 
-    async def _rebuild(self, event: EventId, restore: str) -> Rebuilt:
-        """Close the event, drain it, and compute it anew."""
-        remembered = await self._remembered(event, None)
+    async def _rebuild(
+        self, event: EventId, restore: str, lease: Connection
+    ) -> tuple[Rebuilt, list[Booking]]:
+        """Close the event, drain it, and compute it anew; the claims that were settled so.
+
+        The new epoch begins before Postgres is read: what a writer commits is read or outdated.
+        """
+        remembered = await self._remembered(event)
         why = f"restore {restore}"
         await self._engine.restores.fence_event(
             event, why, stub_of(remembered), restore=restore, epoch="*"
         )
+        async with _no_writers(lease, event):
+            pass  # what one of them has begun to write, the drain would wait for
         claims = await self._drain(event)
         head = (await self._engine.restores.read_heads([event]))[event]
+        async with _no_writers(lease, event):  # only who has the lease: its connection
+            epoch = await lease.fetchval(record.QUERIES["begin_epoch"], event, head.epoch)
         now_ms = (await self._engine.journal.backlog(event)).now_ms
-        remembered = await self._remembered(event, now_ms)
-        return rebuild(
-            remembered,
-            claims,
-            epoch=next_epoch(remembered, head.epoch),
-            now_ms=now_ms,
-            # Above every id either side ever gave: the clock of this Redis may be behind.
-            first_ms=max(now_ms, remembered.newest[0] + 1, head.position[0] + 1),
-        )
+        remembered = await self._remembered(event, now_ms, claims)
+        # Above every id either side ever gave: the clock of this Redis may be behind.
+        first_ms = max(now_ms, remembered.newest[0] + 1, head.position[0] + 1)
+        rebuilt = rebuild(remembered, claims, epoch=epoch, now_ms=now_ms, first_ms=first_ms)
+        return rebuilt, claims
 
-    async def _remembered(self, event: EventId, now_ms: int | None) -> Remembered:
-        found = await record.read_event(self._pool, event, now_ms)
+    async def _remembered(
+        self, event: EventId, now_ms: int | None = None, claims: Sequence[Booking] = ()
+    ) -> Remembered:
+        claimed = [claim.id for claim in claims]
+        found = await record.read_event(self._pool, event, now_ms, claimed)
         if found is None:
             raise EventNotFound(event)
         return found
 
     async def _drain(self, event: EventId) -> list[Booking]:
-        """Write what only Redis has; the confirmations that Postgres refuses."""
-        claims = [
-            entry.booking
-            for entry in await self._write(await self._engine.journal.open_entries(event))
-        ]
-        letters = await self._engine.journal.dead_letters(event)
-        claims += [letter.entry.booking for letter in letters]
-        return [claim for claim in claims if claim and claim.status == BookingStatus.CONFIRMED]
+        """Write what only Redis has; the claims that Postgres refuses."""
+        refused = await self._write(await self._engine.journal.open_entries(event))
+        return _claims(refused) + await self._set_aside(event)
+
+    async def _set_aside(self, event: EventId) -> list[Booking]:
+        return _claims(letter.entry for letter in await self._engine.journal.dead_letters(event))
+
+    async def _came_late(self, event: EventId, claims: Sequence[Booking]) -> tuple[str, ...]:
+        """What a writer has set aside while the event was restored, without it."""
+        known = set(claims)
+        late = [claim for claim in await self._set_aside(event) if claim not in known]
+        return tuple(f"dead_letter {claim.id}: it came while it was restored" for claim in late)
 
     async def _forget_letters(self, event: EventId, epoch: int) -> None:
         """What was set aside before and is settled now; what is not is left for a person."""
@@ -204,11 +225,36 @@ class Restorer:
         return tuple(map(_line, comparison.findings))
 
     @asynccontextmanager
-    async def _lease(self, event: EventId) -> AsyncIterator[None]:
+    async def _lease(self, event: EventId) -> AsyncIterator[Connection]:
         async with self._pool.acquire() as connection:  # giving it back gives the lease back
             if not await connection.fetchval(record.QUERIES["take_lease"], event):
                 raise RestoreRuns(f"{event} is being restored by another process")
-            yield
+            yield connection
+
+
+@asynccontextmanager
+async def _no_writers(lease: Connection, event: EventId) -> AsyncIterator[None]:
+    """A transaction while which nobody else writes the event to Postgres. Raises: WriterHangs."""
+    async with lease.transaction():
+        await lease.execute(record.QUERIES["limit_wait"], f"{WRITERS_S}s")
+        try:
+            await lease.execute(record.QUERIES["wait_for_writers"], event)
+        except asyncpg.LockNotAvailableError as error:
+            why = f"a writer has begun to write {event} to Postgres and not ended in {WRITERS_S} s"
+            raise WriterHangs(f"{why}: end the one that hangs, and restore again") from error
+        yield
+
+
+def _claims(entries: Iterable[JournalEntry]) -> list[Booking]:
+    """Who is to have places, or the money back for a payment that came too late."""
+    ended = (BookingStatus.EXPIRED, BookingStatus.RELEASED)
+    bookings = [entry.booking for entry in entries if entry.booking]
+    return [
+        booking
+        for booking in bookings
+        if booking.status == BookingStatus.CONFIRMED
+        or (booking.status in ended and booking.refund_minor)
+    ]
 
 
 def _line(finding: Finding) -> str:
@@ -227,6 +273,6 @@ def _told(rebuilt: Rebuilt, standing: tuple[str, ...]) -> Restored:
         sold=int(rebuilt.fields["sold"]),
         holds_ended=kinds.count("booking_expired"),
         late_confirmed=kinds.count("booking_confirmed"),
-        refunds_due=kinds.count("refund_due"),
+        refunds_due=kinds.count("refund_due") + kinds.count("booking_cancelled"),
         standing=standing,
     )
