@@ -69,9 +69,7 @@ async def _impose(engine: Engine, state: EventState, findings: Iterable[Finding]
     ahead = {entry.booking.id for entry in unwritten if entry.booking}
     for finding in missing:
         if finding.impose is None or finding.impose.id in ahead:
-            tried[key_of(finding)] = (
-                "wait for the writer: the journal says more of it"
-            )
+            tried[key_of(finding)] = "wait for the writer: the journal says more of it"
             continue
         try:
             await engine.bookings.impose_booking(finding.impose)
