@@ -54,7 +54,7 @@ async def read_event(
 ) -> Remembered | None:
     """All that a restore needs, of one instant; without `now_ms` no bookings.
 
-    Those that are `claimed` however old they are: an old claim may be settled for long.
+    Those that are `claimed` however old: such a claim may have been settled long ago.
     None: Postgres has no such event.
     """
     async with (

@@ -32,7 +32,7 @@ ONE_OWNER = "booking_seats_one_owner"
 
 _QUERIES = named_queries("queries.sql")
 
-_log = logs.get("store")
+_log = logs.get("refusals")
 
 
 class Unwritable(Exception):
