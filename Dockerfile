@@ -12,6 +12,8 @@ COPY engine engine
 COPY lua lua
 COPY api api
 COPY persistence persistence
+COPY embedded embedded
+COPY cli cli
 COPY bench bench
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
     && pip --python /opt/engine/bin/python install --no-deps --no-index /wheels/*.whl

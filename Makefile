@@ -44,7 +44,7 @@ demo: $(VENV)/.war
 	@PATH="$(CURDIR)/$(BIN):$$PATH" PORT=$(PORT) sh bench/demo.sh
 
 war: $(VENV)/.war
-	$(BIN)/python -m bench.scenarios $(SCENARIO) $(OPTIONS)
+	$(BIN)/python -m bench.war.scenarios $(SCENARIO) $(OPTIONS)
 
 test: $(VENV)/.dev
 	$(BIN)/pytest -n 2 --dist loadfile -m "not prometheus and not faketime"

@@ -10,14 +10,14 @@ from contextlib import asynccontextmanager
 from starlette.applications import Starlette
 from starlette.routing import Route as StarletteRoute
 
-from api import openapi
+from api import document
 from api.accounts.running import accounts_running
-from api.answers import Header
-from api.calls import Route, Services
-from api.cors import with_cors
-from api.dispatch import Resource, Shortcut, not_found
+from api.http.calls import Route, Services
+from api.http.cors import with_cors
+from api.http.dispatch import Resource, Shortcut, not_found
+from api.http.middleware import Edge
+from api.http.responses import Header
 from api.metrics import in_flight_shown
-from api.middleware import Edge
 from api.routes import ROUTES
 from api.stores import NoStores, Stores
 from engine import Engine, EngineError, Settings, logs
@@ -46,7 +46,7 @@ def create_app(engine_settings: Settings, stores: Stores | None = None) -> Starl
             yield
         await services.stores.close()
 
-    services.document = openapi.document()
+    services.document = document.document()
     paths: dict[str, list[Route]] = {}
     for route in ROUTES:
         paths.setdefault(route.path, []).append(route)

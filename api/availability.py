@@ -4,10 +4,10 @@ The layout never changes under its version and is sent as Redis keeps it, gzippe
 one small snapshot, whose ETag is its position in the journal.
 """
 
-from api.answers import Answer, Header
-from api.caching import CHECK_AGAIN, Gzipped, is_known
-from api.calls import Call
-from api.payloads import LayoutQuery, NoQuery
+from api.http.caching import CHECK_AGAIN, Gzipped, is_known
+from api.http.calls import Call
+from api.http.payloads import LayoutQuery, NoQuery
+from api.http.responses import Answer, Header
 
 FOR_EVER: Header = (b"cache-control", b"public, max-age=31536000, immutable")
 

@@ -4,11 +4,10 @@ from typing import cast
 
 from msgspec import UNSET
 
-from api.answers import Answer
-from api.calls import Call
-from api.idempotency import request_id_of
-from api.paging import Part, over_events
-from api.payloads import (
+from api.http.calls import Call
+from api.http.idempotency import request_id_of
+from api.http.paging import Part, over_events
+from api.http.payloads import (
     AreaWish,
     BookingList,
     BookingShown,
@@ -20,7 +19,8 @@ from api.payloads import (
     rfc3339,
     time_shown,
 )
-from api.problems import checked, invalid
+from api.http.problems import checked, invalid
+from api.http.responses import Answer
 from engine import ids
 from engine.ids import CustomerId, EventId, SeatId
 from engine.models import AreaQuantity, Booking, Selection

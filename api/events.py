@@ -7,11 +7,10 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from ulid import ULID
 
-from api.answers import Answer
-from api.caching import answer_tagged
-from api.calls import Call
-from api.idempotency import id_from_key
-from api.payloads import (
+from api.http.caching import answer_tagged
+from api.http.calls import Call
+from api.http.idempotency import id_from_key
+from api.http.payloads import (
     EventList,
     EventShown,
     NewEventQuery,
@@ -24,7 +23,8 @@ from api.payloads import (
     rfc3339,
     time_shown,
 )
-from api.problems import Problem, checked, invalid
+from api.http.problems import Problem, checked, invalid
+from api.http.responses import Answer
 from engine import Engine, Event, SalesChange, ids
 from engine.errors import EventNotFound, SeatExists
 from engine.ids import EventId, SeatId

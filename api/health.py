@@ -2,10 +2,10 @@
 
 import asyncio
 
-from api.answers import Answer
-from api.calls import Call
-from api.draining import DRAINING
-from api.payloads import HealthShown, NoQuery, PartShown, encode
+from api.http.calls import Call
+from api.http.drain_state import DRAINING
+from api.http.payloads import HealthShown, NoQuery, PartShown, encode
+from api.http.responses import Answer
 from engine.engine import HEARTBEAT_S
 from engine.errors import EngineError
 

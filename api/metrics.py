@@ -16,10 +16,11 @@ from contextlib import asynccontextmanager
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from api.answers import Answer
-from api.calls import Call, Services
-from api.payloads import NoQuery
-from engine import logs, metric_files, metrics
+from api.http.calls import Call, Services
+from api.http.payloads import NoQuery
+from api.http.responses import Answer
+from engine import logs
+from engine.metrics import metrics, shared_files
 
 LOOK_S = 0.5
 """How often the requests in flight are looked at."""
@@ -41,17 +42,17 @@ class _Scrape:
 
 
 async def _scraped() -> bytes:
-    if os.environ.get(metric_files.FOLDER):
+    if os.environ.get(shared_files.FOLDER):
         try:
             return await _scraped_beside()
         except OSError as error:  # no process could be made, or it was killed
             _log.warning("scraped_here", why=str(error))
-    return await asyncio.to_thread(metric_files.scrape)
+    return await asyncio.to_thread(shared_files.scrape)
 
 
 async def _scraped_beside() -> bytes:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-I", metric_files.__file__, stdout=asyncio.subprocess.PIPE
+        sys.executable, "-I", shared_files.__file__, stdout=asyncio.subprocess.PIPE
     )
     text, _ = await process.communicate()
     if process.returncode:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from api.calls import Call
+from api.http.calls import Call
 from engine.errors import NotOwner
 from engine.ids import EventId
 

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from engine.ids import BookingId, EventId
-from engine.payments import Notice, NoticeOutcome, Refund
+from engine.ports.payments import Notice, NoticeOutcome, Refund
 
 
 class PaymentStore(Protocol):

@@ -1,9 +1,9 @@
 """Payments over HTTP: the word that a booking is paid."""
 
-from api.answers import Answer
 from api.bookings import shown
-from api.calls import Call
-from api.payloads import NoQuery, encode
+from api.http.calls import Call
+from api.http.payloads import NoQuery, encode
+from api.http.responses import Answer
 
 
 async def confirm_booking(call: Call[NoQuery, None]) -> Answer:

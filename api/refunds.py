@@ -5,14 +5,14 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from api.answers import Answer
-from api.calls import Call
+from api.http.calls import Call
+from api.http.payloads import NoQuery, PageQuery, Request, Shown, encode, rfc3339, time_shown
+from api.http.problems import Problem, invalid
+from api.http.responses import Answer
 from api.owners import check_owner
-from api.payloads import NoQuery, PageQuery, Request, Shown, encode, rfc3339, time_shown
-from api.problems import Problem, invalid
 from engine import ids
 from engine.ids import ULID_PATTERN, BookingId
-from engine.payments import Refund
+from engine.ports.payments import Refund
 
 _CURSOR = re.compile(rf"([0-9]{{1,15}})\.({ULID_PATTERN})")
 _LINE = r"^[^\x00-\x1f\x7f]+$(?!\n)"

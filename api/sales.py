@@ -2,9 +2,9 @@
 
 from collections import Counter
 
-from api.answers import Answer
-from api.calls import Call
-from api.payloads import NoQuery, Shown, encode
+from api.http.calls import Call
+from api.http.payloads import NoQuery, Shown, encode
+from api.http.responses import Answer
 from engine.availability import AvailabilityReader, LoadedLayout
 from engine.errors import NotOwner, Unavailable
 from engine.ids import EventId

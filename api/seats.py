@@ -4,13 +4,13 @@ import time
 
 from msgspec import UNSET
 
-from api import spread
-from api.answers import Answer
-from api.calls import Call
-from api.paging import Part, over_events
-from api.payloads import SeatList, SeatShown, SeatsQuery, encode
-from api.problems import invalid
-from api.spread import Walk
+from api import seat_picker
+from api.http.calls import Call
+from api.http.paging import Part, over_events
+from api.http.payloads import SeatList, SeatShown, SeatsQuery, encode
+from api.http.problems import invalid
+from api.http.responses import Answer
+from api.seat_picker import Walk
 from engine.availability import LoadedLayout
 from engine.ids import EventId
 from engine.models import Availability, SalesState
@@ -28,9 +28,9 @@ async def list_seats(call: Call[SeatsQuery, None]) -> Answer:
         if query.event_id is UNSET and not _on_sale(found):
             return [], None
         loaded = await call.engine.availability.read_layout(event, found.layout_version)
-        runs = spread.runs_of(loaded.layout, query.section or "", query.category or "")
-        walk = _walk(where) if where else spread.begin(found.map, runs)
-        indexes, rest = spread.page(found.map, runs, walk, limit)
+        runs = seat_picker.runs_of(loaded.layout, query.section or "", query.category or "")
+        walk = _walk(where) if where else seat_picker.begin(found.map, runs)
+        indexes, rest = seat_picker.page(found.map, runs, walk, limit)
         return _shown(event, loaded, indexes), None if rest is None else str(rest)
 
     return Answer(encode(SeatList(*await over_events(call.engine, query, read))))

@@ -9,7 +9,7 @@ import hmac
 import re
 import time
 
-from api.problems import Problem
+from api.http.problems import Problem
 from engine.errors import Misconfigured
 
 HEADER = b"payment-signature"

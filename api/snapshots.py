@@ -6,9 +6,9 @@ The engine gives the same object while nothing changed, so who comes next gets t
 from collections import OrderedDict
 from typing import NamedTuple
 
-from api.answers import Answer
-from api.caching import CHECK_AGAIN
-from api.payloads import AreaShown, AvailabilityShown, counts_shown, encode, time_shown
+from api.http.caching import CHECK_AGAIN
+from api.http.payloads import AreaShown, AvailabilityShown, counts_shown, encode, time_shown
+from api.http.responses import Answer
 from engine.availability import MAPS_MAX
 from engine.ids import EventId
 from engine.models import Availability

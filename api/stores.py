@@ -1,4 +1,4 @@
-"""What the API needs of Postgres, as protocols: `engine.cli` hands in what fulfils them.
+"""What the API needs of Postgres, as protocols: `cli` hands in what fulfils them.
 
 Never on the path of a hold or a confirm. The API starts and sells while Postgres is away; a call
 that needs it then raises `engine.Unavailable`.

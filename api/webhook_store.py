@@ -5,7 +5,7 @@
 
 from typing import Protocol
 
-from engine.webhooks import Delivery, DeliveryState, Replayed, Webhook
+from engine.ports.webhooks import Delivery, DeliveryState, Replayed, Webhook
 
 
 class WebhookStore(Protocol):

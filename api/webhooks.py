@@ -9,12 +9,10 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 from ulid import ULID
 
-from api.answers import Answer
-from api.calls import V1, Call
-from api.idempotency import id_from_key
-from api.owners import check_owner
-from api.paging import number_of
-from api.payloads import (
+from api.http.calls import V1, Call
+from api.http.idempotency import id_from_key
+from api.http.paging import number_of
+from api.http.payloads import (
     IdText,
     Instant,
     NoQuery,
@@ -25,10 +23,12 @@ from api.payloads import (
     rfc3339,
     time_shown,
 )
-from api.problems import Problem, checked, invalid
+from api.http.problems import Problem, checked, invalid
+from api.http.responses import Answer
+from api.owners import check_owner
 from engine import ids
 from engine.ids import InvalidId
-from engine.webhooks import Delivery, DeliveryState, MessageKind, Webhook, check_url
+from engine.ports.webhooks import Delivery, DeliveryState, MessageKind, Webhook, check_url
 
 PATH = f"{V1}/webhook"
 WEBHOOKS_MAX = 20

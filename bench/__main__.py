@@ -14,25 +14,25 @@ import traceback
 from collections.abc import Sequence
 from importlib import import_module
 
-from bench import report
-from bench.ceiling import PROGRAM
-from bench.section import Options, Section
+from bench.report import report
+from bench.report.section import Options, Section
+from bench.rig.ceiling import PROGRAM
 from engine import logs
 
 PARTS = {
-    "ceilings": "bench.parts.ceilings",
-    "engine": "bench.parts.alone",
-    "ablations": "bench.parts.ablations",
-    "holds": "bench.parts.holds",
-    "fights": "bench.parts.fights",
-    "pairs": "bench.parts.pairs",
-    "availability": "bench.parts.availability",
-    "baselines": "bench.parts.rivals",
-    "growth": "bench.parts.growth",
-    "expiry": "bench.parts.expiry",
-    "writer": "bench.parts.behind",
-    "overload": "bench.parts.overload",
-    "memory": "bench.parts.memory",
+    "ceilings": "bench.suites.ceilings",
+    "engine": "bench.suites.alone",
+    "ablations": "bench.suites.ablations",
+    "holds": "bench.suites.holds",
+    "fights": "bench.suites.fights",
+    "pairs": "bench.suites.pairs",
+    "availability": "bench.suites.availability",
+    "baselines": "bench.suites.rivals",
+    "growth": "bench.suites.growth",
+    "expiry": "bench.suites.expiry",
+    "writer": "bench.suites.behind",
+    "overload": "bench.suites.overload",
+    "memory": "bench.suites.memory",
 }
 NEED_PROGRAM = ("ceilings", "engine")
 

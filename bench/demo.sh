@@ -29,7 +29,7 @@ for _ in $(seq 600); do
 done
 
 if command -v prometheus >/dev/null; then
-  prometheus_url=http://127.0.0.1:$(python -c "from bench.stand import free_port; print(free_port())")
+  prometheus_url=http://127.0.0.1:$(python -c "from bench.rig.stand import free_port; print(free_port())")
   mkdir "$data/prometheus"
   cp -R "$here/../deploy/prometheus/rules" "$data/prometheus/"
   sed "s/127.0.0.1:8000/127.0.0.1:$port/" "$here/../deploy/prometheus/one-machine.yml" \
@@ -46,5 +46,5 @@ engine load venue:hall --event gala --hold-ttl 4 --data "$data"
 engine war --event gala --url "http://127.0.0.1:$port" --seconds 20 --buyers 300 --data "$data"
 engine status gala --once --data "$data"
 if [ -n "$watcher" ]; then
-  python -m bench.seen "$prometheus_url" || { tail -n 5 "$data/prometheus.log"; exit 1; }
+  python -m bench.war.seen "$prometheus_url" || { tail -n 5 "$data/prometheus.log"; exit 1; }
 fi

@@ -24,7 +24,7 @@ from engine.models import (
     Selection,
     Terms,
 )
-from engine.settings import Settings
+from engine.settings.settings import Settings
 
 __all__ = [
     "Booking",

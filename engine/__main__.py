@@ -1,6 +1,5 @@
-"""`python -m engine` is the `engine` command."""
+"""`python -m engine` runs the `engine` command, by name: this package imports nothing above it."""
 
-from engine.cli import main
+import runpy
 
-if __name__ == "__main__":
-    main()
+runpy.run_module("cli", run_name="__main__")

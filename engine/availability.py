@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from msgspec import Struct
 
 from engine import keys
-from engine.batcher import Batcher
 from engine.errors import EventNotFound
 from engine.ids import AreaId, EventId
 from engine.models import AreaCounts, Availability, Counts, Layout, LayoutSeat, SalesState
 from engine.plans import layout as layouts
 from engine.scripts import Scripts
+from engine.transport.batcher import Batcher
 
 LAYOUTS_MAX = 64
 MAPS_MAX = 64

@@ -8,16 +8,17 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Self
 
-from engine import keys, metrics
-from engine.batcher import Batcher
+from engine import keys
+from engine.booking_json import booking_of, json_of
 from engine.errors import BookingNotFound, Unavailable
 from engine.ids import BookingId, CustomerId, EventId, new_ulid, split_booking
 from engine.limits import LimitedScripts, Meter
+from engine.metrics import metrics
+from engine.metrics.per_tick import observe_all
 from engine.models import AreaQuantity, Booking, BookingStatus, Expired, Page, Selection
-from engine.records import booking_of, json_of
 from engine.scripts import Scripts, checked
-from engine.timed import observe_all
-from engine.wire import Argument
+from engine.transport.batcher import Batcher
+from engine.transport.wire import Argument
 
 EXPIRE_MAX = 256
 

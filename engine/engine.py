@@ -4,21 +4,22 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from engine import connection, keys
+from engine import keys
 from engine.availability import AvailabilityReader
-from engine.batcher import Batcher
 from engine.bookings import Bookings
-from engine.connection import RedisClient
 from engine.errors import Unavailable
 from engine.events import Events
+from engine.idempotency import Requests
 from engine.journal import Journal
 from engine.limits import Limits
-from engine.requests import Requests
-from engine.restores import Restores
+from engine.log_level import Verbosity
+from engine.restore.staging import Restores
 from engine.revocations import Revocations
 from engine.scripts import Scripts
-from engine.settings import Settings
-from engine.verbosity import Verbosity
+from engine.settings.settings import Settings
+from engine.transport import connection
+from engine.transport.batcher import Batcher
+from engine.transport.connection import RedisClient
 
 HEARTBEAT_S = 5
 """A part that did not beat for so long does not run."""

@@ -11,7 +11,7 @@ EngineError
     Misconfigured    a setting or a server is wrong, said at start
 
 A refusal's `code` is the script's code in lower case: the same word in the Lua header, here and
-in the HTTP problem. The engine knows no HTTP status; `api/problems.py` has that table.
+in the HTTP problem. The engine knows no HTTP status; `api/http/problems.py` has that table.
 """
 
 from typing import ClassVar

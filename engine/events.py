@@ -11,14 +11,14 @@ from redis.exceptions import RedisError
 from ulid import ULID
 
 from engine import keys
-from engine.batcher import Batcher
-from engine.connection import RedisClient
 from engine.errors import EventNotFound, SeatExists, SeatNotFound, SeatTaken, Unavailable
 from engine.ids import EventId, SeatId
 from engine.models import Counts, Event, Layout, SalesChange, SalesState, Terms
 from engine.plans import layout as layouts
 from engine.scripts import Scripts
-from engine.wire import Argument
+from engine.transport.batcher import Batcher
+from engine.transport.connection import RedisClient
+from engine.transport.wire import Argument
 
 STAGE_SEATS = 1000
 STAGE_TTL_S = 600

@@ -14,14 +14,15 @@ from collections.abc import Awaitable, Callable
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError, ResponseError
 
-from engine import keys, logs, metrics
+from engine import keys, logs
 from engine.bookings import EXPIRE_MAX
 from engine.engine import Engine
 from engine.errors import EngineError, EventNotFound, Restoring
+from engine.gauges import Readings
 from engine.ids import EventId
+from engine.metrics import metrics
 from engine.models import Expired
-from engine.readings import Readings
-from engine.settings import Durability
+from engine.settings.settings import Durability
 
 SWEEP_S = 0.1
 IDLE_S = 1.0

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from engine.inspection import EventState
+from engine.event_state import EventState
 from engine.models import Booking, BookingStatus
 
 OVERDUE_MS_MAX = 1000

@@ -11,10 +11,10 @@ import msgspec
 from redis.exceptions import ResponseError
 
 from engine import keys
-from engine.connection import RedisClient
+from engine.booking_json import booking_of
 from engine.ids import EventId
 from engine.models import JournalEntry
-from engine.records import booking_of
+from engine.transport.connection import RedisClient
 
 GROUP = "writer"
 _PAGE_ENTRIES = 5000

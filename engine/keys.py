@@ -13,7 +13,7 @@ EVENTS = "events"
 REVOKED = "revoked"
 """Stream of the sessions that were ended: see `engine/revocations.py`."""
 LOG_LEVEL = "log_level"
-"""The level every process logs at, while it lives: see `engine/verbosity.py`."""
+"""The level every process logs at, while it lives: see `engine/log_level.py`."""
 LIMITS = "{limits}"
 """The slot of limits that belong to no event."""
 

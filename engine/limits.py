@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from engine.keys import LIMITS
 from engine.keys import limit as limit_key
 from engine.scripts import Scripts, load
-from engine.wire import Argument
+from engine.transport.wire import Argument
 
 TAKE = "take_limits"
 

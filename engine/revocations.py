@@ -17,8 +17,8 @@ from contextlib import asynccontextmanager
 from redis.exceptions import RedisError
 
 from engine import keys, logs
-from engine.connection import BLOCK_MS_MAX, RedisClient
 from engine.errors import EngineError
+from engine.transport.connection import BLOCK_MS_MAX, RedisClient
 
 KEEP_MORE_S = 60
 """Clocks differ, and a token may be signed while its session is being ended."""

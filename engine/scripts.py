@@ -14,11 +14,11 @@ from importlib import resources
 from time import perf_counter
 from typing import NamedTuple
 
-from engine import metrics
-from engine.batcher import Batcher
 from engine.errors import REFUSALS, Restoring, ScriptDefect, Unavailable
-from engine.timed import Timed
-from engine.wire import Answer, Argument, ErrorReply
+from engine.metrics import metrics
+from engine.metrics.per_tick import Timed
+from engine.transport.batcher import Batcher
+from engine.transport.wire import Answer, Argument, ErrorReply
 
 _INCLUDE = re.compile(r"^-- @include (\S+)\n", re.MULTILINE)
 _UNABLE = frozenset(

@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from api.openapi import describe
-from api.problems import KINDS
+from api.document import describe
+from api.http.problems import KINDS
 from api.routes import EVERYWHERE, ROUTES
 
 Json: TypeAlias = dict[str, Any]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import click
 
-from engine.cli import main
+from cli import main
 
 WIDTH = 96
 

@@ -1,7 +1,7 @@
 """Rebuilds an event in Redis from Postgres, while the other events sell.
 
 Close it (nothing in it moves any more), save what Redis still has and Postgres lacks, read Postgres
-at one instant, compute the event anew under a new epoch (`engine/rebuild.py`), stage it, put it in
+at one instant, compute the event under a new epoch (`engine.restore.rebuild`), stage it, put it in
 place by one script, write its new journal, compare both sides, and only then open it. Every step
 may be repeated and none is remembered: a restore that was killed is simply run again. One at a time
 has the lease, which ends with its connection; one that overslept is refused by the script.
@@ -15,18 +15,19 @@ import asyncpg
 from msgspec import Struct
 from ulid import ULID
 
-from engine import Engine, logs, metrics
+from engine import Engine, logs
 from engine.errors import EngineError, EventNotFound
+from engine.event_state import read_state
 from engine.ids import EventId
-from engine.inspection import read_state
+from engine.metrics import metrics
 from engine.models import Booking, BookingStatus, JournalEntry, Sales, SalesState
-from engine.rebuild import Rebuilt, Remembered, rebuild
-from persistence import record
-from persistence.comparison import Comparison, Finding
+from engine.restore.rebuild import Rebuilt, Remembered, rebuild
+from persistence import event_record
 from persistence.database import AWAY, Connection, Pool
-from persistence.refusals import is_about_money
-from persistence.store import Store
-from persistence.watch import Watch, stub_of
+from persistence.journal.rejections import is_about_money
+from persistence.journal.tables import Store
+from persistence.loss_detector import Watch, stub_of
+from persistence.reconcile.comparison import Comparison, Finding
 
 Progress = Callable[[EventId, int, int], None]
 """Told the event, values put into Redis so far, and how many there are in all."""
@@ -87,7 +88,7 @@ class Restorer:
     async def find_behind(self) -> list[EventId]:
         """Close what is gone or behind; every event that waits for a restore."""
         await Watch(self._engine, self._pool).look()
-        heads = await self._engine.restores.read_heads(await record.read_newest(self._pool))
+        heads = await self._engine.restores.read_heads(await event_record.read_newest(self._pool))
         return [event for event, head in heads.items() if head.sales == SalesState.RESTORING]
 
     async def restore(self, event: EventId) -> Restored:
@@ -151,7 +152,7 @@ class Restorer:
         claims = await self._drain(event)
         head = (await self._engine.restores.read_heads([event]))[event]
         async with _no_writers(lease, event):  # only who has the lease: its connection
-            epoch = await lease.fetchval(record.QUERIES["begin_epoch"], event, head.epoch)
+            epoch = await lease.fetchval(event_record.QUERIES["begin_epoch"], event, head.epoch)
         now_ms = (await self._engine.journal.backlog(event)).now_ms
         remembered = await self._remembered(event, now_ms, claims)
         # Above every id either side ever gave: the clock of this Redis may be behind.
@@ -163,7 +164,7 @@ class Restorer:
         self, event: EventId, now_ms: int | None = None, claims: Sequence[Booking] = ()
     ) -> Remembered:
         claimed = [claim.id for claim in claims]
-        found = await record.read_event(self._pool, event, now_ms, claimed)
+        found = await event_record.read_event(self._pool, event, now_ms, claimed)
         if found is None:
             raise EventNotFound(event)
         return found
@@ -227,7 +228,7 @@ class Restorer:
     @asynccontextmanager
     async def _lease(self, event: EventId) -> AsyncIterator[Connection]:
         async with self._pool.acquire() as connection:  # giving it back gives the lease back
-            if not await connection.fetchval(record.QUERIES["take_lease"], event):
+            if not await connection.fetchval(event_record.QUERIES["take_lease"], event):
                 raise RestoreRuns(f"{event} is being restored by another process")
             yield connection
 
@@ -236,9 +237,9 @@ class Restorer:
 async def _no_writers(lease: Connection, event: EventId) -> AsyncIterator[None]:
     """A transaction while which nobody else writes the event to Postgres. Raises: WriterHangs."""
     async with lease.transaction():
-        await lease.execute(record.QUERIES["limit_wait"], f"{WRITERS_S}s")
+        await lease.execute(event_record.QUERIES["limit_wait"], f"{WRITERS_S}s")
         try:
-            await lease.execute(record.QUERIES["wait_for_writers"], event)
+            await lease.execute(event_record.QUERIES["wait_for_writers"], event)
         except asyncpg.LockNotAvailableError as error:
             why = f"a writer has begun to write {event} to Postgres and not ended in {WRITERS_S} s"
             raise WriterHangs(f"{why}: end the one that hangs, and restore again") from error

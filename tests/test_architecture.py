@@ -9,4 +9,4 @@ def test_layers_hold() -> None:
 
 
 def test_the_contracts_are_read() -> None:
-    assert len(importlinter.read_configuration()["contracts_options"]) == 6
+    assert len(importlinter.read_configuration()["contracts_options"]) == 7

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from engine import errors, keys, metrics, scripts
-from engine.settings import Settings
+from engine import errors, keys, scripts
+from engine.metrics import metrics
+from engine.settings.settings import Settings
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("engine", "api", "persistence", "bench", "manual", "tests")
+PACKAGES = ("engine", "api", "persistence", "embedded", "cli", "bench", "manual", "tests")
 MODULES = sorted(path for name in PACKAGES for path in (ROOT / name).rglob("*.py"))
 LUA = sorted((ROOT / "lua").rglob("*.lua"))
 BANNED = re.compile(r"(^|_)(utils?|helpers?|common|managers?|misc)(_|$)")

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from hashlib import sha256
 from secrets import token_urlsafe
 
-from api.calls import V1
-from engine.settings import Settings
+from api.http.calls import V1
+from engine.settings.settings import Settings
 
 VERIFY_PATH = f"{V1}/auth/verify"
 RESET_PATH = f"{V1}/auth/password/reset"

@@ -6,8 +6,8 @@ links, but send no forms. The pages ask nobody, so following a link tells nothin
 
 from html import escape
 
-from api.answers import NO_STORE, Answer
-from api.passwords import LENGTH_MAX, LENGTH_MIN
+from api.accounts.passwords import LENGTH_MAX, LENGTH_MIN
+from api.http.responses import NO_STORE, Answer
 
 POLICY = (
     b"default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'"

@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from api.payloads import Request, Shown
-from api.permissions import Permission
-from api.problems import invalid
+from api.http.payloads import Request, Shown
+from api.http.permissions import Permission
+from api.http.problems import invalid
 from engine.ids import InvalidId
 
 _LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"

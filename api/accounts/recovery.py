@@ -4,9 +4,9 @@ A reset ends every session of the account at once, access tokens included: whoev
 out. It also verifies the address, as only its owner can read the mail.
 """
 
-from api import passwords
-from api.accounts import pages
+from api.accounts import pages, passwords
 from api.accounts.links import RESET_PATH, RESET_TTL_S, evenly, hash_of, link_of, new_secret
+from api.accounts.mail import Mail
 from api.accounts.payloads import (
     ForgotBody,
     LinkQuery,
@@ -16,13 +16,12 @@ from api.accounts.payloads import (
     address,
 )
 from api.accounts.registration import LINK_INVALID
-from api.answers import Answer
-from api.calls import Call
-from api.decoding import FORM, media_of
-from api.mail import Mail
-from api.payloads import NoQuery, encode
-from api.problems import Problem
-from engine.accounts import NewLink
+from api.http.calls import Call
+from api.http.decoding import FORM, media_of
+from api.http.payloads import NoQuery, encode
+from api.http.problems import Problem
+from api.http.responses import Answer
+from engine.ports.accounts import NewLink
 
 _TEXT = "Follow this link to choose another password. It works once, for an hour.\n\nIf you did not ask for it, do nothing: your password stays as it is."  # noqa: E501
 

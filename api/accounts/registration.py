@@ -8,9 +8,9 @@ registers somebody else's address sets no password that its owner would confirm 
 link of their own.
 """
 
-from api import passwords
-from api.accounts import pages
+from api.accounts import pages, passwords
 from api.accounts.links import VERIFY_PATH, VERIFY_TTL_S, evenly, hash_of, link_of, new_secret
+from api.accounts.mail import Mail
 from api.accounts.payloads import (
     LinkQuery,
     MailPromised,
@@ -19,13 +19,12 @@ from api.accounts.payloads import (
     VerifyBody,
     address,
 )
-from api.answers import Answer
-from api.calls import Call
-from api.decoding import FORM, media_of
-from api.mail import Mail
-from api.payloads import NoQuery, encode
-from api.problems import Problem
-from engine.accounts import NewLink
+from api.http.calls import Call
+from api.http.decoding import FORM, media_of
+from api.http.payloads import NoQuery, encode
+from api.http.problems import Problem
+from api.http.responses import Answer
+from engine.ports.accounts import NewLink
 
 LINK_INVALID = "the link is wrong, too old, or was used: ask for another"
 

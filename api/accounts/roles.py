@@ -17,11 +17,11 @@ from api.accounts.payloads import (
     RoleShown,
     address,
 )
-from api.answers import Answer
-from api.calls import Call
-from api.payloads import NoQuery, encode
-from api.problems import Problem
-from engine.accounts import RoleOf
+from api.http.calls import Call
+from api.http.payloads import NoQuery, encode
+from api.http.problems import Problem
+from api.http.responses import Answer
+from engine.ports.accounts import RoleOf
 
 ADMIN = "ADMIN"
 _KEPT = "role:"

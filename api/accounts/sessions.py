@@ -13,6 +13,7 @@ import contextlib
 from typing import Any
 
 from api.accounts.links import hash_of, new_secret
+from api.accounts.passwords import normal
 from api.accounts.payloads import (
     LoginBody,
     LogoutBody,
@@ -21,15 +22,15 @@ from api.accounts.payloads import (
     TokensShown,
     address,
 )
-from api.answers import Answer
-from api.calls import Call, Services
-from api.passwords import normal
-from api.payloads import NoQuery, encode
-from api.problems import Problem
-from engine import logs, metrics
-from engine.accounts import Credentials, Reused, Session
+from api.http.calls import Call, Services
+from api.http.payloads import NoQuery, encode
+from api.http.problems import Problem
+from api.http.responses import Answer
+from engine import logs
 from engine.errors import Overloaded, RateLimited
 from engine.limits import Limit, Meter
+from engine.metrics import metrics
+from engine.ports.accounts import Credentials, Reused, Session
 
 ATTEMPTS_BURST = 10
 ATTEMPT_EVERY_MS = 30_000

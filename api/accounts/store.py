@@ -2,15 +2,7 @@
 
 from typing import Protocol
 
-from engine.accounts import (
-    Addressee,
-    Credentials,
-    Ended,
-    NewLink,
-    Reused,
-    RoleOf,
-    Session,
-)
+from engine.ports.accounts import Addressee, Credentials, Ended, NewLink, Reused, RoleOf, Session
 
 
 class AccountStore(Protocol):

@@ -4,8 +4,8 @@ One module a noun. A row names the refusals of its own; every row may answer tho
 as well, and those that its permission, its path and its body bring with them (`refusals_of`).
 """
 
-from api.calls import Route
-from api.limits import LimitClass
+from api.http.calls import Route
+from api.http.limits import LimitClass
 from api.routes import accounts, bookings, docs, events, payments, system, webhooks
 
 EVERYWHERE = (
@@ -25,7 +25,7 @@ ROUTES: tuple[Route, ...] = (
 
 
 def refusals_of(route: Route) -> frozenset[str]:
-    """Every code of `api.problems` a call of this route may be answered with."""
+    """Every code of `api.http.problems` a call of this route may be answered with."""
     codes = {*EVERYWHERE, *route.refusals}
     if route.method != "GET" and codes & {"event_not_found", "event_exists"}:
         codes.add("restoring")  # it changes an event, which may be closed until it is restored

@@ -22,9 +22,9 @@ from api.accounts.payloads import (
     Verified,
     VerifyBody,
 )
-from api.calls import V1, Route
-from api.limits import LimitClass
-from api.permissions import Permission as May
+from api.http.calls import V1, Route
+from api.http.limits import LimitClass
+from api.http.permissions import Permission as May
 
 AUTH = f"{V1}/auth"
 ROLE = f"{AUTH}/admin/roles/{{role_id}}"

@@ -1,10 +1,10 @@
 """Bookings and their payment: the rows of the route table on the path of a sale."""
 
 from api import bookings, payments, seats
-from api.calls import V1, Route
-from api.limits import LimitClass
-from api.payloads import BookingList, BookingShown, HoldBody, MineQuery, SeatList, SeatsQuery
-from api.permissions import Permission as May
+from api.http.calls import V1, Route
+from api.http.limits import LimitClass
+from api.http.payloads import BookingList, BookingShown, HoldBody, MineQuery, SeatList, SeatsQuery
+from api.http.permissions import Permission as May
 
 ROUTES: tuple[Route, ...] = (
     Route(

@@ -1,8 +1,8 @@
 """The document and its page: the rows of the route table for those who write clients."""
 
-from api import docs
-from api.calls import Endpoint, Route
-from api.limits import LimitClass
+from api.http.calls import Endpoint, Route
+from api.http.limits import LimitClass
+from api.openapi import page
 
 PAGE = "/api/docs"
 
@@ -25,13 +25,13 @@ ROUTES: tuple[Route, ...] = (
     Route(
         method="GET",
         path="/api/openapi.json",
-        endpoint=docs.read_document,
+        endpoint=page.read_document,
         answer=dict,
         takes=("If-None-Match",),
     ),
-    _file(PAGE, docs.read_page, "text/html"),
-    _file(f"{PAGE}/swagger-ui.css", docs.read_styles, "text/css"),
-    _file(f"{PAGE}/swagger-ui-bundle.js", docs.read_bundle, "text/javascript"),
-    _file(f"{PAGE}/start.js", docs.read_start, "text/javascript"),
-    _file(f"{PAGE}/favicon.png", docs.read_icon, "image/png"),
+    _file(PAGE, page.read_page, "text/html"),
+    _file(f"{PAGE}/swagger-ui.css", page.read_styles, "text/css"),
+    _file(f"{PAGE}/swagger-ui-bundle.js", page.read_bundle, "text/javascript"),
+    _file(f"{PAGE}/start.js", page.read_start, "text/javascript"),
+    _file(f"{PAGE}/favicon.png", page.read_icon, "image/png"),
 )

@@ -1,8 +1,8 @@
 """Events: the rows of the route table for those who sell, and for those who look."""
 
 from api import availability, events, sales
-from api.calls import V1, Route
-from api.payloads import (
+from api.http.calls import V1, Route
+from api.http.payloads import (
     AvailabilityShown,
     EventList,
     EventShown,
@@ -12,7 +12,7 @@ from api.payloads import (
     SalesBody,
     SeatIdsBody,
 )
-from api.permissions import Permission as May
+from api.http.permissions import Permission as May
 from engine.models import Layout
 from engine.plans.event_json import EventPlan, MoreSeats
 

@@ -1,18 +1,18 @@
 """Payments: the provider's notices and refund obligations, as rows of the route table."""
 
-from api import notices, refunds
-from api.calls import V1, Route
-from api.limits import LimitClass
-from api.permissions import Permission as May
+from api import payment_notices, refunds
+from api.http.calls import V1, Route
+from api.http.limits import LimitClass
+from api.http.permissions import Permission as May
 
 ROUTES: tuple[Route, ...] = (
     Route(
         method="POST",
         path=f"{V1}/payment/webhook",
-        endpoint=notices.receive_notice,
-        body=notices.NoticeBody,
+        endpoint=payment_notices.receive_notice,
+        body=payment_notices.NoticeBody,
         raw=True,
-        answer=notices.NoticeTaken,
+        answer=payment_notices.NoticeTaken,
         limit=LimitClass.NONE,
         repeatable=True,
         takes=("Payment-Signature",),
@@ -21,11 +21,11 @@ ROUTES: tuple[Route, ...] = (
     Route(
         method="GET",
         path=f"{V1}/event/{{event_id}}/payments",
-        endpoint=notices.list_notices,
+        endpoint=payment_notices.list_notices,
         permission=May.EVENT_CREATE_OWN,
         privilege=May.EVENT_UPDATE_ANY,
-        query=notices.NoticesQuery,
-        answer=notices.NoticeList,
+        query=payment_notices.NoticesQuery,
+        answer=payment_notices.NoticeList,
         refusals=("event_not_found", "not_owner"),
     ),
     Route(

@@ -1,9 +1,9 @@
 """Health and metrics: the rows of the route table for those who operate it."""
 
 from api import health, metrics
-from api.calls import V1, Route
-from api.limits import LimitClass
-from api.payloads import HealthShown
+from api.http.calls import V1, Route
+from api.http.limits import LimitClass
+from api.http.payloads import HealthShown
 
 ROUTES: tuple[Route, ...] = (
     Route(

@@ -1,9 +1,9 @@
 """Webhooks of organisers: the rows of the route table for those who want to be told."""
 
 from api import webhooks
-from api.calls import Route
-from api.payloads import PageQuery
-from api.permissions import Permission as May
+from api.http.calls import Route
+from api.http.payloads import PageQuery
+from api.http.permissions import Permission as May
 
 ONE = f"{webhooks.PATH}/{{webhook_id}}"
 

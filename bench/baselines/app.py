@@ -1,7 +1,7 @@
 """A baseline behind HTTP: `uvicorn bench.baselines.app:app`, with BASELINE naming the method.
 
-The endpoint is that of `bench.bare`: the same token check, the same JSON in and out; the booking
-is made in between.
+The endpoint is that of `bench.rig.bare`: the same token check, the same JSON in and out; the
+booking is made in between.
 """
 
 import os
@@ -13,11 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from bench.bare import asked, booked
 from bench.baselines.method import Refused
 from bench.baselines.methods import METHODS
 from bench.baselines.tables import CONNECTIONS
-from engine import settings
+from bench.rig.bare import asked, booked
+from engine.settings import settings
 
 
 @asynccontextmanager

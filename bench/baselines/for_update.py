@@ -12,7 +12,7 @@ from ulid import ULID
 
 from bench.baselines.method import Refused
 from bench.baselines.tables import CONNECTIONS, EVENT, Tables
-from engine.settings import Settings
+from engine.settings.settings import Settings
 
 _SELECT = """
 SELECT now() + e.hold_ttl AS expires_at, e.customer_max FROM seats s, events e

@@ -11,7 +11,7 @@ from typing import Self
 
 from msgspec import Struct
 
-from engine.connection import RedisClient
+from engine.transport.connection import RedisClient
 from persistence.database import Pool
 
 HOLD_TTL_S = 900

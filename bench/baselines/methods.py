@@ -6,7 +6,7 @@ from bench.baselines.for_update import ForUpdate, ForUpdateFunction
 from bench.baselines.method import Method
 from bench.baselines.seat_locks import SeatLocks
 from bench.baselines.watch import Watch
-from engine.settings import Settings
+from engine.settings.settings import Settings
 
 METHODS: dict[str, Callable[[Settings, int], Awaitable[Method]]] = {
     "for_update": ForUpdate.connect,

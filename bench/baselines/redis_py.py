@@ -8,10 +8,10 @@ from redis.asyncio.connection import BlockingConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from engine import connection
-from engine.batcher import Batcher
-from engine.settings import Settings
-from engine.wire import Answer, Command
+from engine.settings.settings import Settings
+from engine.transport import connection
+from engine.transport.batcher import Batcher
+from engine.transport.wire import Answer, Command
 
 POOL_CONNECTIONS = 64
 """Of redis-py: neither fewer nor more of them were faster."""

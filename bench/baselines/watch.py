@@ -11,8 +11,8 @@ from redis.exceptions import WatchError
 from ulid import ULID
 
 from bench.baselines.method import HOLD_TTL_S, OPEN, HouseTerms, Method, Refused
-from engine.connection import RedisClient, client_of
-from engine.settings import Settings
+from engine.settings.settings import Settings
+from engine.transport.connection import RedisClient, client_of
 
 SEAT, BOOKING = "bench:watch:seat:", "bench:watch:booking:"
 ALL = "bench:watch:bookings"

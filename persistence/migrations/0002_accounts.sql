@@ -13,7 +13,7 @@ CREATE TABLE role_permissions (
     PRIMARY KEY (role_id, permission)
 );
 
--- What a fresh installation needs to be usable at once; api/permissions.py has the same.
+-- What a fresh installation needs to be usable at once; api/http/permissions.py has the same.
 INSERT INTO roles VALUES ('USER'), ('ORGANIZER'), ('ADMIN');
 
 INSERT INTO role_permissions

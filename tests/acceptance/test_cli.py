@@ -8,8 +8,8 @@ import msgspec
 import pytest
 import redis as sync_redis
 
+from cli import main
 from engine import Settings
-from engine.cli import main
 from tests.support.factories import GALA
 
 SEATS = "section,row,number,category,price_minor\nStalls,1,1,A,5000\nStalls,1,2,A,5000\n"
@@ -142,7 +142,7 @@ def test_commands_on_an_unknown_event_are_refused(engine_command: Terminal) -> N
 
 
 def test_token_is_signed_and_carries_its_role(engine_command: Terminal) -> None:
-    from api.auth import Tokens
+    from api.http.tokens import Tokens
 
     token = engine_command("token", "--sub", "ann", "--role", "organizer").strip()
     caller = Tokens(engine_command.env["JWT_SECRET"]).caller(f"Bearer {token}".encode())

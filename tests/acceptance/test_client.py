@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from api.auth import issue_token
+from api.http.tokens import issue_token
 from engine import Settings
 from tests.support.box_office import BoxOffice
 from tests.support.serving import serving

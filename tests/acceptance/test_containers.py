@@ -17,8 +17,8 @@ import redis as sync_redis
 from httpx2 import AsyncClient
 from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
 
-from api.auth import issue_token
-from api.permissions import Role
+from api.http.permissions import Role
+from api.http.tokens import issue_token
 from tests.support.containers import Containers
 from tests.support.receiver import Receiver
 from tests.support.servers import SessionServers

@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from api.auth import issue_token
+from api.http.tokens import issue_token
 from engine import Settings
 from tests.support.box_office import BoxOffice
 from tests.support.serving import serving

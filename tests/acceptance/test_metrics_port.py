@@ -12,9 +12,9 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from bench.stand import free_port
+from bench.rig.stand import free_port
 from engine import Engine, Settings
-from engine.metric_files import FOLDER
+from engine.metrics.shared_files import FOLDER
 from tests.support.factories import GALA, layout, terms
 from tests.support.servers import children_of
 from tests.support.waiting import until

@@ -9,7 +9,7 @@ import asyncpg
 import httpx2
 import pytest
 
-from engine.embedded import servers
+from embedded import servers
 from tests.support.buying import Buyers, Deed, Fate, broken
 from tests.support.running import Up, running_up
 from tests.support.servers import children_of, is_running

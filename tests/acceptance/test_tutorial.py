@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.stand import free_port
+from bench.rig.stand import free_port
 from tests.support.walkthrough import INSTALLING, ROOT, Broken, Walkthrough, agrees, steps_of
 
 TUTORIAL = (ROOT / "docs" / "tutorial" / "first-sale.md").read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from engine.embedded import servers
+from embedded import servers
 from tests.support.running import Up, running_up
 from tests.support.servers import children_of, is_running
 from tests.support.waiting import until

@@ -11,10 +11,10 @@ import pytest
 import redis as sync_redis
 from argon2 import PasswordHasher
 
-from api.permissions import ROLES
+from api.http.permissions import ROLES
+from cli import main
 from engine import Settings
-from engine.cli import main
-from persistence.stores import PostgresStores
+from persistence.stores.stores import PostgresStores
 
 PASSWORD = "correct horse battery staple"
 Command = Callable[..., str]

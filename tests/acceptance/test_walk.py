@@ -18,7 +18,7 @@ import pytest
 from httpx2 import AsyncClient, Response
 
 from api.routes.accounts import ROUTES
-from bench.stand import free_port
+from bench.rig.stand import free_port
 from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[2]

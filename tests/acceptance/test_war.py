@@ -15,10 +15,11 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from bench import client, scenarios
-from bench.aftermath import Outcome
-from bench.stand import Stand, engine_up, free_port
-from bench.war import open_sale
+from bench.load import client
+from bench.rig.stand import Stand, engine_up, free_port
+from bench.war import scenarios
+from bench.war.aftermath import Outcome
+from bench.war.war import open_sale
 from engine import Engine, keys
 from engine.errors import Unavailable
 from engine.ids import EventId

@@ -3,9 +3,9 @@
 from collections.abc import Awaitable, Callable
 
 from api.accounts.links import hash_of
-from engine.accounts import Credentials, NewLink
 from engine.ids import CustomerId
-from persistence.stores import PostgresStores
+from engine.ports.accounts import Credentials, NewLink
+from persistence.stores.stores import PostgresStores
 from tests.api.case import Case, Prepare
 from tests.api.client import AUTH, Api
 

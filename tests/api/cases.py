@@ -6,7 +6,7 @@ The gala belongs to the organiser `orla`; `ann` is the customer.
 import time
 from collections.abc import Awaitable, Callable
 
-from api.calls import Route
+from api.http.calls import Route
 from api.routes import docs
 from tests.api.account_cases import ACCOUNT_CASES
 from tests.api.case import Case, Prepare

@@ -10,7 +10,7 @@ import jwt
 import msgspec
 from httpx2 import AsyncClient, Response
 
-from api.permissions import ROLES, Role
+from api.http.permissions import ROLES, Role
 from api.stores import NoStores, Stores
 from tests.support.box_office import BoxOffice
 

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from api.app import create_app
 from api.stores import NoStores
 from engine import Engine, Settings
-from persistence.stores import PostgresStores
+from persistence.stores.stores import PostgresStores
 from tests.api.cases import needs_postgres
 from tests.api.client import Api
 from tests.api.visitor import Mailbox, Visitor

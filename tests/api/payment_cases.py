@@ -3,10 +3,10 @@
 import base64
 
 from api.webhooks import WEBHOOKS_MAX
-from engine.webhooks import MessageKind, Webhook
+from engine.ports.webhooks import MessageKind, Webhook
 from persistence.database import Pool
-from persistence.store import Store
-from persistence.stores import PostgresStores
+from persistence.journal.tables import Store
+from persistence.stores.stores import PostgresStores
 from tests.api.case import Case, Prepare
 from tests.api.client import EVENT, NOTICE, REFUND, WEBHOOK, Api, Headers, bearer
 from tests.persistence.entries import booking, entry

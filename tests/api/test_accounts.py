@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from api import passwords as password_rules
-from api.passwords import Passwords
+from api.accounts import passwords as password_rules
+from api.accounts.passwords import Passwords
 from tests.api.account_cases import ANN, PASSWORD
 from tests.api.client import AUTH, Api
 from tests.api.visitor import Mailbox, Visitor

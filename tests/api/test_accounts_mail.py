@@ -8,9 +8,9 @@ from email import message_from_bytes, policy
 import pytest
 from structlog.testing import capture_logs
 
-from api import mail
+from api.accounts import mail
 from api.accounts.links import VERIFY_PATH, link_of
-from api.mail import Mail, Mailer
+from api.accounts.mail import Mail, Mailer
 from engine import Misconfigured, Settings
 from tests.support.waiting import until
 

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from engine.accounts import Credentials
-from persistence.stores import PostgresStores
+from engine.ports.accounts import Credentials
+from persistence.stores.stores import PostgresStores
 from tests.api.account_cases import ANN
 from tests.api.visitor import Visitor
 

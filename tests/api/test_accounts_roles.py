@@ -2,9 +2,9 @@
 
 import pytest
 
-from api.permissions import ROLES, Permission
+from api.http.permissions import ROLES, Permission
 from engine.ids import CustomerId
-from persistence.stores import PostgresStores
+from persistence.stores.stores import PostgresStores
 from tests.api.account_cases import ANN
 from tests.api.client import AUTH, Api, Headers, bearer, token
 from tests.api.visitor import Visitor

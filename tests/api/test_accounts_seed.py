@@ -7,7 +7,7 @@ from httpx2 import ASGITransport, AsyncClient
 
 from api.app import create_app
 from engine import Settings
-from persistence.stores import PostgresStores
+from persistence.stores.stores import PostgresStores
 from tests.api.account_cases import ANN, PASSWORD
 from tests.api.client import AUTH, BOOKING, PAYMENT, Api
 from tests.api.visitor import Visitor

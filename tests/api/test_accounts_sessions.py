@@ -10,10 +10,10 @@ from argon2 import PasswordHasher
 from httpx2 import ASGITransport, AsyncClient
 from prometheus_client import REGISTRY
 
+from api.accounts.passwords import DUMMY, Passwords
 from api.app import create_app
-from api.passwords import DUMMY, Passwords
 from engine import Engine, Overloaded, Settings
-from persistence.stores import PostgresStores
+from persistence.stores.stores import PostgresStores
 from tests.api.account_cases import ANN, PASSWORD
 from tests.api.client import AUTH, SECRET, Api, token
 from tests.api.visitor import Visitor
@@ -247,7 +247,7 @@ async def test_access_token_outlives_nothing(ann: Visitor, monkeypatch: pytest.M
     await ann.join()
     assert await ann.may_call()
     later = time.time() + 900
-    monkeypatch.setattr("api.auth.time.time", lambda: later)
+    monkeypatch.setattr("api.http.tokens.time.time", lambda: later)
     assert not await ann.may_call()
 
 
@@ -263,8 +263,8 @@ async def test_hashing_rests_while_the_process_has_much_else_to_do(
         return time.perf_counter() - began
 
     await two_hashes_s()
-    monkeypatch.setattr("api.passwords.BUSY", 100)
+    monkeypatch.setattr("api.accounts.passwords.BUSY", 100)
     calm_s = await two_hashes_s()
-    monkeypatch.setattr("api.passwords.BUSY", -100)
+    monkeypatch.setattr("api.accounts.passwords.BUSY", -100)
     assert await two_hashes_s() > 2 * calm_s
     passwords.close()

@@ -9,12 +9,12 @@ import jwt
 import pytest
 
 from api.app import create_app
-from api.auth import Tokens, issue_token
-from api.permissions import ROLES, Role
-from api.problems import Problem
+from api.http.permissions import ROLES, Role
+from api.http.problems import Problem
+from api.http.tokens import Tokens, issue_token
 from engine import Misconfigured, Settings
-from engine.accounts import Session
 from engine.ids import CustomerId, InvalidId
+from engine.ports.accounts import Session
 from tests.api.client import BOOKING, SECRET, Api, token
 
 SEAT = {"seatId": "gala:A-1-1"}
@@ -105,7 +105,7 @@ def test_token_that_is_remembered_still_ends(monkeypatch: pytest.MonkeyPatch) ->
     header = f"Bearer {token('ann')}".encode()
     caller = tokens.caller(header)
     assert tokens.caller(header) is caller
-    monkeypatch.setattr("api.auth.time.time", lambda: caller.expires_at_s)
+    monkeypatch.setattr("api.http.tokens.time.time", lambda: caller.expires_at_s)
     with pytest.raises(Problem, match="expired"):
         tokens.caller(header)
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from api import decoding
-from api.calls import Route
-from api.problems import Problem
+from api.http import decoding
+from api.http.calls import Route
+from api.http.problems import Problem
 from api.routes import ROUTES
 from tests.api.case import Case
 from tests.api.cases import CASES

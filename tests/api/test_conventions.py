@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from api.calls import Route
+from api.http.calls import Route
 from api.routes import ROUTES
 from engine.errors import OutcomeUnknown
 from engine.events import Events
+from engine.idempotency import CLAIM_MS, KEEP_MS
 from engine.ids import CustomerId, EventId
 from engine.models import Event
-from engine.requests import CLAIM_MS, KEEP_MS
 from tests.api.case import Case
 from tests.api.cases import CASES, PLAN
 from tests.api.client import BOOKING, EVENT, Api, Headers, bearer

@@ -8,7 +8,7 @@ from importlib import resources
 
 import pytest
 
-from api.docs import PAGE_POLICY
+from api.openapi.page import PAGE_POLICY
 from api.routes.docs import PAGE, ROUTES
 from tests.api.client import Api
 

@@ -6,7 +6,7 @@ import pytest
 import structlog
 from prometheus_client import REGISTRY
 
-from api.problems import KINDS
+from api.http.problems import KINDS
 from engine import Engine, Unavailable
 from tests.api.client import BOOKING, EVENT, Api, bearer
 

@@ -18,12 +18,12 @@ from httpx2 import AsyncClient
 from starlette.types import ASGIApp, Message, Scope
 
 from api.app import create_app
-from api.dispatch import Resource
-from api.problems import KINDS
+from api.http.dispatch import Resource
+from api.http.problems import KINDS
 from api.routes import ROUTES, refusals_of
 from engine import Settings
 from engine.errors import Refused
-from persistence.stores import PostgresStores
+from persistence.stores.stores import PostgresStores
 from tests.api.cases import CASES
 from tests.api.client import BOOKING, Api, bearer
 from tests.api.test_routes import UNKNOWN, _owner

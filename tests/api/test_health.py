@@ -12,12 +12,12 @@ from redis.asyncio import Redis
 from starlette.applications import Starlette
 
 from api.app import create_app
-from api.draining import DRAINING
+from api.http.drain_state import DRAINING
 from api.stores import Stores
+from cli.app import app_factory
+from embedded import servers
 from engine import Engine, Settings, Unavailable
-from engine.cli.app import app_factory
-from engine.embedded import servers
-from persistence.stores import PostgresStores
+from persistence.stores.stores import PostgresStores
 from tests.api.client import BOOKING, EVENT, PAYMENT, SECRET, Api, bearer
 
 ANN = bearer("ann")

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from api.app import create_app
-from api.limits import LimitClass, RateLimits, address_of
+from api.http.limits import LimitClass, RateLimits, address_of
 from engine import Engine, Settings
 from tests.api.client import BOOKING, EVENT, PAYMENT, Api, bearer
 from tests.support.box_office import BoxOffice

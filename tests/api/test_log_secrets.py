@@ -7,9 +7,9 @@ import msgspec
 import pytest
 import structlog
 
-from api import dispatch
-from api.calls import Route
-from api.mail import Mail, Mailer
+from api.accounts.mail import Mail, Mailer
+from api.http import dispatch
+from api.http.calls import Route
 from api.routes import ROUTES
 from engine import Settings, logs
 from tests.api.account_cases import HASHED, PASSWORD, SECRET

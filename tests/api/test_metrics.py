@@ -14,10 +14,11 @@ from httpx2 import ASGITransport, AsyncClient
 from redis.asyncio import Redis
 
 from api.app import create_app
-from api.calls import Services
+from api.http.calls import Services
 from api.metrics import in_flight_shown
 from api.stores import NoStores
-from engine import Engine, Settings, metric_files
+from engine import Engine, Settings
+from engine.metrics import shared_files
 from tests.api.client import BOOKING, EVENT, PAYMENT, Api, bearer
 from tests.support.box_office import BoxOffice
 from tests.support.readings import reads, value
@@ -143,7 +144,7 @@ async def test_scrapes_share_one_collection_and_nobody_waits_for_it(
     async def begun() -> bool:
         return count > 0
 
-    monkeypatch.setattr(metric_files, "scrape", slowly)
+    monkeypatch.setattr(shared_files, "scrape", slowly)
     scrapes = [asyncio.create_task(api.http.get("/metrics")) for _ in range(5)]
     await until(begun)
     assert (await api.http.get("/healthz")).status_code == 200, "the loop is free meanwhile"
@@ -164,7 +165,7 @@ async def test_scrape_whose_client_goes_away_is_not_lost_for_the_others(
         go_on.wait(30)
         return b"told\n"
 
-    monkeypatch.setattr(metric_files, "scrape", slowly)
+    monkeypatch.setattr(shared_files, "scrape", slowly)
     first, second = (asyncio.create_task(api.http.get("/metrics")) for _ in range(2))
     await asyncio.wait({first}, timeout=0.05)
     first.cancel()
@@ -178,11 +179,11 @@ async def test_scrape_is_made_here_when_no_process_can_be_made(
     def told() -> bytes:
         return b"told\n"
 
-    monkeypatch.setenv(metric_files.FOLDER, str(tmp_path))
-    monkeypatch.setattr(metric_files, "scrape", told)
+    monkeypatch.setenv(shared_files.FOLDER, str(tmp_path))
+    monkeypatch.setattr(shared_files, "scrape", told)
     for program in (sys.executable, "/nowhere/python"):
         monkeypatch.setattr(sys, "executable", program)
-        monkeypatch.setattr(metric_files, "__file__", "/nowhere/metric_files.py")
+        monkeypatch.setattr(shared_files, "__file__", "/nowhere/metric_files.py")
         assert (await api.http.get("/metrics")).text == "told\n"
 
 

@@ -10,15 +10,15 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
-from api import openapi
-from api.calls import Route
-from api.examples import EXAMPLES
-from api.examples.problems import problem_example
-from api.problems import KINDS
+from api import document
+from api.http.calls import Route
+from api.http.problems import KINDS
+from api.openapi.examples import EXAMPLES
+from api.openapi.examples.problems import problem_example
 from api.routes import ROUTES, refusals_of
 from tests.api.client import Api
 
-DOCUMENT: dict[str, Any] = json.loads(gzip.decompress(openapi.document().gzipped))
+DOCUMENT: dict[str, Any] = json.loads(gzip.decompress(document.document().gzipped))
 SHOWN = [route for route in ROUTES if route.described]
 LEFT_OUT = {
     *("read_metrics", "read_page", "read_styles", "read_bundle", "read_start", "read_icon"),

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from api.app import create_app
-from api.problems import Problem
+from api.http.problems import Problem
 from api.signatures import PaymentSignatures
 from engine import Settings
 from engine.errors import Misconfigured

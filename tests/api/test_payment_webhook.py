@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from api import notices
+from api import payment_notices
 from api.stores import NoStores
-from persistence.store import Store
+from persistence.journal.tables import Store
 from tests.api.client import BOOKING, EVENT, NOTICE, Api, bearer
 from tests.api.payment_cases import notice, orla, pool_of
 from tests.persistence.entries import booking, entry
@@ -141,8 +141,8 @@ async def test_notice_waits_for_a_hanging_postgres_only_where_it_must_and_not_fo
 ) -> None:
     booking_id = await _open(api)
     monkeypatch.setattr(api.stores, "payments", _Hanging())
-    monkeypatch.setattr(notices, "RECORD_TIMEOUT_S", 0.02)
-    monkeypatch.setattr(notices, "SPARE_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(payment_notices, "RECORD_TIMEOUT_S", 0.02)
+    monkeypatch.setattr(payment_notices, "SPARE_TIMEOUT_S", 0.01)
     answer = await api.call("POST", NOTICE, json=notice(booking_id, **data))
     assert answer.status_code == status
 

@@ -13,9 +13,9 @@ from starlette.routing import BaseRoute
 from starlette.routing import Route as StarletteRoute
 
 from api.app import create_app
-from api.calls import Route
-from api.dispatch import Resource
-from api.permissions import ROLES, Role
+from api.http.calls import Route
+from api.http.dispatch import Resource
+from api.http.permissions import ROLES, Role
 from api.routes import ROUTES
 from engine import Settings
 from tests.api.case import Case

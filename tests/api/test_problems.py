@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from api.problems import KINDS, Problem, answer_of, invalid
+from api.http.problems import KINDS, Problem, answer_of, invalid
 from api.routes import ROUTES, refusals_of
 from engine.errors import (
     REFUSALS,

@@ -3,7 +3,7 @@
 import pytest
 
 from engine.models import Booking
-from persistence.store import Store
+from persistence.journal.tables import Store
 from tests.api.client import BOOKING, EVENT, REFUND, Api, bearer
 from tests.api.payment_cases import OWED, eve, orla, owe, pool_of, root
 from tests.persistence.entries import booking, entry

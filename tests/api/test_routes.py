@@ -3,10 +3,10 @@
 import msgspec
 import pytest
 
-from api.calls import Route
-from api.permissions import ROLES, Permission
-from api.permissions import Permission as May
-from api.problems import KINDS
+from api.http.calls import Route
+from api.http.permissions import ROLES, Permission
+from api.http.permissions import Permission as May
+from api.http.problems import KINDS
 from api.routes import ROUTES, refusals_of
 from tests.api.case import Case
 from tests.api.cases import CASES

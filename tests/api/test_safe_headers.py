@@ -8,8 +8,8 @@ from httpx2 import ASGITransport, AsyncClient, Response
 from msgspec import structs
 
 from api.app import create_app
-from api.calls import Route
-from api.cors import EXPOSED, SENT
+from api.http.calls import Route
+from api.http.cors import EXPOSED, SENT
 from api.routes import ROUTES
 from engine import Settings
 from engine.errors import Misconfigured

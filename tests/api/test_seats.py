@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from api import spread
-from api.spread import Walk
+from api import seat_picker
+from api.seat_picker import Walk
 from engine.ids import EventId
 from engine.models import Layout, LayoutCategory, LayoutRow, LayoutSeat, LayoutSection
 from engine.plans.layout import map_of, with_version
@@ -131,26 +131,26 @@ async def test_list_seats_with_a_cursor_far_off_the_map_still_ends(api: Api) -> 
 
 def test_begin_with_few_free_seats_finds_each_of_them() -> None:
     letters = "s" * 5_000 + "a" + "s" * 5_000 + "aa"
-    found = {spread.begin(letters, [(0, len(letters))]).start for _ in range(200)}
+    found = {seat_picker.begin(letters, [(0, len(letters))]).start for _ in range(200)}
     assert found == {5_000, 10_001, 10_002}
 
 
 def test_begin_with_no_free_seat_begins_at_the_start() -> None:
-    assert spread.begin("sss/sss", [(0, 7)]) == Walk(0, 0)
-    assert spread.begin("", []) == Walk(0, 0)
+    assert seat_picker.begin("sss/sss", [(0, 7)]) == Walk(0, 0)
+    assert seat_picker.begin("", []) == Walk(0, 0)
 
 
 def test_page_of_a_walk_goes_once_around() -> None:
     letters, runs = "aaa/aaa", [(0, 7)]
-    first, rest = spread.page(letters, runs, Walk(5, 5), 3)
+    first, rest = seat_picker.page(letters, runs, Walk(5, 5), 3)
     assert (first, rest) == ([5, 6, 0], Walk(5, 1))
     assert rest is not None
-    assert spread.page(letters, runs, rest, 3) == ([1, 2, 4], None)
+    assert seat_picker.page(letters, runs, rest, 3) == ([1, 2, 4], None)
 
 
 def test_runs_of_a_whole_layout_are_one_run() -> None:
     plan = layout(rows=30, seats=7)
-    assert spread.runs_of(plan, "", "") == [(0, len(map_of(plan)))]
+    assert seat_picker.runs_of(plan, "", "") == [(0, len(map_of(plan)))]
 
 
 def _two_sections() -> Layout:

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from httpx2 import ASGITransport, AsyncClient
 from redis.asyncio import Redis
 
-from api import jwks
 from api.app import create_app
+from api.http import jwks
 from engine import Engine, Misconfigured, Settings
 from tests.api.client import BOOKING, EVENT, SECRET, Api, token
 from tests.support.box_office import BoxOffice

@@ -9,11 +9,11 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from api.auth import Tokens
-from api.problems import Problem
+from api.http.problems import Problem
+from api.http.tokens import Tokens
 from engine import Engine, Settings
-from engine.accounts import Session
 from engine.ids import CustomerId
+from engine.ports.accounts import Session
 from engine.revocations import Revocations
 from tests.api.client import SECRET
 from tests.support.proxy import Proxy

@@ -11,8 +11,8 @@ from api.app import create_app
 from api.webhooks import WEBHOOKS_MAX
 from engine import Settings
 from engine.models import Booking
-from persistence.deliveries import Deliveries
-from persistence.store import Store
+from persistence.delivery.deliveries import Deliveries
+from persistence.journal.tables import Store
 from tests.api.client import WEBHOOK, Api, Headers
 from tests.api.payment_cases import NEW, URL, eve, hook, orla, pool_of, root
 from tests.persistence.entries import booking, entry, loaded

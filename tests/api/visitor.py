@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from httpx2 import Response
 
-from api.mail import Mail, Mailer
+from api.accounts.mail import Mail, Mailer
 from tests.api.account_cases import ANN, PASSWORD
 from tests.api.client import AUTH, Api, Headers
 

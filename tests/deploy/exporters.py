@@ -19,8 +19,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
-from bench.stand import free_port
-from engine.embedded import servers
+from bench.rig.stand import free_port
+from embedded import servers
 from tests.support.waiting import until
 
 LIST = Path(__file__).parent / "exporters.json"

@@ -13,10 +13,11 @@ import yaml
 from prometheus_client import ProcessCollector
 from prometheus_client.metrics import MetricWrapperBase
 
-from api.problems import KINDS
+from api.http.problems import KINDS
 from api.routes import ROUTES
-from engine import errors, invariants, metrics, scripts
-from persistence import comparison
+from engine import errors, invariants, scripts
+from engine.metrics import metrics
+from persistence.reconcile import comparison
 from tests.deploy.promql import SCRAPED, Known, examine
 
 ROOT = Path(__file__).parents[2]

@@ -15,8 +15,8 @@ import asyncpg
 import pytest
 from redis.asyncio import Redis
 
-from bench.seen import FIRED, HOLDS, LAG, SOLD, line
-from engine.embedded import servers
+from bench.war.seen import FIRED, HOLDS, LAG, SOLD, line
+from embedded import servers
 from tests.deploy.known import ROOT, alerts, known, recordings
 from tests.deploy.promql import faults
 from tests.deploy.test_dashboards import TARGETS

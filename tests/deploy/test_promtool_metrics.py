@@ -17,13 +17,14 @@ from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.app import create_app
-from engine import Engine, Settings, metrics
+from engine import Engine, Settings
 from engine.expirer import Expirer
+from engine.metrics import metrics
 from persistence.database import connect
-from persistence.deliverer import Deliverer
-from persistence.rounds import Rounds
-from persistence.stores import PostgresStores
-from persistence.writer import Writer
+from persistence.delivery.deliverer import Deliverer
+from persistence.journal.writer import Writer
+from persistence.reconcile.rounds import Rounds
+from persistence.stores.stores import PostgresStores
 from tests.deploy.conftest import program
 from tests.support.factories import GALA, layout, selection, terms
 from tests.support.readings import exceeds, reads

@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from bench.stand import free_port
+from bench.rig.stand import free_port
 from tests.deploy.conftest import program
 from tests.support.waiting import until
 

@@ -8,9 +8,9 @@ import asyncpg
 import click
 import pytest
 
-from api.problems import KINDS
+from api.http.problems import KINDS
 from api.routes import ROUTES
-from engine.cli import main
+from cli import main
 from manual.cli_page import cli_page, commands
 from manual.schema_page import read_tables, schema_page
 from tests.support.commands import SHELL, commands_of, fences, mentions_of, parse

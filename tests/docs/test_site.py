@@ -85,9 +85,9 @@ def test_build_with_mistakes_fails_and_names_each(tmp_path: Path) -> None:
 
 def test_links_are_turned_for_the_site() -> None:
     links = Links(ROOT, {"lua/README.md": "reference/lua.md", "docs/http.md": "http.md"})
-    text = "[keys](lua/README.md#keys), [`setting`](engine/settings.py), [h](docs/http.md)\n"
+    text = "[keys](lua/README.md#keys), [`keys`](engine/keys.py), [h](docs/http.md)\n"
     turned = links.turned(text, "ARCHITECTURE.md", "explanation/architecture.md")
-    assert turned == "[keys](../reference/lua.md#keys), `setting`, [h](../http.md)\n"
+    assert turned == "[keys](../reference/lua.md#keys), `keys`, [h](../http.md)\n"
     code = "```md\n[x](lua/README.md)\n```\n"
     assert links.turned(code, "ARCHITECTURE.md", "architecture.md") == code
     assert links.turned("[x](https://a.example) [y](#z)", "a.md", "a.md").count("(") == 2

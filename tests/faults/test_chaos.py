@@ -16,7 +16,7 @@ import pytest
 
 from engine import Engine, Settings
 from persistence.database import Pool
-from persistence.reconciler import reconcile
+from persistence.reconcile.reconciler import reconcile
 from tests.persistence.running import sold_seats
 from tests.support.crowd import Crowd, aftermath, state_of
 from tests.support.factories import GALA, terms

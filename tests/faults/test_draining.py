@@ -14,7 +14,7 @@ from typing import TextIO
 import httpx2
 import msgspec
 
-from bench.stand import free_port
+from bench.rig.stand import free_port
 from engine import Settings
 from tests.api.client import BOOKING, bearer
 from tests.support.box_office import BoxOffice

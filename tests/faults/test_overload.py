@@ -13,10 +13,10 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 import pytest
 
-from bench.opening import Opening, open_beside
-from bench.surge import Step, Surge, surge_beside
+from api.server.load_shedding import REST_S
+from bench.load.opening import Opening, open_beside
+from bench.load.surge import Step, Surge, surge_beside
 from engine import Engine, Settings
-from engine.cli.door import REST_S
 from engine.ids import EventId
 from tests.api.client import BOOKING, PAYMENT, WEBHOOK, bearer, token
 from tests.support.callers import Caller, Callers, Told, post

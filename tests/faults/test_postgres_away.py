@@ -10,7 +10,7 @@ import pytest
 
 from engine import Engine, Settings
 from persistence.database import Pool, connect
-from persistence.writer import Writer
+from persistence.journal.writer import Writer
 from tests.persistence.running import drained, running, sold_seats
 from tests.support.crowd import Crowd, EngineDesk, HttpDesk, aftermath, seats_of
 from tests.support.factories import GALA, layout, terms

@@ -6,11 +6,11 @@ from pathlib import Path
 import msgspec
 from httpx2 import AsyncClient
 
+from embedded import servers
 from engine import Engine, Settings
-from engine.embedded import servers
 from persistence import database, migrations
-from persistence.reconciler import reconcile
-from persistence.writer import Writer
+from persistence.journal.writer import Writer
+from persistence.reconcile.reconciler import reconcile
 from tests.api.client import BOOKING, PAYMENT, bearer
 from tests.persistence.running import drained, running
 from tests.support.factories import GALA, layout, terms

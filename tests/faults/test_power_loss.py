@@ -15,12 +15,12 @@ import pytest
 
 from engine import Engine, Settings, invariants
 from engine.errors import Refused
-from engine.inspection import EventState
+from engine.event_state import EventState
 from engine.models import Booking
 from persistence.database import Pool
-from persistence.reconciler import reconcile
+from persistence.journal.writer import Writer
+from persistence.reconcile.reconciler import reconcile
 from persistence.restorer import Restorer
-from persistence.writer import Writer
 from tests.persistence.running import drained, running, sold_seats
 from tests.support.crowd import Crowd, EngineDesk, seats_of, state_of
 from tests.support.factories import GALA, layout, selection, terms

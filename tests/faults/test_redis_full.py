@@ -6,7 +6,7 @@ import time
 import pytest
 
 from engine import Engine
-from engine.inspection import EventState
+from engine.event_state import EventState
 from tests.support.crowd import Crowd, EngineDesk, aftermath, seats_of, state_of
 from tests.support.factories import GALA, layout, terms
 from tests.support.own_valkey import OwnValkey

@@ -9,7 +9,7 @@ import pytest
 
 from engine import Engine, Settings
 from persistence.database import Pool
-from persistence.writer import Writer
+from persistence.journal.writer import Writer
 from tests.persistence.running import drained, running, sold_seats
 from tests.support.crowd import Crowd, HttpDesk, aftermath, seats_of, state_of
 from tests.support.factories import GALA, layout, terms

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from bench.stand import free_port
+from bench.rig.stand import free_port
 from engine import Engine, Settings
 from tests.api.client import BOOKING, bearer
 from tests.support.crowd import Answer, HttpDesk, seats_of, state_of

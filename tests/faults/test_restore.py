@@ -17,12 +17,12 @@ from httpx2 import AsyncClient
 from redis.asyncio import Redis
 
 from engine import Engine, Settings, invariants
-from engine.inspection import read_state
+from engine.event_state import read_state
 from engine.models import SalesState
 from persistence import database
 from persistence.database import Pool
-from persistence.reconciler import reconcile
-from persistence.writer import Writer
+from persistence.journal.writer import Writer
+from persistence.reconcile.reconciler import reconcile
 from tests.api.client import BOOKING, PAYMENT, bearer
 from tests.persistence.running import drained, running, sold_seats
 from tests.support.factories import GALA, layout, terms

@@ -13,14 +13,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from embedded import servers
 from engine import Engine, EngineError, Settings, invariants
-from engine.embedded import servers
-from engine.inspection import read_state
+from engine.event_state import read_state
 from engine.models import Booking, SalesState
 from persistence import database
-from persistence.reconciler import reconcile
+from persistence.journal.writer import Writer
+from persistence.reconcile.reconciler import reconcile
 from persistence.restorer import Restorer
-from persistence.writer import Writer
 from tests.persistence.running import drained, running, sold_seats
 from tests.support.factories import GALA, layout, selection, terms
 from tests.support.servers import is_running

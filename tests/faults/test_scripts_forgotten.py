@@ -8,11 +8,11 @@ import msgspec
 import pytest
 
 from engine import Engine, Settings
-from engine.batcher import Batcher
 from engine.bookings import Bookings
 from engine.limits import Limit, Meter
 from engine.scripts import Script, Scripts
-from engine.wire import Argument
+from engine.transport.batcher import Batcher
+from engine.transport.wire import Argument
 from tests.support.crowd import Answer, Crowd, EngineDesk, aftermath, seats_of
 from tests.support.factories import GALA, layout, selection, terms
 from tests.support.history import Call

@@ -15,11 +15,11 @@ from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from engine import Engine, Settings
+from engine.booking_json import json_of
 from engine.models import Booking
-from engine.records import json_of
 from persistence.database import Pool
-from persistence.reconciler import reconcile
-from persistence.writer import TRIES_MAX, Writer
+from persistence.journal.writer import TRIES_MAX, Writer
+from persistence.reconcile.reconciler import reconcile
 from tests.persistence.entries import booking
 from tests.persistence.running import drained, running, sold_seats
 from tests.support.crowd import seats_of

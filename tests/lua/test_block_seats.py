@@ -9,7 +9,7 @@ from engine.events import BLOCK_SEATS_MAX
 from engine.ids import SeatId
 from engine.models import Counts, Event
 from persistence import database
-from persistence.store import Store
+from persistence.journal.tables import Store
 from tests.support.box_office import BoxOffice
 from tests.support.factories import GALA
 

@@ -11,7 +11,7 @@ from engine.errors import (
     SeatNotFound,
     SeatTaken,
 )
-from engine.inspection import read_state
+from engine.event_state import read_state
 from engine.models import Booking
 from tests.support.box_office import BoxOffice
 from tests.support.factories import GALA

@@ -9,8 +9,8 @@ from engine import keys
 from engine.errors import LoadIncomplete, RestoreSuperseded, Restoring
 from engine.models import Sales, SalesState
 from engine.plans import layout as layouts
-from engine.rebuild import Rebuilt, Remembered, rebuild
-from engine.restores import Stub
+from engine.restore.rebuild import Rebuilt, Remembered, rebuild
+from engine.restore.staging import Stub
 from tests.support.box_office import BoxOffice
 from tests.support.factories import GALA, layout, terms
 

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from engine import Engine
-from engine.settings import Settings
+from engine.settings.settings import Settings
 from tests.model.machine import BoxOfficeMachine, Stage
 
 EXAMPLES, STEPS = 80, 45

@@ -8,7 +8,7 @@ import pytest
 from engine import Engine
 from engine.journal import GROUP
 from persistence.database import Pool, connect
-from persistence.store import Store
+from persistence.journal.tables import Store
 from tests.support.box_office import BoxOffice
 from tests.support.factories import GALA
 from tests.support.invariants import broken_promises

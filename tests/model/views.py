@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 import msgspec
 
 from engine import Engine, keys
+from engine.booking_json import booking_of
+from engine.event_state import EventState, read_state
 from engine.ids import EventId
-from engine.inspection import EventState, read_state
 from engine.invariants import check
 from engine.journal import Fields
 from engine.models import BookingStatus
 from engine.plans import layout as layouts
-from engine.records import booking_of
 from tests.model.box_office_model import CONFIRMED, PENDING, BoxOfficeModel
 
 BRIEF_MS = 5_000

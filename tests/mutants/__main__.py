@@ -18,8 +18,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from embedded import servers
 from engine import Engine, Settings
-from engine.embedded import servers
 from tests.model.machine import Stage
 from tests.mutants.checks import CHECKS, catches
 from tests.mutants.equivalent import EQUIVALENT, why_equivalent

@@ -22,10 +22,10 @@ from engine.errors import BookingNotFound, RateLimited, Restoring, Unavailable
 from engine.ids import BookingId, CustomerId
 from engine.limits import Limit, Meter
 from engine.models import Sales
-from engine.restores import Stub
+from engine.restore.staging import Stub
 from persistence.database import Pool
-from persistence.refusals import Refusal, Unwritable
-from persistence.writer import TRIES_MAX, Writer
+from persistence.journal.rejections import Refusal, Unwritable
+from persistence.journal.writer import TRIES_MAX, Writer
 from tests.model.machine import BoxOfficeMachine, Stage
 from tests.mutants.tour import tour
 from tests.support.factories import GALA, layout, selection, terms

@@ -10,7 +10,7 @@ from engine.bookings import Bookings
 from engine.ids import BookingId, CustomerId
 from engine.journal import Journal
 from engine.models import Booking, JournalEntry
-from persistence.writer import Writer
+from persistence.journal.writer import Writer
 
 Patch = Callable[[], AbstractContextManager[Any]]
 

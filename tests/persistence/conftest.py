@@ -10,9 +10,9 @@ from redis.asyncio import Redis
 
 from engine import Engine, Event, Settings
 from persistence.database import Pool, connect
+from persistence.journal.tables import Store
+from persistence.journal.writer import Writer
 from persistence.restorer import Restorer
-from persistence.store import Store
-from persistence.writer import Writer
 from tests.persistence.sale import Sale
 from tests.persistence.telling import Telling
 from tests.support.factories import GALA, layout, terms

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from engine import Engine
 from engine.ids import EventId
 from persistence.database import Pool
-from persistence.writer import Writer
+from persistence.journal.writer import Writer
 from tests.support.factories import GALA
 from tests.support.waiting import until
 

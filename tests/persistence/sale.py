@@ -5,12 +5,12 @@ from typing import Any
 from redis.asyncio import Redis
 
 from engine import Booking, Engine
-from engine.inspection import EventState, read_state
-from engine.records import json_of
+from engine.booking_json import json_of
+from engine.event_state import EventState, read_state
 from persistence.database import Pool
-from persistence.reconciler import reconcile
-from persistence.report import Report
-from persistence.store import Store
+from persistence.journal.tables import Store
+from persistence.reconcile.reconciler import reconcile
+from persistence.reconcile.report import Report
 from tests.support.factories import GALA, layout, selection, terms
 
 

@@ -9,11 +9,11 @@ import msgspec
 from engine import Engine, Settings
 from engine.ids import EventId
 from engine.models import Booking, JournalEntry
-from engine.webhooks import Delivery, MessageKind, Webhook
+from engine.ports.webhooks import Delivery, MessageKind, Webhook
 from persistence.database import Pool
-from persistence.deliverer import Deliverer
-from persistence.store import Store
-from persistence.stores import PostgresStores
+from persistence.delivery.deliverer import Deliverer
+from persistence.journal.tables import Store
+from persistence.stores.stores import PostgresStores
 from tests.persistence.entries import entry, loaded
 from tests.support.factories import GALA, layout
 

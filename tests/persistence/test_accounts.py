@@ -7,8 +7,8 @@ import asyncpg
 import pytest
 
 from engine import Unavailable
-from engine.accounts import Account, Credentials, NewLink, Reused, Session
-from persistence.stores import PostgresStores
+from engine.ports.accounts import Account, Credentials, NewLink, Reused, Session
+from persistence.stores.stores import PostgresStores
 
 ANN = "ann@example.org"
 HASHED = "$argon2id$ann"

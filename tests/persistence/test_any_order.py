@@ -12,7 +12,7 @@ import pytest
 from engine.ids import SeatId
 from engine.models import Booking, JournalEntry
 from persistence.database import Pool
-from persistence.store import Store
+from persistence.journal.tables import Store
 from tests.persistence.entries import booking, entry, seat
 from tests.persistence.running import sold_seats, statuses
 

@@ -10,13 +10,13 @@ import msgspec
 from standardwebhooks import Webhook as Verifier
 
 from engine import Engine, Settings
-from engine.webhooks import DeliveryState, MessageKind
-from persistence import batch
+from engine.ports.webhooks import DeliveryState, MessageKind
 from persistence.database import Pool
-from persistence.deliveries import LEASE_MS
-from persistence.store import QUERIES
-from persistence.webhooks import WebhookStore
-from persistence.writer import Writer
+from persistence.delivery.deliveries import LEASE_MS
+from persistence.journal import columns
+from persistence.journal.tables import QUERIES
+from persistence.journal.writer import Writer
+from persistence.stores.webhooks import WebhookStore
 from tests.persistence.entries import booking, entry, loaded
 from tests.persistence.running import drained, running
 from tests.persistence.telling import SECRET, Telling
@@ -116,9 +116,9 @@ async def test_deliver_entry_that_commits_late_is_not_stepped_over(
     async with pool.acquire() as connection:
         transaction = connection.transaction()
         await transaction.start()
-        columns = batch.journal_columns([late])
-        await connection.execute(QUERIES["insert_entries"], *columns)
-        await connection.execute(QUERIES["queue_entries"], *columns[:5])
+        arrays = columns.journal_columns([late])
+        await connection.execute(QUERIES["insert_entries"], *arrays)
+        await connection.execute(QUERIES["queue_entries"], *arrays[:5])
         await telling.write(early)
         assert await telling.deliver() == 1
         await transaction.commit()

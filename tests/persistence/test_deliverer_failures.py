@@ -6,11 +6,11 @@ import pytest
 from prometheus_client import REGISTRY
 
 from engine import Engine, Settings
-from engine.webhooks import DeliveryState
-from persistence import sender
+from engine.ports.webhooks import DeliveryState
 from persistence.database import Pool
-from persistence.deliverer import RETRY_S, Deliverer
-from persistence.deliveries import KEEP_MS
+from persistence.delivery import sender
+from persistence.delivery.deliverer import RETRY_S, Deliverer
+from persistence.delivery.deliveries import KEEP_MS
 from tests.persistence.entries import booking, entry
 from tests.persistence.telling import Telling
 from tests.support.receiver import Answer, Received, Receiver, answer

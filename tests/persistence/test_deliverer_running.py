@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 from prometheus_client import REGISTRY
 
-from engine.webhooks import DeliveryState
+from engine.ports.webhooks import DeliveryState
 from persistence.database import Pool
 from tests.persistence.entries import booking
 from tests.persistence.telling import Telling
@@ -21,7 +21,7 @@ SOLD = booking(1, "confirmed", 1)
 async def test_run_outlives_an_absent_postgres(
     telling: Telling, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("persistence.deliverer._RETRY_STORE_S", 0.01)
+    monkeypatch.setattr("persistence.delivery.deliverer._RETRY_STORE_S", 0.01)
     await telling.hook(receiver.url)
     await telling.happens(10, SOLD)
     deliverer, stop = telling.new_deliverer(), asyncio.Event()
@@ -51,7 +51,7 @@ async def test_oldest_grows_while_postgres_does_not_tell(
     telling: Telling, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What it said last would say for ever that all is well."""
-    monkeypatch.setattr("persistence.deliverer._HOUSEKEEPING_S", 0.01)
+    monkeypatch.setattr("persistence.delivery.deliverer._HOUSEKEEPING_S", 0.01)
     await telling.hook(receiver.url)
     receiver.answers(500)
     await telling.happens(telling.now_ms - 7_000, SOLD)
@@ -92,7 +92,7 @@ async def test_oldest_grows_while_postgres_does_not_tell(
 async def test_run_outlives_its_connections(
     telling: Telling, receiver: Receiver, pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("persistence.deliverer._RETRY_STORE_S", 0.01)
+    monkeypatch.setattr("persistence.delivery.deliverer._RETRY_STORE_S", 0.01)
     await telling.hook(receiver.url)
     deliverer, stop = telling.new_deliverer(), asyncio.Event()
     deliverer.deliveries.now_ms = None

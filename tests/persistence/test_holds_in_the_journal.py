@@ -8,17 +8,17 @@ import msgspec
 import pytest
 
 from engine import Engine
+from engine.booking_json import json_of
 from engine.errors import Unavailable
 from engine.ids import BookingId
 from engine.models import Booking, JournalEntry
-from engine.payments import Notice, NoticeOutcome
-from engine.records import json_of
-from persistence import migrations, record
+from engine.ports.payments import Notice, NoticeOutcome
+from persistence import event_record, migrations
 from persistence.database import Pool, connect
+from persistence.journal.tables import Store
+from persistence.journal.writer import Writer
 from persistence.restorer import Restorer
-from persistence.store import Store
-from persistence.stores import PostgresStores
-from persistence.writer import Writer
+from persistence.stores.stores import PostgresStores
 from tests.persistence.entries import booking, entry, event_entry, loaded
 from tests.persistence.running import drained, running, sold_seats, statuses
 from tests.persistence.sale import Sale, ulid
@@ -30,7 +30,7 @@ HOLDS = "0004_holds_in_the_journal.sql"
 
 async def _remembered(pool: Pool) -> dict[str, Booking]:
     """The bookings a restore would be given."""
-    found = await record.read_event(pool, GALA, now_ms=0)
+    found = await event_record.read_event(pool, GALA, now_ms=0)
     assert found
     return {one.id: one for one in found.bookings}
 

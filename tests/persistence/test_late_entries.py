@@ -9,9 +9,9 @@ from engine import Booking, Engine
 from engine.errors import RefundDue
 from engine.models import BookingStatus
 from persistence.database import Pool
+from persistence.journal.tables import Store
+from persistence.journal.writer import Writer
 from persistence.restorer import Restorer
-from persistence.store import Store
-from persistence.writer import Writer
 from tests.persistence.entries import booking, entry, loaded
 from tests.persistence.sale import Sale
 from tests.support.factories import GALA, layout
@@ -66,7 +66,7 @@ async def test_a_sale_in_hand_with_no_look_at_what_is_settled_is_left_behind(
     sale: Sale, writer: Writer, restorer: Restorer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control: refunded, and set aside as well, for a person to find that out."""
-    monkeypatch.setattr("persistence.refusals._is_settled", lambda *_: False)
+    monkeypatch.setattr("persistence.journal.rejections._is_settled", lambda *_: False)
     again = await _restored_as_a_refund(sale, writer, restorer)
     await _wake(writer)
     [letter] = await sale.engine.journal.dead_letters(GALA)

@@ -13,9 +13,9 @@ from engine import Engine, Settings
 from engine.errors import EventNotFound
 from engine.ids import EventId
 from persistence.database import Pool
-from persistence.reconciler import reconcile, reconcile_each
-from persistence.report import Report
-from persistence.writer import Writer
+from persistence.journal.writer import Writer
+from persistence.reconcile.reconciler import reconcile, reconcile_each
+from persistence.reconcile.report import Report
 from tests.persistence.entries import booking, entry
 from tests.persistence.running import drained, running
 from tests.persistence.sale import Sale, ulid

@@ -9,8 +9,8 @@ import pytest
 from engine import Booking
 from engine.models import JournalEntry
 from persistence.database import Pool
-from persistence.refusals import Refusal
-from persistence.store import Store
+from persistence.journal.rejections import Refusal
+from persistence.journal.tables import Store
 from tests.persistence.entries import booking, entry, loaded, seat
 from tests.persistence.running import sold_seats
 from tests.support.factories import layout

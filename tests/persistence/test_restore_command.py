@@ -6,8 +6,8 @@ import json
 import pytest
 from click.testing import CliRunner, Result
 
+from cli import main
 from engine import Settings
-from engine.cli import main
 from tests.persistence.sale import Sale
 from tests.support.factories import GALA
 

@@ -9,11 +9,11 @@ import pytest
 from engine import Booking, Engine, SalesChange
 from engine.errors import LimitReached, RefundDue, Restoring
 from engine.models import Counts, JournalEntry, Sales, SalesState
-from engine.rebuild import rebuild
-from engine.restores import Head, position_of
+from engine.restore.rebuild import rebuild
+from engine.restore.staging import Head, position_of
 from persistence.database import Pool
+from persistence.journal.tables import Store
 from persistence.restorer import Restorer
-from persistence.store import Store
 from tests.persistence.sale import Sale, ulid
 from tests.support.factories import GALA, layout, selection, terms
 

@@ -10,8 +10,8 @@ from engine.errors import RefundDue
 from engine.ids import AreaId
 from engine.models import AreaQuantity
 from persistence.database import Pool
+from persistence.journal.writer import Writer
 from persistence.restorer import Restorer
-from persistence.writer import Writer
 from tests.persistence.entries import booking
 from tests.persistence.sale import Sale
 from tests.support.factories import GALA, layout, selection, terms

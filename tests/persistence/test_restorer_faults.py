@@ -9,8 +9,8 @@ from engine import Engine
 from engine.errors import Restoring, SeatTaken
 from engine.models import BookingStatus, Counts, JournalEntry
 from persistence.database import Pool
+from persistence.journal.tables import QUERIES
 from persistence.restorer import Restorer, RestoreRuns
-from persistence.store import QUERIES
 from tests.persistence.sale import Sale
 from tests.support.factories import GALA
 from tests.support.waiting import until

@@ -9,13 +9,13 @@ import pytest
 from engine import Booking, Engine
 from engine.errors import SeatTaken
 from engine.models import JournalEntry
-from persistence import refusals
 from persistence.database import Pool
-from persistence.payments import QUERIES as PAYMENTS
-from persistence.refusals import Refusal
+from persistence.journal import rejections
+from persistence.journal.rejections import Refusal
+from persistence.journal.tables import Store
+from persistence.journal.writer import Writer
 from persistence.restorer import Restored, Restorer
-from persistence.store import Store
-from persistence.writer import Writer
+from persistence.stores.payments import QUERIES as PAYMENTS
 from tests.persistence.sale import Sale
 from tests.support.factories import GALA, selection
 from tests.support.waiting import until
@@ -32,7 +32,7 @@ class Slow:
         self._monkeypatch = monkeypatch
 
     async def _stop(self, *arguments: Any) -> Any:
-        found = await refusals.current_entries(*arguments)
+        found = await rejections.current_entries(*arguments)
         if not self.asleep.is_set():
             self.asleep.set()
             await self.wake.wait()
@@ -40,7 +40,7 @@ class Slow:
 
     async def write(self, entries: list[JournalEntry]) -> "asyncio.Task[list[Refusal]]":
         """Begin to write, and stop."""
-        self._monkeypatch.setattr("persistence.store.current_entries", self._stop)
+        self._monkeypatch.setattr("persistence.journal.tables.current_entries", self._stop)
         writing = asyncio.create_task(self._store.write(entries))
         await self.asleep.wait()
         return writing
@@ -116,7 +116,7 @@ async def test_restore_that_does_not_wait_for_writers_sells_a_seat_twice(
     hold_known: bool,
 ) -> None:
     """The control: the sale that was not seen is committed after it was decided without it."""
-    monkeypatch.setitem(refusals._QUERIES, "share_epochs", "SELECT $1::text[]")
+    monkeypatch.setitem(rejections._QUERIES, "share_epochs", "SELECT $1::text[]")
     paid, entries = await _paid(sale, hold_known=hold_known)
     writing = await slow.write(entries)
     await _restore_meanwhile(sale, restorer, slow, pool, waits=False)

@@ -10,10 +10,10 @@ from structlog.testing import capture_logs
 
 from engine import Engine, Settings
 from engine.ids import EventId
-from persistence import reconciler
 from persistence.database import Pool
-from persistence.rounds import Rounds
-from persistence.writer import Writer
+from persistence.journal.writer import Writer
+from persistence.reconcile import reconciler
+from persistence.reconcile.rounds import Rounds
 from tests.persistence.entries import booking
 from tests.persistence.running import drained, running
 from tests.persistence.sale import Sale
@@ -57,7 +57,7 @@ async def test_round_of_a_clean_sale_shows_zeros_and_when_it_was(sale: Sale) -> 
 async def test_round_shows_a_difference_until_it_is_mended(
     sale: Sale, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("persistence.rounds.LAG_MS", 0)
+    monkeypatch.setattr("persistence.reconcile.rounds.LAG_MS", 0)
     monkeypatch.setattr(reconciler, "_LOOK_AGAIN_S", 0)
     found = value("reconcile_runs_total", outcome="differences") or 0
     each = Rounds(sale.engine, sale.pool, 60)
@@ -88,7 +88,7 @@ async def test_round_takes_what_the_writer_did_not_come_to_for_no_difference(
 ) -> None:
     """The control is the same entry, acknowledged and not written: nobody will come to it."""
     lag_ms = 100
-    monkeypatch.setattr("persistence.rounds.LAG_MS", lag_ms)
+    monkeypatch.setattr("persistence.reconcile.rounds.LAG_MS", lag_ms)
     monkeypatch.setattr(reconciler, "_LOOK_AGAIN_S", 0)
     journal, each = sale.engine.journal, Rounds(sale.engine, sale.pool, 60)
     held = await sale.hold("A-2-1")

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from engine.webhooks import check_url, is_public
-from persistence.sender import Sender
+from engine.ports.webhooks import check_url, is_public
+from persistence.delivery.sender import Sender
 from tests.persistence.telling import SECRET
 from tests.support.receiver import Receiver
 

@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from persistence.database import Pool
-from persistence.store import Store
+from persistence.journal.tables import Store
 from tests.persistence.entries import booking, entry, event_entry, loaded, seat
 from tests.persistence.running import sold_seats
 from tests.support.factories import layout

@@ -12,9 +12,9 @@ from engine import Booking, Engine, Settings
 from engine.errors import Restoring
 from engine.models import SalesState
 from persistence.database import Pool
+from persistence.journal.writer import Writer
+from persistence.loss_detector import Watch, look_once
 from persistence.restorer import Restorer
-from persistence.watch import Watch, look_once
-from persistence.writer import Writer
 from tests.persistence.running import drained, running, sold_seats
 from tests.persistence.sale import Sale, ulid
 from tests.support.factories import GALA, layout, selection, terms
@@ -174,8 +174,8 @@ async def test_look_with_postgres_away_goes_by_what_it_said_last(
     watch = Watch(engine, pool)
     assert await watch.look() == []
     await _come_back_with(sale.redis, copy)
-    monkeypatch.setattr("persistence.record.QUERIES", {"read_newest": "SELECT pg_sleep(9)"})
-    monkeypatch.setattr("persistence.watch.LOOK_S_MAX", 0.05)
+    monkeypatch.setattr("persistence.event_record.QUERIES", {"read_newest": "SELECT pg_sleep(9)"})
+    monkeypatch.setattr("persistence.loss_detector.LOOK_S_MAX", 0.05)
     assert await watch.look() == [GALA]
 
 

@@ -10,7 +10,7 @@ from engine import Booking, Engine, Event, Sales, SalesChange, Settings
 from engine.errors import RefundDue
 from engine.ids import EventId
 from persistence.database import Pool
-from persistence.writer import Writer
+from persistence.journal.writer import Writer
 from tests.persistence.running import drained, running, sold_seats, statuses
 from tests.support.factories import GALA, layout, selection, terms
 from tests.support.waiting import until
@@ -105,7 +105,7 @@ async def test_write_stopped_drains_the_journal(engine: Engine, pool: Pool, writ
 async def test_write_stopped_drains_an_event_it_has_not_found_yet(
     engine: Engine, pool: Pool, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("persistence.writer._HOUSEKEEPING_S", 3600)
+    monkeypatch.setattr("persistence.journal.writer._HOUSEKEEPING_S", 3600)
     async with running(writer):
         await drained(engine)
         await engine.events.load_event(EventId("later"), layout(), terms())

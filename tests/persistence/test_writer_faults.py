@@ -11,12 +11,12 @@ from redis.exceptions import RedisError
 from structlog.testing import capture_logs
 
 from engine import Engine, Settings
+from engine.booking_json import json_of
 from engine.journal import GROUP
 from engine.models import Booking
-from engine.records import json_of
 from persistence.database import Pool
-from persistence.store import Store
-from persistence.writer import TRIES_MAX, Writer
+from persistence.journal.tables import Store
+from persistence.journal.writer import TRIES_MAX, Writer
 from tests.persistence.entries import booking
 from tests.persistence.running import drained, running, sold_seats, statuses
 from tests.support.factories import GALA, layout, selection, terms

@@ -5,13 +5,14 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from engine import Engine, Settings, metrics
+from engine import Engine, Settings
+from engine.booking_json import json_of
 from engine.ids import EventId
-from engine.records import json_of
-from persistence import writer as writing
+from engine.metrics import metrics
 from persistence.database import Pool
-from persistence.reconciler import reconcile
-from persistence.writer import Writer
+from persistence.journal import writer as writing
+from persistence.journal.writer import Writer
+from persistence.reconcile.reconciler import reconcile
 from tests.persistence.entries import booking
 from tests.persistence.running import drained, running
 from tests.persistence.sale import ulid

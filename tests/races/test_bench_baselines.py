@@ -12,7 +12,7 @@ from bench.baselines.methods import METHODS
 from bench.baselines.seat_locks import SeatLocks
 from bench.baselines.watch import Watch
 from engine import Settings
-from engine.connection import RedisClient
+from engine.transport.connection import RedisClient
 from tests.support.waiting import until
 
 SEATS = [f"bench:A-1-{number}" for number in range(1, 6)]

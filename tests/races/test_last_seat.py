@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from engine import Engine, invariants
 from engine.errors import AreaFull, LimitReached, Refused, SeatTaken
-from engine.inspection import read_state
+from engine.event_state import read_state
 from engine.models import Booking, Selection
 from tests.support.factories import GALA, layout, selection, terms
 from tests.support.trials import Trial

@@ -8,8 +8,8 @@ from redis.asyncio import Redis
 
 from engine import Engine, invariants
 from engine.errors import Refused
+from engine.event_state import EventState, read_state
 from engine.ids import BookingId, CustomerId
-from engine.inspection import EventState, read_state
 from engine.models import Booking
 from tests.support.factories import GALA, layout, selection, terms
 

@@ -12,7 +12,7 @@ from enum import Enum
 from itertools import count
 from typing import NamedTuple
 
-from api.auth import issue_token
+from api.http.tokens import issue_token
 
 BOOKING = "/api/v1/booking"
 PAYMENT = "/api/v1/payment"

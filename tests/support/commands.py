@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import click
 
-from engine.cli import main
+from cli import main
 
 _OPENING = re.compile(r"^(?P<indent> *)(?P<mark>`{3,}|~{3,}) *(?P<info>[^`\n]*)$")
 _INLINE = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)

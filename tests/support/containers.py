@@ -18,8 +18,8 @@ import yaml
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from bench.stand import free_port
-from engine.embedded import valkey
+from bench.rig.stand import free_port
+from embedded import valkey
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

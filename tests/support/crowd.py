@@ -16,8 +16,8 @@ import httpx2
 
 from engine import Engine, invariants
 from engine.errors import EngineError, OutcomeUnknown, Refused, Restoring
+from engine.event_state import EventState, read_state
 from engine.ids import BookingId, CustomerId, EventId
-from engine.inspection import EventState, read_state
 from engine.models import Booking
 from persistence.database import Pool
 from tests.api.client import BOOKING, PAYMENT, bearer

@@ -2,8 +2,8 @@
 
 import msgspec
 
-from bench.tally import Answer
-from bench.views import House, Request, Sale
+from bench.war.tally import Answer
+from bench.war.views import House, Request, Sale
 
 EVENT = "gala"
 HOUSE = House("v1", tuple(f"{EVENT}:A-1-{number}" for number in range(1, 21)))

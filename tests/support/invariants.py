@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from engine import Engine, keys
+from engine.event_state import EventState, read_state
 from engine.ids import EventId
-from engine.inspection import EventState, read_state
 from engine.invariants import check
 from engine.models import JournalEntry, SalesState
 from persistence.database import Pool
-from persistence.reconciler import reconcile
+from persistence.reconcile.reconciler import reconcile
 from tests.model.views import expected, of_state
 from tests.support.history import read_journal
 from tests.support.replay import replay

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import redis
 
-from engine.embedded.valkey import Valkey
+from embedded.valkey import Valkey
 
 
 class OwnValkey(Valkey):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench.stand import free_port
+from bench.rig.stand import free_port
 from engine import Engine, Settings
 from engine.models import Terms
 from tests.support.crowd import Crowd, HttpDesk, seats_of

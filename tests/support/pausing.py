@@ -15,13 +15,13 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from cli import main
 from engine import Engine, Settings
 from engine.bookings import Bookings
-from engine.cli import main
 from engine.journal import Journal
 from persistence import database
-from persistence.store import Store
-from persistence.writer import Writer
+from persistence.journal.tables import Store
+from persistence.journal.writer import Writer
 from tests.support.serving import environ_of
 
 

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from bench.stand import free_port
-from engine.embedded import servers
+from bench.rig.stand import free_port
+from embedded import servers
 from tests.support.servers import children_of
 
 _ROOT = Path(__file__).parents[2]

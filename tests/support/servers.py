@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from engine.embedded import servers
+from embedded import servers
 from persistence import migrations
 
 _TEMPLATE = "template_migrated"

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from engine import connection
-from engine.batcher import Batcher
 from engine.errors import OutcomeUnknown, Overloaded, Unavailable
-from engine.settings import Settings
-from engine.wire import ErrorReply
+from engine.settings.settings import Settings
+from engine.transport import connection
+from engine.transport.batcher import Batcher
+from engine.transport.wire import ErrorReply
 from tests.support.proxy import Proxy
 from tests.support.waiting import until
 

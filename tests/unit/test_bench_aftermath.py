@@ -6,16 +6,16 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from bench import scenarios
-from bench.aftermath import Outcome, judge, settle
-from bench.scenarios.bounds import Bound
-from bench.tally import Answer, Receipt, Tally, spread_of
-from bench.war import Fought, War
+from bench.war import scenarios
+from bench.war.aftermath import Outcome, judge, settle
+from bench.war.scenarios.bounds import Bound
+from bench.war.tally import Answer, Receipt, Tally, spread_of
+from bench.war.war import Fought, War
 from engine import Engine, Settings
 from engine.expirer import Expirer
 from engine.models import Booking
 from persistence import database
-from persistence.writer import Writer
+from persistence.journal.writer import Writer
 from tests.persistence.running import running
 from tests.support.box_office import BoxOffice
 from tests.support.factories import GALA

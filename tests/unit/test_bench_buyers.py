@@ -4,8 +4,8 @@ from random import Random
 
 import pytest
 
-from bench.buyers import Buyer, Habits
-from bench.tally import Receipt, Tally
+from bench.war.buyers import Buyer, Habits
+from bench.war.tally import Receipt, Tally
 from tests.support.fake_shop import EVENT, SALE, FakeShop, problem
 
 PAYS = Habits(pay_share=1, release_share=0)

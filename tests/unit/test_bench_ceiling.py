@@ -4,11 +4,11 @@ import itertools
 
 import pytest
 
-from bench.ceiling import RANDOM, Ceiling, Fire, call_of, parse
-from bench.houses import house, seat_of
+from bench.rig.ceiling import RANDOM, Ceiling, Fire, call_of, parse
+from bench.rig.houses import house, seat_of
 from engine import Engine, Settings, scripts
+from engine.event_state import read_state
 from engine.ids import EventId
-from engine.inspection import read_state
 from engine.invariants import check
 from engine.models import Terms
 

@@ -8,8 +8,8 @@ from types import ModuleType
 import pytest
 
 from bench import __main__ as command
-from bench import report
-from bench.section import Figures, Options, Section
+from bench.report import report
+from bench.report.section import Figures, Options, Section
 
 
 class _Part(ModuleType):

@@ -5,8 +5,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench import receipts
-from bench.tally import Receipt
+from bench.war import receipts
+from bench.war.tally import Receipt
 from engine.ids import AreaId, BookingId, CustomerId, EventId, SeatId
 from engine.models import AreaQuantity, Booking, BookingStatus
 

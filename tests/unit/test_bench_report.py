@@ -6,9 +6,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench import page, report
-from bench.section import Chart, Figures, Options, Section
-from bench.targets import TARGETS, judge
+from bench.report import page, report
+from bench.report.section import Chart, Figures, Options, Section
+from bench.report.targets import TARGETS, judge
 
 ORDER = ["holds", "memory"]
 

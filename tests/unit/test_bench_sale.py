@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from bench import load, wrk
-from bench.sale import Sale
-from bench.stand import Stand
-from bench.volley import Shots
+from bench.load import generator, wrk
+from bench.load.volley import Shots
+from bench.rig.sale import Sale
+from bench.rig.stand import Stand
 from engine import Engine, Settings
 from engine.ids import EventId
 
@@ -41,7 +41,7 @@ async def test_a_volley_that_is_no_figure_is_noted(
     sale: Sale, monkeypatch: pytest.MonkeyPatch, shots: dict[str, Any], noted: list[str]
 ) -> None:
     fields = {name: getattr(GOOD, name) for name in GOOD.__struct_fields__} | shots
-    monkeypatch.setattr(load, "fire", lambda *_: Shots(**fields))
+    monkeypatch.setattr(generator, "fire", lambda *_: Shots(**fields))
     await sale.fire_all_good("u", sale.volley(["{}"], 1))
     assert sale.wrong == noted
 
@@ -67,7 +67,7 @@ def test_what_wrk_says_is_read() -> None:
 
 
 async def test_policies_are_those_redis_has(engine: Engine) -> None:
-    from bench.sale import set_policy
+    from bench.rig.sale import set_policy
 
     await set_policy(engine, "everysec")
     assert (await engine.client.config_get("appendfsync"))["appendfsync"] == "everysec"

@@ -4,17 +4,17 @@ from random import Random
 
 import pytest
 
-from bench import scenarios
-from bench.buyers import Buyer
-from bench.scenarios import bounds
-from bench.scenarios.bounds import Bound, figures_of, parse
-from bench.scenarios.hoarder import BOOKINGS_MAX
-from bench.scenarios.refresher import Early
-from bench.scenarios.scenario import LAG, Role, Scenario, Stage
-from bench.scenarios.spike import OPENS_AT_SHARE
-from bench.scenarios.waves import HOLDS, WAVE_COUNT
-from bench.tally import Answer, Receipt, Tally, spread_of
-from bench.views import Sale
+from bench.war import scenarios
+from bench.war.buyers import Buyer
+from bench.war.scenarios import bounds
+from bench.war.scenarios.bounds import Bound, figures_of, parse
+from bench.war.scenarios.hoarder import BOOKINGS_MAX
+from bench.war.scenarios.refresher import Early
+from bench.war.scenarios.scenario import LAG, Role, Scenario, Stage
+from bench.war.scenarios.spike import OPENS_AT_SHARE
+from bench.war.scenarios.waves import HOLDS, WAVE_COUNT
+from bench.war.tally import Answer, Receipt, Tally, spread_of
+from bench.war.views import Sale
 from engine.ids import event_id
 from engine.plans.venues import VENUES
 from tests.support.fake_shop import HOUSE, SALE, FakeShop, problem

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.section import Figures, Options, in_turns
+from bench.report.section import Figures, Options, in_turns
 
 
 def test_a_series_has_its_median_and_its_spread() -> None:

@@ -7,8 +7,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from bench import sockets
-from bench.volley import PATH, Volley
+from bench.load import sockets
+from bench.load.volley import PATH, Volley
 
 BODIES = [f'{{"seatIds":["gala:A-1-{number}"]}}' for number in range(1000)]
 

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from bench.tally import Answer, Receipt, Spread, Summary, Tally, percentile, spread_of
+from bench.war.tally import Answer, Receipt, Spread, Summary, Tally, percentile, spread_of
 
 TAKEN = msgspec.json.encode({"code": "seat_taken", "detail": "…", "status": 409})
 

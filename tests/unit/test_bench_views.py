@@ -5,8 +5,8 @@ from random import Random
 import msgspec
 import pytest
 
-from bench.tally import Answer
-from bench.views import (
+from bench.war.tally import Answer
+from bench.war.views import (
     FreeSeat,
     ListPage,
     MapPage,

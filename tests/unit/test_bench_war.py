@@ -7,8 +7,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from bench import scenarios
-from bench.war import War, check_ready
+from bench.war import scenarios
+from bench.war.war import War, check_ready
 from engine.errors import Misconfigured, Unavailable
 from engine.ids import EventId
 

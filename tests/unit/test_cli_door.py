@@ -8,9 +8,8 @@ from math import ceil
 
 import pytest
 
-from api.dispatch import PAYING_FACTOR
-from engine import Settings
-from engine.cli.door import (
+from api.http.dispatch import PAYING_FACTOR
+from api.server.load_shedding import (
     AHEAD_S_MAX,
     CLOSE,
     OVERBOOKED,
@@ -19,6 +18,7 @@ from engine.cli.door import (
     Door,
     allow_files,
 )
+from engine import Settings
 
 BODY = b'{"seatId":"gala:A-1-1"}'
 HEAD = b"POST /api/v1/booking HTTP/1.1\r\nHost: a\r\n"

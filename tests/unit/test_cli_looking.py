@@ -11,10 +11,10 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
+from cli.status.poller import Lookout
+from cli.status.refusal_counts import RefusalCounts
+from cli.status.text import lines_of, status_of
 from engine import Engine, Settings
-from engine.cli.looking import Lookout
-from engine.cli.plain import lines_of, status_of
-from engine.cli.refusals import RefusalCounts
 from engine.errors import EventNotFound, Misconfigured, Unavailable
 from engine.ids import EventId
 from tests.support.factories import GALA, layout, selection, terms
@@ -142,7 +142,7 @@ async def test_a_redis_that_hangs_counts_as_away(
 ) -> None:
     await engine.events.load_event(GALA, layout(), terms())
     lookout = _lookout(engine, tmp_path)
-    monkeypatch.setattr("engine.cli.looking.LOOK_S", 0.05)
+    monkeypatch.setattr("cli.status.poller.LOOK_S", 0.05)
     await redis.client_pause(500, all=True)
     with pytest.raises(Unavailable, match="does not answer"):
         await lookout.look()

@@ -8,14 +8,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn import Config
 from uvicorn.server import ServerState
 
-from api.answers import NO_STORE, SAFE, Answer, Header, send_answer
-from api.decoding import read_body
-from api.draining import DRAINING
-from api.problems import Problem
+from api.http.decoding import read_body
+from api.http.drain_state import DRAINING
+from api.http.problems import Problem
+from api.http.responses import NO_STORE, SAFE, Answer, Header, send_answer
+from api.server import protocol
+from api.server.load_shedding import Door
+from api.server.protocol import BoundedProtocol
 from engine import Settings
-from engine.cli import protocol
-from engine.cli.door import Door
-from engine.cli.protocol import BoundedProtocol
 from tests.support.waiting import until
 
 GET = b"GET /%d HTTP/1.1\r\nhost: a\r\n\r\n"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.cli.rates import (
+from cli.status.rates import (
     DELAYS_MS,
     Course,
     Rates,

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 import pytest
 from rich.console import Console
 
-from engine.cli.bars import bar, glyphs_of, spark
-from engine.cli.house import SectionCounts, sections_of
-from engine.cli.looking import Looked, Seen, Trouble
-from engine.cli.rates import Course, Snapshot
-from engine.cli.screen import Screen
+from cli.status.bars import bar, glyphs_of, spark
+from cli.status.poller import Looked, Seen, Trouble
+from cli.status.pulse import Pulse
+from cli.status.rates import Course, Snapshot
+from cli.status.screen import Screen
+from cli.status.sections import SectionCounts, sections_of
 from engine.events import event_of
 from engine.ids import AreaId
 from engine.models import AreaCounts, Counts, Event
-from engine.pulse import Pulse
 from tests.support.factories import GALA, layout
 
 SECTIONS = [SectionCounts(f"Balcony number {i}", Counts(10 - i, i, 5, 1)) for i in range(10)]

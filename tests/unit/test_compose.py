@@ -17,8 +17,8 @@ import yaml
 from packaging.requirements import Requirement
 from redis.commands import AsyncCoreCommands
 
-from engine import settings
-from engine.cli import main
+from cli import main
+from engine.settings import settings
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
@@ -155,7 +155,7 @@ def _commands_of_lua() -> set[str]:
 
 def _commands_of_python() -> set[str]:
     """What is called on a client or a pipeline, by Redis' name: `xinfo_groups` is XINFO GROUPS."""
-    paths = [*(ROOT / "engine").glob("*.py"), *(ROOT / "engine" / "cli").glob("*.py")]
+    paths = [*(ROOT / "engine").rglob("*.py"), *(ROOT / "cli").rglob("*.py")]
     text = "".join(path.read_text(encoding="utf-8") for path in paths)
     called = set(re.findall(r"(?:client|pipeline|pipe|batch)\.([a-z_]+)\(", text))
     commands = {name for name in called if hasattr(AsyncCoreCommands, name)}

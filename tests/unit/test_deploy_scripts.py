@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from engine import settings
+from engine.settings import settings
 from tests.support.containers import ROOT, make_secrets
 
 _DOCKER = """#!/bin/sh

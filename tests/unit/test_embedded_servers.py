@@ -15,13 +15,13 @@ import asyncpg
 import pytest
 import redis as redis_py
 
-from engine.embedded import postgres, process, servers, valkey
+from embedded import postgres, process, servers, valkey
 from engine.errors import Misconfigured
 from tests.support.servers import is_running
 
 _START_AND_BE_KILLED = """
 import os, signal, sys
-from engine.embedded import servers
+from embedded import servers
 servers.start(sys.argv[1])
 os.kill(os.getpid(), signal.SIGKILL)
 """

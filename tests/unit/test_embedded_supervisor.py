@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from engine.embedded import supervisor
-from engine.embedded.supervisor import Part, supervise
+from embedded import supervisor
+from embedded.supervisor import Part, supervise
 from tests.support.servers import is_running
 from tests.support.waiting import until
 
@@ -34,7 +34,7 @@ open(here / 'child', 'w').write(f'{child.pid}\\n')
 """
 _SUPERVISE = """
 import asyncio, os, sys
-from engine.embedded.supervisor import Part, supervise
+from embedded.supervisor import Part, supervise
 asyncio.run(supervise([Part('part', sys.argv[1:])], os.environ, asyncio.Event()))
 """
 

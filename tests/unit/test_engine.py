@@ -7,7 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from engine import Engine, Misconfigured, Settings, Unavailable
-from engine.settings import load
+from engine.settings.settings import load
 
 
 async def _refused(settings: Settings, **over: str) -> str:

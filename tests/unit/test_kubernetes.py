@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from api.routes import ROUTES
-from engine import settings
-from engine.cli import main
+from cli import main
+from engine.settings import settings
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "deploy" / "kubernetes" / "engine.yml").read_text(encoding="utf-8")

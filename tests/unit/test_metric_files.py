@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from engine import metric_files, metrics
+from engine.metrics import metrics, shared_files
 from tests.support.servers import is_running
 
 _ROOT = Path(__file__).parents[2]
@@ -31,7 +31,7 @@ def in_a_child(work):
 
 def _run(folder: Path, body: str, part: str = "expire") -> subprocess.CompletedProcess[str]:
     """Run a process that shares its metrics in the folder, until it ends."""
-    environ = {**os.environ, metric_files.FOLDER: str(folder)}
+    environ = {**os.environ, shared_files.FOLDER: str(folder)}
     command = [sys.executable, "-c", _BEGIN + body, part]
     return subprocess.run(
         command, env=environ, cwd=_ROOT, check=False, text=True, capture_output=True
@@ -40,8 +40,8 @@ def _run(folder: Path, body: str, part: str = "expire") -> subprocess.CompletedP
 
 def _scraped(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
     """Every series of the folder, labels included, and its value."""
-    monkeypatch.setenv(metric_files.FOLDER, str(folder))
-    families = text_string_to_metric_families(metric_files.scrape().decode())
+    monkeypatch.setenv(shared_files.FOLDER, str(folder))
+    families = text_string_to_metric_families(shared_files.scrape().decode())
     return {
         sample.name + str(sample.labels or ""): sample.value
         for family in families
@@ -114,7 +114,7 @@ print(metric_files.scrape().decode())
 
 def test_series_of_one_process_alone_are_taken_off_too() -> None:
     def shown() -> bool:
-        families = {metric.name: metric for metric in metric_files.Own().collect()}
+        families = {metric.name: metric for metric in shared_files.Own().collect()}
         return "restore_progress_ratio" in families
 
     restored = metrics.PerEvent(metrics.restore_progress)
@@ -133,7 +133,7 @@ def test_file_without_a_size_does_not_spoil_the_scrape(
 
 
 def test_slot_of_a_running_process_is_not_given_to_another(tmp_path: Path) -> None:
-    environ = {**os.environ, metric_files.FOLDER: str(tmp_path)}
+    environ = {**os.environ, shared_files.FOLDER: str(tmp_path)}
     body = _BEGIN + "metrics.writer_up.set(1)\nprint('up', flush=True)\nsys.stdin.read()"
     first, second = (
         subprocess.Popen(
@@ -146,7 +146,7 @@ def test_slot_of_a_running_process_is_not_given_to_another(tmp_path: Path) -> No
         for process in (first, second):
             assert process.stdout
             assert process.stdout.readline() == b"up\n"
-        running = metric_files.forget_dead(tmp_path)
+        running = shared_files.forget_dead(tmp_path)
         assert {(one.pid, one.part) for one in running} == {
             (first.pid, "write"),
             (second.pid, "expire"),
@@ -155,4 +155,4 @@ def test_slot_of_a_running_process_is_not_given_to_another(tmp_path: Path) -> No
         for process in (first, second):
             process.communicate()
     assert not is_running(first.pid)
-    assert metric_files.forget_dead(tmp_path) == []
+    assert shared_files.forget_dead(tmp_path) == []

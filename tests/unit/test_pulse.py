@@ -7,10 +7,11 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from engine import Engine, Settings, pulse
+from cli.status import pulse
+from cli.status.pulse import PulseReader
+from engine import Engine, Settings
 from engine.errors import EventNotFound, OutcomeUnknown, Unavailable
 from engine.ids import EventId
-from engine.pulse import PulseReader
 from tests.support.box_office import TTL_MS, BoxOffice
 from tests.support.factories import GALA, layout, terms
 from tests.support.proxy import Proxy

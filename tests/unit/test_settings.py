@@ -8,11 +8,11 @@ import click.testing
 import msgspec
 import pytest
 
-from engine import settings
-from engine.cli import main
+from cli import main
 from engine.errors import Misconfigured
-from engine.setting_catalogue import Setting
-from engine.setting_forms import PARTS
+from engine.settings import settings
+from engine.settings.checks import PARTS
+from engine.settings.fields import Setting
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 CATALOGUE = {setting.name: setting for setting in settings.catalogue()}

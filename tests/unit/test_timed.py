@@ -4,7 +4,7 @@ import asyncio
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from engine.timed import Timed
+from engine.metrics.per_tick import Timed
 
 BOUNDS = (0.1, 1.0)
 VALUES = (0.05, 0.1, 0.1000001, 0.5, 1.0, 7.0, 0.0)

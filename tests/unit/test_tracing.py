@@ -13,10 +13,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from api.app import create_app
+from cli import tracing
 from engine import Settings
-from engine.cli import tracing
 from persistence import database
-from persistence.store import Store
+from persistence.journal.tables import Store
 from tests.api.client import BOOKING, bearer
 from tests.persistence.entries import booking, entry
 from tests.support.box_office import BoxOffice
@@ -121,7 +121,7 @@ def test_traces_are_asked_for_by_the_usual_variables(environ: dict[str, str], wa
 # Not the API or the SDK: redis-py imports them wherever they are installed.
 _PROGRAM = """
 import sys
-from engine.cli import app, tracing
+from cli import app, tracing
 from engine.scripts import Scripts
 before = Scripts.call
 app.app_factory()

@@ -1,0 +1,241 @@
+"""Access tokens: JWT, ours (HS256) and those of one outside identity provider (see `jwks`).
+
+The algorithm a token names only chooses between two fixed ways to check it: HS256 is checked with
+our secret, the others with a public key of the provider that was published for that algorithm.
+
+A token that was verified is remembered by its text, so seeing it again costs three look-ups and no
+I/O: a signature never changes, only its end is compared with the clock and its session with those
+that were ended, each time. Refused tokens are not remembered: nobody without a key can fill the
+memory.
+"""
+
+import time
+from collections.abc import AsyncIterator, Collection, Iterable
+from contextlib import asynccontextmanager, nullcontext, suppress
+from functools import lru_cache
+from typing import Annotated, Any, Literal
+
+import jwt
+import msgspec
+from msgspec import Meta, Struct
+
+from api.http.jwks import ALGORITHMS, ProviderKeys
+from api.http.permissions import ROLES, Permission, Role
+from api.http.problems import Problem
+from engine import ids
+from engine.errors import Misconfigured
+from engine.ids import CustomerId
+from engine.ports.accounts import ACCOUNT_PREFIX, Session
+from engine.settings.settings import Settings
+
+SECRET_BYTES_MIN = 32
+TTL_S = 900
+_REMEMBERED_MAX = 10_000
+_ALGORITHM = "HS256"
+_OURS = jwt.PyJWT(options={"require": ["sub", "exp", "iat"], "enforce_minimum_key_length": True})
+_THEIRS = jwt.PyJWT(
+    options={"require": ["sub", "exp", "iss", "aud"], "enforce_minimum_key_length": True}
+)
+_ACCESS_TYPES = ("access", "bearer", "at+jwt")
+_KNOWN = frozenset(Permission)
+
+_Names = Annotated[tuple[str, ...], Meta(max_length=1000)]
+
+
+class Claims(Struct, frozen=True):
+    """What of a token of ours is used; anything else in it is ignored."""
+
+    sub: str
+    exp: float
+    typ: Literal["access"]
+    sid: str = ""
+    permissions: Annotated[tuple[str, ...], Meta(max_length=64)] = ()
+
+
+class ProviderClaims(Struct, frozen=True):
+    """What of a provider's token is used. With no word of what it permits: a customer's."""
+
+    sub: str
+    exp: float
+    typ: str = "access"
+    permissions: _Names | None = None
+    scope: str = ""
+
+    def permitted(self) -> frozenset[str]:
+        """`permissions` if it is there, else what `scope` has of our names, else a customer's."""
+        if self.permissions is not None:
+            return _KNOWN.intersection(self.permissions)
+        return _KNOWN.intersection(self.scope.split()) or ROLES["customer"]
+
+
+class Caller(Struct, frozen=True):
+    """Who calls, and what it may do until `expires_at_s` (Unix time) or its session's end."""
+
+    customer_id: CustomerId
+    permissions: frozenset[str]
+    expires_at_s: float
+    session_id: str = ""
+
+
+NOBODY = Caller(CustomerId(""), frozenset(), 0)
+"""Who calls a route that asks for no permission."""
+
+
+class KeyUnknown(Problem):
+    """A token names a key of the provider that was not there at the last look."""
+
+
+def issue_token(secret: str, subject: str, role: Role, ttl_s: int = TTL_S) -> str:
+    """Sign an access token of no session: nobody can log it out.
+
+    Raises Misconfigured for a short secret, InvalidId for the subject.
+    """
+    return _sign(_checked(secret)[0], ids.customer_id(subject), ROLES[role], ttl_s)
+
+
+class Tokens:
+    """Signs tokens with one secret, and checks those and the provider's.
+
+    Of several secrets by comma the first signs and each counts: so one is changed for another.
+    Raises Misconfigured for a secret under 32 bytes.
+    """
+
+    def __init__(self, secret: str, provider: "Provider | None" = None, leeway_s: int = 0) -> None:
+        self._secrets = _checked(secret)
+        self._provider = provider
+        self._leeway_s = leeway_s
+        self._verified = lru_cache(_REMEMBERED_MAX)(self._verify)
+        self.revoked: Collection[str] = ()
+        if provider:
+            provider.keys.on_change = self._verified.cache_clear
+
+    def issue(self, session: Session, ttl_s: int) -> str:
+        """Sign an access token of a session."""
+        return _sign(
+            self._secrets[0], session.account_id, session.permissions, ttl_s, sid=session.session_id
+        )
+
+    def caller(self, authorization: bytes | None) -> Caller:
+        """Who the `Authorization` header names.
+
+        Raises the problem `unauthenticated`: as KeyUnknown when `learn_keys` may help.
+        """
+        if authorization is None:
+            raise _unauthenticated("a bearer token is needed", b"Bearer")
+        caller = self._verified(authorization)
+        if caller.expires_at_s <= time.time():
+            raise _unauthenticated("the token has expired")
+        if caller.session_id in self.revoked:
+            raise _unauthenticated("the session was ended")
+        return caller
+
+    async def learn_keys(self) -> None:
+        """After KeyUnknown: ask the provider, if that was not done just now."""
+        if self._provider:
+            await self._provider.keys.learn()
+
+    @asynccontextmanager
+    async def kept_fresh(self) -> AsyncIterator[None]:
+        """Keep the provider's keys, if there is one, as long as the context lasts."""
+        async with self._provider.keys.kept_fresh() if self._provider else nullcontext():
+            yield
+
+    def _verify(self, authorization: bytes) -> Caller:
+        scheme, _, token = authorization.partition(b" ")
+        if scheme.lower() != b"bearer":
+            raise _unauthenticated("a bearer token is needed", b"Bearer")
+        try:
+            header = jwt.get_unverified_header(token.strip())
+            if self._provider and header.get("alg") in ALGORITHMS:
+                return self._provider.verify(token.strip(), header, self._leeway_s)
+            return self._verify_ours(token.strip())
+        except jwt.ExpiredSignatureError as error:
+            raise _unauthenticated("the token has expired") from error
+        except (jwt.PyJWTError, ValueError) as error:  # ValueError: claims, subject, UTF-8
+            raise _unauthenticated("the token is not valid") from error
+
+    def _verify_ours(self, token: bytes) -> Caller:
+        # The leeway is for `iat`, set by another machine; `caller` compares `exp` without it.
+        claims = msgspec.convert(self._decoded(token), Claims)
+        customer = ids.customer_id(claims.sub)
+        return Caller(customer, frozenset(claims.permissions), claims.exp, claims.sid)
+
+    def _decoded(self, token: bytes) -> dict[str, Any]:
+        *before, last = self._secrets
+        for secret in before:
+            with suppress(jwt.InvalidSignatureError):
+                return _OURS.decode(token, secret, [_ALGORITHM], leeway=self._leeway_s)
+        return _OURS.decode(token, last, [_ALGORITHM], leeway=self._leeway_s)
+
+
+class Provider:
+    """An outside identity provider: whose word counts, for whom, and its keys.
+
+    Raises Misconfigured when JWKS_URL stands without JWT_ISSUER and JWT_AUDIENCE: tokens the
+    provider made for another service would count here.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        if not (settings.jwt_issuer and settings.jwt_audience):
+            raise Misconfigured("JWKS_URL needs JWT_ISSUER and JWT_AUDIENCE")
+        self._issuer, self._audience = settings.jwt_issuer, settings.jwt_audience
+        self.keys = ProviderKeys(settings.jwks_url)
+
+    def verify(self, token: bytes, header: dict[str, Any], leeway_s: int) -> Caller:
+        """Who the token names. Raises KeyUnknown, PyJWT's errors, ValueError."""
+        algorithm = header["alg"]
+        key = self.keys.find(header.get("kid", ""), algorithm)
+        if key is None:
+            raise KeyUnknown("unauthenticated", "the token is not valid", headers=[_CHALLENGE])
+        decoded = _THEIRS.decode(
+            token,
+            key,
+            algorithms=[algorithm],
+            audience=self._audience,
+            issuer=self._issuer,
+            leeway=leeway_s,
+        )
+        claims = msgspec.convert(decoded, ProviderClaims)
+        if claims.typ.lower() not in _ACCESS_TYPES:
+            raise ValueError("not an access token")
+        if claims.sub.startswith(ACCOUNT_PREFIX):
+            raise ValueError("an account of ours is not the provider's to name")
+        return Caller(ids.customer_id(claims.sub), claims.permitted(), claims.exp + leeway_s)
+
+
+def tokens_of(settings: Settings) -> Tokens:
+    """What the settings say of tokens. Raises Misconfigured."""
+    provider = Provider(settings) if settings.jwks_url else None
+    return Tokens(settings.jwt_secret, provider, settings.jwt_leeway_s)
+
+
+def _sign(
+    secret: bytes, subject: str, permissions: Iterable[str], ttl_s: int, sid: str = ""
+) -> str:
+    now_s = int(time.time())
+    claims: dict[str, object] = {
+        "sub": subject,
+        "typ": "access",
+        "iat": now_s,
+        "exp": now_s + ttl_s,
+        "permissions": sorted(permissions),
+    }
+    if sid:
+        claims["sid"] = sid
+    return _OURS.encode(claims, secret, algorithm=_ALGORITHM)
+
+
+def _checked(secrets: str) -> list[bytes]:
+    keys = [secret.strip().encode() for secret in secrets.split(",")]
+    for key in keys:
+        if len(key) < SECRET_BYTES_MIN:
+            what = f"{len(key)} bytes, at least {SECRET_BYTES_MIN} are needed"
+            raise Misconfigured(f"JWT_SECRET: {what}")
+    return keys
+
+
+_CHALLENGE = (b"www-authenticate", b'Bearer error="invalid_token"')
+
+
+def _unauthenticated(detail: str, challenge: bytes = _CHALLENGE[1]) -> Problem:
+    return Problem("unauthenticated", detail, headers=[(b"www-authenticate", challenge)])

@@ -1,0 +1,48 @@
+"""An example of every problem: what the API would answer, made by what answers."""
+
+from typing import Any
+
+import msgspec
+
+from api.http.problems import KINDS, Problem, answer_of
+from engine import errors
+
+_TOLD: dict[str, Exception] = {
+    "malformed": Problem("malformed", "the body is not JSON: Input data was truncated"),
+    "invalid": Problem("invalid", "Object contains unknown field `price`", {"field": "price"}),
+    "unauthenticated": Problem("unauthenticated", "the token has expired"),
+    "forbidden": Problem(
+        "forbidden",
+        "the permission booking:create:own is needed",
+        {"permission": "booking:create:own"},
+    ),
+    "plan_invalid": Problem(
+        "plan_invalid", "the plan is not valid", {"problems": ["sections[0]: no such category"]}
+    ),
+    "body_too_large": Problem("body_too_large", "at most 65536 bytes", {"limit": 65_536}),
+    "rate_limited": Problem("rate_limited", "too many calls", {"retryAfterMs": 100}),
+    "seat_taken": errors.SeatTaken("gala:A-1-1"),
+    "seat_not_found": errors.SeatNotFound("gala:A-9-9"),
+    "seat_exists": errors.SeatExists("gala:A-1-1"),
+    "area_not_found": errors.AreaNotFound("balcony"),
+    "area_full": errors.AreaFull("floor"),
+    "sales_closed": errors.SalesClosed("paused"),
+    "too_many_seats": errors.TooManySeats("10"),
+    "limit_reached": errors.LimitReached("4", "4"),
+    "extend_limit": errors.ExtendLimit("1906573500000"),
+    "refund_due": errors.RefundDue("9800", "seat_taken"),
+    "outcome_unknown": errors.OutcomeUnknown(),
+    "unavailable": errors.Unavailable(),
+    "overloaded": errors.Overloaded(),
+    "restoring": errors.Restoring(),
+    "request_in_progress": errors.RequestInProgress(),
+}
+
+
+def problem_example(code: str) -> Any:
+    """The problem of this code, as it is answered."""
+    error = _TOLD.get(code)
+    if error is None:
+        kind = errors.REFUSALS.get(code.upper())
+        error = kind() if kind else Problem(code, KINDS[code].title)
+    return msgspec.json.decode(answer_of(error).body)

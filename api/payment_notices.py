@@ -1,0 +1,221 @@
+"""Notices of the payment provider: taken, acted upon, recorded, and shown to the organiser.
+
+The effect comes first and is in Redis alone: a confirmation and a refund obligation are in the
+journal, so a notice that ended in one of them is answered 200 although Postgres may be away, and
+recorded if it can be. Any other notice about money has no trace but its record: without Postgres
+it is answered 503, and the provider sends it again.
+"""
+
+import asyncio
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from api.http.calls import Call
+from api.http.decoding import decode_body
+from api.http.paging import number_of
+from api.http.payloads import NoQuery, PageQuery, Shown, encode, rfc3339
+from api.http.problems import Problem, invalid
+from api.http.responses import Answer
+from api.owners import check_owner
+from api.signatures import HEADER
+from engine import Unavailable, ids, logs
+from engine.errors import (
+    AmountDiffers,
+    BookingCancelled,
+    BookingNotFound,
+    EventNotFound,
+    RefundDue,
+)
+from engine.ids import BookingId, EventId, InvalidId
+from engine.metrics import metrics
+from engine.ports.payments import Notice, NoticeOutcome
+
+SUCCEEDED, FAILED = "payment.succeeded", "payment.failed"
+RECORD_TIMEOUT_S = 5.0
+SPARE_TIMEOUT_S = 0.5
+"""How long a record may take that the answer does not depend on."""
+
+_IN_JOURNAL = (NoticeOutcome.CONFIRMED, NoticeOutcome.REFUND_DUE)
+_log = logs.get("payments")
+
+NoticeId = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[!-~]+$(?!\n)")]
+BookingText = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[ -~]+$(?!\n)")]
+Amount = Annotated[int, Meta(ge=0, le=10**15)]
+Currency = Annotated[str, Meta(min_length=3, max_length=3, pattern=r"^[A-Za-z]{3}$")]
+
+
+class Payment(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What a notice says of a payment. It is somebody else's format: more may stand there."""
+
+    booking_id: BookingText
+    amount_minor: Amount | UnsetType = UNSET
+    currency: Currency | UnsetType = UNSET
+
+
+class Envelope(Struct, frozen=True, kw_only=True):
+    """What every notice has around its data."""
+
+    id: NoticeId
+    type: Annotated[str, Meta(min_length=1, max_length=100)]
+    data: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class NoticeBody(Struct, frozen=True, kw_only=True):
+    """A notice, for the document: `payment.succeeded`, `payment.failed`, or what is ignored."""
+
+    id: NoticeId
+    type: Annotated[str, Meta(min_length=1, max_length=100)]
+    data: Payment
+
+
+class NoticeTaken(Shown, frozen=True):
+    """What came of a notice."""
+
+    outcome: NoticeOutcome
+
+
+class NoticeShown(Shown, frozen=True):
+    """A notice as it was recorded."""
+
+    id: str
+    type: str
+    booking_id: str
+    outcome: NoticeOutcome
+    received_at: str
+    amount_minor: int | None = None
+    currency: str | None = None
+
+
+class NoticeList(Struct, frozen=True):
+    """Part of a list, as SeatList."""
+
+    data: list[NoticeShown]
+    next: str | None
+
+
+class NoticesQuery(PageQuery, frozen=True):
+    """Which notices of an event."""
+
+    outcome: NoticeOutcome | UnsetType = UNSET
+
+
+_decode_envelope = msgspec.json.Decoder(Envelope).decode
+_decode_payment = msgspec.json.Decoder(Payment).decode
+
+
+async def receive_notice(call: Call[NoQuery, bytes]) -> Answer:
+    """Take the payment provider's word that a booking is paid, or that a payment failed.
+
+    Signed in `Payment-Signature`. The same notice again, or notices in any sequence, have one
+    effect. Answered 200 with what came of it, so that the provider stops; 503 if it should come
+    again. A failed payment changes nothing: the customer has until the deadline to try another.
+    """
+    call.services.payment_signatures.check(call.headers.get(HEADER), call.body)
+    envelope: Envelope = decode_body(call.body, _decode_envelope)
+    outcome = NoticeOutcome.IGNORED
+    if envelope.type in (SUCCEEDED, FAILED):
+        payment = _payment_of(envelope)
+        outcome = NoticeOutcome.PAYMENT_FAILED
+        if envelope.type == SUCCEEDED:
+            outcome = await _confirm(call, payment)
+        await _record(call, _notice(envelope, payment, outcome))
+    metrics.payment_notices.labels(outcome).inc()
+    return Answer(encode(NoticeTaken(outcome=outcome)))
+
+
+async def list_notices(call: Call[NoticesQuery, None]) -> Answer:
+    """What the payment provider said of an event's bookings, the newest first.
+
+    Payments that sold nothing stand out by their outcome: `amount_differs`, `booking_not_found`,
+    `booking_cancelled`.
+    """
+    query = call.query
+    await check_owner(call, call.event_id)
+    outcome = None if query.outcome is UNSET else query.outcome
+    found = await call.services.stores.payments.list_notices(
+        call.event_id, outcome, number_of(query.cursor), query.limit + 1
+    )
+    more = len(found) > query.limit
+    shown = [_shown(notice) for notice in found[: query.limit]]
+    return Answer(encode(NoticeList(shown, str(found[query.limit - 1].number) if more else None)))
+
+
+def _payment_of(envelope: Envelope) -> Payment:
+    """The data of a notice that is about a payment. Raises the problem `invalid`."""
+    try:
+        payment: Payment = decode_body(bytes(envelope.data), _decode_payment)
+    except Problem as problem:
+        field = problem.extras.get("field")
+        raise invalid(f"data.{field}" if field else "data", problem.detail) from problem
+    return payment
+
+
+async def _confirm(call: Call[NoQuery, bytes], payment: Payment) -> NoticeOutcome:
+    amount_minor = None if payment.amount_minor is UNSET else payment.amount_minor
+    currency = "" if payment.currency is UNSET else payment.currency.upper()
+    try:
+        ids.split_booking(payment.booking_id)
+        await call.bookings.confirm_booking(
+            BookingId(payment.booking_id), None, amount_minor=amount_minor, currency=currency
+        )
+    except RefundDue:
+        return NoticeOutcome.REFUND_DUE
+    except AmountDiffers:
+        return NoticeOutcome.AMOUNT_DIFFERS
+    except BookingCancelled:
+        return NoticeOutcome.BOOKING_CANCELLED
+    except (InvalidId, BookingNotFound, EventNotFound):
+        return NoticeOutcome.BOOKING_NOT_FOUND
+    return NoticeOutcome.CONFIRMED
+
+
+async def _record(call: Call[NoQuery, bytes], notice: Notice) -> None:
+    """Keep it; where it is the only trace of money, raise Unavailable if that cannot be done."""
+    sure = notice.outcome not in (*_IN_JOURNAL, NoticeOutcome.PAYMENT_FAILED)
+    if sure:
+        _log.warning(
+            "payment_sold_nothing",
+            notice_id=notice.id,
+            booking_id=notice.booking_id,
+            outcome=notice.outcome,
+        )
+    try:
+        async with asyncio.timeout(RECORD_TIMEOUT_S if sure else SPARE_TIMEOUT_S):
+            await call.services.stores.payments.record_notice(notice)
+    except (TimeoutError, Unavailable) as error:
+        if sure:
+            raise Unavailable("the notice cannot be recorded") from error
+        _log.warning("notice_not_recorded", notice_id=notice.id, outcome=notice.outcome)
+
+
+def _notice(envelope: Envelope, payment: Payment, outcome: NoticeOutcome) -> Notice:
+    return Notice(
+        id=envelope.id,
+        kind=envelope.type,
+        booking_id=payment.booking_id,
+        event_id=_event_of(payment.booking_id),
+        outcome=outcome,
+        amount_minor=None if payment.amount_minor is UNSET else payment.amount_minor,
+        currency=None if payment.currency is UNSET else payment.currency.upper(),
+    )
+
+
+def _event_of(booking_id: str) -> EventId | None:
+    try:
+        return ids.split_booking(booking_id)[0]
+    except InvalidId:
+        return None
+
+
+def _shown(notice: Notice) -> NoticeShown:
+    return NoticeShown(
+        id=notice.id,
+        type=notice.kind,
+        booking_id=notice.booking_id,
+        outcome=notice.outcome,
+        received_at=rfc3339(notice.received_at_ms),
+        amount_minor=notice.amount_minor,
+        currency=notice.currency,
+    )

@@ -1,0 +1,1 @@
+"""From measured sections to results, charts and docs/performance.md."""

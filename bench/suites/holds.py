@@ -1,0 +1,63 @@
+"""Holds over HTTP, on a stadium of free seats, against the bare endpoint.
+
+Every volley has a fresh stadium of 50,000 free seats and every request a seat of its own, so that
+no refusal passes for a hold.
+"""
+
+from bench.report.section import Chart, Figures, Options, Section
+from bench.rig.houses import hold_bodies, stadium_seats
+from bench.rig.sale import Sale
+from bench.rig.turns import fire_in_turns
+
+TURNS = {
+    "bare": "bare endpoint",
+    "always": "hold, AOF always",
+    "everysec": "hold, AOF everysec",
+}
+
+
+async def measure(options: Options) -> Section:
+    """With one API process, then with two."""
+    figures, conditions = await fire_in_turns(options, turns_of, _fire)
+    ids = [
+        f"hold/{turn}/{workers}" for workers in options.api_processes for turn in turns_of(workers)
+    ]
+    return Section(
+        id="holds",
+        title="Holds over HTTP",
+        what="64 connections that stay open, one free seat a request, 50,000 free seats a volley.",
+        series=figures.series,
+        wrong=figures.wrong,
+        conditions=conditions,
+        charts=[Chart(name="holds", title="Holds over HTTP", unit="a second", bars=ids)],
+    )
+
+
+def turns_of(workers: int) -> list[str]:
+    """Two processes are measured with the default policy alone."""
+    return list(TURNS)[: 3 if workers == 1 else 2]
+
+
+async def _fire(sale: Sale, figures: Figures, options: Options, what: tuple[str, int]) -> None:
+    turn, workers = what
+    if turn != "bare":
+        await sale.set_policy(turn)
+    event = await sale.open_stadium()
+    volley = sale.volley(hold_bodies(event, stadium_seats()), options.seconds)
+    url = sale.bare_url if turn == "bare" else sale.stand.url
+    shots = await sale.fire_all_good(url, volley)
+    if turn != "bare":
+        state = await sale.judge(event)
+        sale.expect(event, "holds", len(state.bookings), shots.answer_count)
+    series, says = f"hold/{turn}/{workers}", f"{TURNS[turn]}, {_of(workers)}"
+    figures.add(series, says, "/s", shots.per_second)
+    figures.add(f"{series}/p50", f"{says}, p50", "ms", shots.p50_ms)
+    figures.add(f"{series}/p99", f"{says}, p99", "ms", shots.p99_ms)
+    figures.add(
+        f"{series}/load", f"{says}: what the load takes of a core", "share",
+        shots.cpu_s / shots.seconds,
+    )  # fmt: skip
+
+
+def _of(workers: int) -> str:
+    return f"{workers} API process{'es' if workers > 1 else ''}"

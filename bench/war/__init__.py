@@ -1,0 +1,1 @@
+"""Ticket wars: buyers that compete over HTTP, and the checks of every side afterwards."""

@@ -1,0 +1,182 @@
+"""How a buyer behaves in a war, whatever it is that carries the calls.
+
+A buyer does what people do: looks at the map, takes some seats beside each other from what it
+sees, and then pays, gives up or just walks away. Refused, it looks again. The behaviour knows
+neither locust nor the clock, so that tests can be the shop; scenarios change single steps of it.
+"""
+
+from random import Random
+from typing import Protocol, TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+from bench.war.tally import Answer, Receipt, Tally
+from bench.war.views import MapPage, Page, Request, Sale
+
+STANDING_SHARE = 0.25
+"""How many buyers would rather stand, where one can."""
+
+Seconds: TypeAlias = tuple[float, float]
+"""From and to: any time between is as likely."""
+
+Wish: TypeAlias = dict[str, object]
+"""The body of a hold."""
+
+
+class Habits(Struct, frozen=True, kw_only=True):
+    """What buyers do with what they hold, in shares of 1, the others walk away; and their pace.
+
+    `choose_s` passes between look and hold, `think_s` before the end of a booking, `rest_s` until
+    the next try, `again_s` when nothing was left. `together`: the whole group beside each other or
+    not at all.
+    """
+
+    pay_share: float = 0.6
+    release_share: float = 0.1
+    group_min: int = 1
+    group_max: int = 4
+    together: bool = False
+    choose_s: Seconds = (0.05, 0.3)
+    think_s: Seconds = (0.05, 0.4)
+    rest_s: Seconds = (0.05, 0.4)
+    again_s: Seconds = (0.5, 1.5)
+
+    def __post_init__(self) -> None:
+        shares = (self.pay_share, self.release_share)
+        if min(shares) < 0 or sum(shares) > 1:
+            raise ValueError("the shares of those who pay and who release are 0 to 1 together")
+
+
+class Shop(Protocol):
+    """What carries a buyer's calls, and the time."""
+
+    def send(self, request: Request) -> Answer:
+        """Call the API as the present customer."""
+
+    def pause(self, seconds: float) -> None:
+        """Let time pass."""
+
+    def elapsed_s(self) -> float:
+        """Seconds since the war began."""
+
+    def change_customer(self) -> None:
+        """From now on call as somebody who has bought nothing yet."""
+
+
+class _Area(Struct, rename="camel"):
+    area_id: str
+    quantity: int
+
+
+class Booking(Struct, rename="camel"):
+    """What a hold was answered with."""
+
+    id: str
+    seat_ids: tuple[str, ...]
+    areas: tuple[_Area, ...]
+
+
+class Buyer:
+    """Somebody who wants tickets, again and again."""
+
+    def __init__(
+        self, shop: Shop, sale: Sale, habits: Habits, tally: Tally, chance: Random
+    ) -> None:
+        self.shop = shop
+        self.sale = sale
+        self.habits = habits
+        self.chance = chance
+        self._tally = tally
+        self.page = self.new_page()
+
+    def new_page(self) -> Page:
+        """What it looks at."""
+        return MapPage(self.sale, self.send, self.chance)
+
+    def arrive(self) -> float:
+        """Come to the sale. How many seconds until the first try."""
+        return self.chance.random()
+
+    def visit(self) -> float:
+        """Try once. How many seconds until the next try."""
+        return self.chance.uniform(
+            *(self.habits.rest_s if self.try_to_buy() else self.habits.again_s)
+        )
+
+    def try_to_buy(self) -> bool:
+        """Look, hold, and bring it to an end. False if nothing was left to try for."""
+        self.look()
+        wish = self.wish()
+        if wish is None:
+            return False
+        self.pause(self.habits.choose_s)
+        booking = self.hold(wish)
+        if booking is not None:
+            self.pause(self.habits.think_s)
+            self._end(booking)
+        return True
+
+    def look(self) -> None:
+        """Look again at the page."""
+        self.page.refresh()
+
+    def wish(self) -> Wish | None:
+        """What to ask for, from what the page shows; None if it shows nothing for them."""
+        habits = self.habits
+        wanted = self.chance.randint(habits.group_min, habits.group_max)
+        if self.chance.random() < STANDING_SHARE and (area := self.page.pick_area(wanted)):
+            areas = [{"areaId": area, "quantity": wanted}]
+            return {"eventId": self.sale.event_id, "areas": areas}
+        seats = self.page.pick_seats(wanted, wanted if habits.together else 1)
+        return {"seatIds": seats} if seats else None
+
+    def hold(self, wish: Wish) -> Booking | None:
+        """Ask for it; None if it was refused."""
+        key = f"{self.chance.getrandbits(128):032x}"
+        answer = self.send(
+            Request(name="hold", method="POST", path="/api/v1/booking", body=wish, key=key)
+        )
+        return msgspec.json.decode(answer.body, type=Booking) if answer.ok else None
+
+    def release(self, booking: Booking) -> None:
+        """Give it back."""
+        self.send(Request(name="release", method="DELETE", path=f"/api/v1/booking/{booking.id}"))
+
+    def walk_away(self) -> None:
+        """Say nothing to anybody: the hold will expire."""
+        self._tally.abandoned_count += 1
+
+    def send(self, request: Request) -> Answer:
+        """Make a call and count it."""
+        answer = self.shop.send(request)
+        if self._tally.add(request.name, answer) == "limit_reached":
+            self.meet_limit()
+        return answer
+
+    def meet_limit(self) -> None:
+        """At the purchase limit one goes home, and another customer comes."""
+        self.shop.change_customer()
+
+    def pause(self, seconds: Seconds) -> None:
+        """Take the time a person takes."""
+        self.shop.pause(self.chance.uniform(*seconds))
+
+    def _end(self, booking: Booking) -> None:
+        fate = self.chance.random()
+        if fate < self.habits.pay_share:
+            path = f"/api/v1/payment/{booking.id}/confirm"
+            answer = self.send(Request(name="confirm", method="POST", path=path))
+            if answer.ok:
+                self._tally.receipts.append(_receipt(answer))
+        elif fate < self.habits.pay_share + self.habits.release_share:
+            self.release(booking)
+        else:
+            self.walk_away()
+
+
+def _receipt(answer: Answer) -> Receipt:
+    booking = msgspec.json.decode(answer.body, type=Booking)
+    return Receipt(
+        booking.id, booking.seat_ids, {area.area_id: area.quantity for area in booking.areas}
+    )

@@ -1,0 +1,136 @@
+"""Thresholds as data: a figure of a war, and what it may be at most or must be at least.
+
+A run that was made shorter or smaller is held to counts that are smaller by as much; shares and
+times stay as they are.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from math import floor
+
+from msgspec import Struct
+
+from bench.war.tally import Spread, Summary
+
+CALLS = ("layout", "look", "hold", "confirm", "release")
+"""What buyers call; each has figures such as `hold_p95_ms`, of those that were not refused."""
+
+FIGURES = {
+    "p50_ms": "response time of all calls, refused ones too",
+    "p95_ms": "",
+    "p99_ms": "",
+    **{f"{call}_{rank}_ms": "" for call in CALLS for rank in ("p50", "p95", "p99")},
+    "success_share": "calls that were answered as asked, of all",
+    "held_share": "attempts to hold that succeeded, of all",
+    "failed_share": "5xx and calls without an answer, of all calls",
+    "busiest_share": "attempts to hold within the busiest second, of all users",
+    "unchanged_share": "looks at the map that had not changed, of all",
+    "requests_per_s": "calls a second, over the whole run",
+    "held_count": "bookings held",
+    "confirmed_count": "bookings paid",
+    "expired_count": "bookings that expired",
+    "lag_p50_ms": "how far the writer was behind, looked at twenty times a second",
+    "lag_p99_ms": "",
+    "lag_max_ms": "",
+}
+"""Every figure there is."""
+
+_FORM = re.compile(r"\s*(\w+)\s*(<=|>=)\s*(\d+(?:\.\d+)?)\s*")
+
+
+class Bound(Struct, frozen=True):
+    """What a figure may be at most, or must be at least."""
+
+    figure: str
+    most: float | None = None
+    least: float | None = None
+
+    def __str__(self) -> str:
+        if self.most is not None:
+            return f"{self.figure} <= {self.most:g}"
+        return f"{self.figure} >= {self.least:g}"
+
+    def scaled(self, share: float) -> "Bound":
+        """The same for a run of that share, 0 to 1, of the whole: counts shrink with it."""
+        if self.least is None or not self.figure.endswith("_count"):
+            return self
+        return Bound(self.figure, least=floor(self.least * share))
+
+    def kept_by(self, measured: float) -> bool:
+        """Whether a value is within it."""
+        if self.most is not None and measured > self.most:
+            return False
+        return self.least is None or measured >= self.least
+
+
+class Checked(Struct, frozen=True):
+    """A bound, and what was measured."""
+
+    bound: str
+    measured: float
+    kept: bool
+
+
+def parse(text: str) -> Bound:
+    """Read `p95_ms<=500` or `confirmed_count>=100`. Raises ValueError."""
+    found = _FORM.fullmatch(text)
+    if not found:
+        raise ValueError(f"{text!r} is no bound such as p95_ms<=500 or confirmed_count>=100")
+    figure, sign, number = found.groups()
+    if figure not in FIGURES:
+        raise ValueError(f"there is no figure {figure!r}, only {', '.join(FIGURES)}")
+    value = float(number)
+    return Bound(figure, most=value) if sign == "<=" else Bound(figure, least=value)
+
+
+def check(bounds: Sequence[Bound], figures: Mapping[str, float]) -> list[Checked]:
+    """Hold a war to its bounds. A call nobody made took no time."""
+    values = [round(figures.get(bound.figure, 0.0), 4) for bound in bounds]
+    return [
+        Checked(str(bound), value, bound.kept_by(value))
+        for bound, value in zip(bounds, values, strict=True)
+    ]
+
+
+def figures_of(summary: Summary, lag: Spread, expired_count: int, users: int) -> dict[str, float]:
+    """The figures of a war of so many users."""
+    return {
+        **dict(_ranks("", summary.overall)),
+        **{
+            name: value
+            for call in CALLS
+            if call in summary.latencies
+            for name, value in _ranks(f"{call}_", summary.latencies[call])
+        },
+        "success_share": _share(summary.success_count, summary.request_count),
+        "held_share": _share(summary.held_count, summary.attempt_count),
+        "failed_share": _share(
+            summary.server_error_count + summary.unanswered_count, summary.request_count
+        ),
+        "busiest_share": _share(summary.busiest_second_count, users),
+        "unchanged_share": _share(*_looks(summary)),
+        "requests_per_s": _share(summary.request_count, summary.seconds),
+        "held_count": summary.held_count,
+        "confirmed_count": summary.confirmed_count,
+        "expired_count": expired_count,
+        "lag_p50_ms": lag.p50_ms,
+        "lag_p99_ms": lag.p99_ms,
+        "lag_max_ms": lag.max_ms,
+    }
+
+
+def _ranks(prefix: str, spread: Spread) -> Iterator[tuple[str, float]]:
+    yield f"{prefix}p50_ms", spread.p50_ms
+    yield f"{prefix}p95_ms", spread.p95_ms
+    yield f"{prefix}p99_ms", spread.p99_ms
+
+
+def _looks(summary: Summary) -> tuple[int, int]:
+    """Those that were answered 304, and all."""
+    counts = {name: spread.count for name, spread in summary.latencies.items()}
+    unchanged = counts.get("look unchanged", 0)
+    return unchanged, unchanged + counts.get("look", 0)
+
+
+def _share(part: float, whole: float) -> float:
+    return part / whole if whole else 0.0

@@ -1,0 +1,39 @@
+"""`engine log-level`: hear more, or less, of what runs, without a restart."""
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from cli.sources import data_option, settings_for
+from engine import logs
+from engine.engine import Engine
+from engine.settings.settings import Settings
+
+SECONDS_MAX = 86_400
+
+
+@click.command("log-level")
+@click.argument("level", type=click.Choice([*logs.LEVELS, "reset"]), required=False)
+@click.option(
+    "--seconds", default=900, show_default=True, type=click.IntRange(1, SECONDS_MAX),
+    help="How long it holds; then LOG_LEVEL counts again.",
+)  # fmt: skip
+@data_option
+def log_level(level: str | None, seconds: int, data: Path) -> None:
+    """Log at another level, in every process of this Redis, within a second or two.
+
+    Without a level: say which is set. `debug` has a line for every request.
+    """
+    click.echo(asyncio.run(_change(settings_for(data), level, seconds)))
+
+
+async def _change(settings: Settings, level: str | None, seconds: int) -> str:
+    async with await Engine.connect(settings) as engine:
+        verbosity = engine.verbosity
+        if level == "reset":
+            await verbosity.reset()
+        elif level:
+            await verbosity.set(level, seconds)
+        found, left_s = await verbosity.read(), await verbosity.seconds_left()
+    return f"{found} for {left_s} s" if found else "as LOG_LEVEL says of each process"

@@ -1,0 +1,1 @@
+"""`engine status`: polls an event and shows it live, as text or as JSON."""

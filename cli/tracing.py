@@ -1,0 +1,156 @@
+"""OpenTelemetry, for those who installed `[otel]` and set OTEL_*: request, script, batch, SQL.
+
+What is traced is wrapped from outside when a process starts, as OpenTelemetry's own
+instrumentations do it: without OTEL_* nothing is imported and no call is a nanosecond longer. The
+ASGI instrumentation is not used: it puts the query into its spans, where links of mails have their
+token, and makes three spans of a request. A span never has a header, a body or a query.
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.http.dispatch import Resource
+from engine import logs
+from engine.scripts import Script, Scripts
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.trace import Tracer
+
+FLUSH_MS = 2000
+"""How long the end of a process waits for a collector to take its last spans."""
+_WITH_SQL = ("api", "writer")
+"""Parts that ask Postgres only when there is something to do: a deliverer would trace its polls."""
+
+_log = logs.get("tracing")
+_Call = Callable[..., Awaitable[Any]]
+
+
+def asked_for(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether OTEL_* names a collector and nothing switches traces off."""
+    if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return False
+    if environ.get("OTEL_TRACES_EXPORTER", "otlp") != "otlp":
+        return False
+    names = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    return any(environ.get(name) for name in names)
+
+
+def begin(part: str) -> "TracerProvider | None":
+    """Trace this process, if that is asked for and installed. To be called once."""
+    if not asked_for():
+        return None
+    try:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.resources import Resource as Described
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    except ImportError as error:
+        _log.warning("not_traced", why=str(error), mend="pip install ticket-wars[otel]")
+        return None
+    named = {"service.name": os.environ.get("OTEL_SERVICE_NAME", f"ticket-wars-{part}")}
+    provider = TracerProvider(resource=Described.create(named), shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    trace_engine(provider.get_tracer("ticket-wars"))
+    if part in _WITH_SQL:
+        trace_sql(provider)
+    return provider
+
+
+async def flush(provider: "TracerProvider | None") -> None:
+    """Hand over what was traced last; to be called when the process ends."""
+    if provider:
+        await asyncio.to_thread(provider.force_flush, FLUSH_MS)
+
+
+def trace_engine(tracer: "Tracer") -> Callable[[], None]:
+    """Wrap the script call and the writer's batch. Returns how to take that back."""
+    from persistence.journal.tables import Store
+
+    call, write = Scripts.call, Store.write
+    Scripts.call = _traced_call(call, tracer)  # type: ignore[method-assign]
+    Store.write = _traced_write(write, tracer)  # type: ignore[method-assign]
+
+    def untrace() -> None:
+        Scripts.call, Store.write = call, write  # type: ignore[method-assign]
+
+    return untrace
+
+
+def trace_sql(provider: "TracerProvider") -> None:
+    """Statements as spans, without their values."""
+    from opentelemetry.instrumentation.asyncpg import AsyncPGInstrumentor
+
+    AsyncPGInstrumentor().instrument(tracer_provider=provider)  # type: ignore[no-untyped-call]
+
+
+def _traced_call(call: _Call, tracer: "Tracer") -> Any:
+    from opentelemetry import trace
+
+    async def traced(scripts: Scripts, script: Script, *arguments: Any) -> Any:
+        if not trace.get_current_span().get_span_context().is_valid:
+            return await call(scripts, script, *arguments)  # nobody's request: a sweep
+        with tracer.start_as_current_span(f"script {script.name}") as span:
+            answer = await call(scripts, script, *arguments)
+            span.set_attribute("script.code", answer[0])
+            return answer
+
+    return traced
+
+
+def _traced_write(write: _Call, tracer: "Tracer") -> Any:
+    async def traced(store: object, entries: Sequence[Any]) -> Any:
+        with tracer.start_as_current_span("write batch") as span:
+            span.set_attribute("batch.entries", len(entries))
+            if entries:
+                span.set_attribute("batch.first_entry", entries[0].entry_id)
+            return await write(store, entries)
+
+    return traced
+
+
+class TracedApp:
+    """An app whose requests are spans, children of the trace their `traceparent` names."""
+
+    def __init__(self, app: ASGIApp, tracer: "Tracer") -> None:
+        from opentelemetry.propagate import extract
+        from opentelemetry.trace import SpanKind, Status, StatusCode
+
+        self._app = app
+        self._tracer = tracer
+        self._extract = extract
+        self._kind = SpanKind.SERVER
+        self._failed = Status(StatusCode.ERROR)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on within its span."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        said = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        parent = self._extract({name: said[name] for name in _PROPAGATED if name in said})
+        with self._tracer.start_as_current_span(
+            scope["method"], parent, self._kind, {"http.request.method": scope["method"]}
+        ) as span:
+
+            async def watched(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    span.set_attribute("http.response.status_code", message["status"])
+                    if message["status"] >= 500:
+                        span.set_status(self._failed)
+                await send(message)
+
+            await self._app(scope, receive, watched)
+            resource = scope.get("endpoint")
+            if isinstance(resource, Resource):
+                span.update_name(f"{scope['method']} {resource.path}")
+                span.set_attribute("http.route", resource.path)
+                for name, text in scope.get("path_params", {}).items():
+                    span.set_attribute(name, text)
+
+
+_PROPAGATED = ("traceparent", "tracestate")

@@ -1,0 +1,239 @@
+"""`engine war`: a ticket war over HTTP against one event, and the verdict on it."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+import click
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from cli import output
+from cli.sources import data_option, event_id_of, json_option, refuse_without_database, settings_for
+from engine.engine import Engine
+from engine.ids import EventId
+from engine.models import Event
+from engine.settings.settings import Settings
+
+if TYPE_CHECKING:
+    from bench.war.aftermath import Outcome
+    from bench.war.scenarios.bounds import Bound
+    from bench.war.scenarios.scenario import Scenario
+
+SHOWN_MAX = 20
+"""How many broken promises of a kind are listed; --json has them all."""
+
+
+class _Command(click.Command):
+    """Lists the scenarios below its help; they are not imported for any other command."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from bench.war.scenarios import SCENARIOS
+
+        with formatter.section("Scenarios"):
+            formatter.write_dl([(name, found.says) for name, found in SCENARIOS.items()])
+
+
+def _find_scenario(_: click.Context, __: click.Parameter, name: str) -> "Scenario":
+    from bench.war.scenarios import find
+
+    try:
+        return find(name)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def _read_bounds(_: click.Context, __: click.Parameter, texts: Sequence[str]) -> list["Bound"]:
+    from bench.war.scenarios.bounds import parse
+
+    try:
+        return [parse(text) for text in texts]
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+@click.command(cls=_Command)
+@click.option(
+    "--scenario", callback=_find_scenario, default="rush", show_default=True, metavar="NAME",
+    help="Who comes, and when: see below.",
+)  # fmt: skip
+@click.option("--event", help="The event to fight for; without it one is made for the scenario.")
+@click.option("--url", default="http://127.0.0.1:8000", show_default=True, help="The API.")
+@click.option(
+    "--users", "--buyers", "users", type=click.IntRange(1),
+    help="The most at once; as many as the scenario has.",
+)  # fmt: skip
+@click.option("--seconds", type=click.IntRange(1), help="How long; as long as the scenario lasts.")
+@click.option(
+    "--require", callback=_read_bounds, multiple=True, metavar="BOUND",
+    help="A further threshold: p95_ms<=200, confirmed_count>=1000; may be repeated.",
+)  # fmt: skip
+@click.option("--web", is_flag=True, help="Show locust's own page while it goes on.")
+@click.option(
+    "--web-port", type=click.IntRange(1, 65535), default=8089, show_default=True,
+    help="Where that page is, on 127.0.0.1.",
+)  # fmt: skip
+@data_option
+@json_option
+def war(
+    scenario: "Scenario",
+    event: str | None,
+    url: str,
+    users: int | None,
+    seconds: int | None,
+    require: list["Bound"],
+    web: bool,
+    web_port: int,
+    data: Path,
+    as_json: bool,
+) -> None:
+    """Let hundreds of buyers fight for the seats of an event, and judge what came of it.
+
+    Afterwards waits for the last holds to expire (when they live at most 30 s) and for the
+    writer. Exit code 0 only if nothing was sold twice, lost or left over, no call failed, and the
+    scenario's thresholds were kept. The API needs RATE_LIMITS=off: all buyers have one address.
+
+    \b
+    engine war --scenario spike
+    engine war --scenario waves --users 50 --seconds 10 --json
+    engine war --event gala --require 'hold_p95_ms<=100'
+    """
+    wanted = scenario.scaled(users, seconds).held_to(require)
+    settings = settings_for(data)
+    refuse_without_database(settings, data)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # or locust would fight on alone
+    given = event_id_of(event) if event else None
+    place = _Place(url.rstrip("/"), given, web_port if web else 0, quiet=as_json)
+    outcome = asyncio.run(_fight_and_judge(wanted, place, settings))
+    if as_json:
+        output.show_json(outcome)
+    else:
+        _show(outcome)
+    sys.exit(0 if outcome.clean else 1)
+
+
+class _Place(NamedTuple):
+    url: str
+    event_id: EventId | None
+    web_port: int
+    quiet: bool
+
+
+async def _fight_and_judge(scenario: "Scenario", place: _Place, settings: Settings) -> "Outcome":
+    from bench.war.aftermath import judge, settle
+    from bench.war.war import War, check_ready, fight, open_sale
+    from persistence import database
+
+    async with (
+        await Engine.connect(settings) as engine,
+        await database.connect(settings.database_url) as pool,
+    ):
+        event = place.event_id or await open_sale(engine, scenario)
+        war = War(scenario=scenario, event_id=event, url=place.url, web_port=place.web_port)
+        check_ready(war, settings.jwt_secret)
+        await engine.events.read_event(event)
+        if place.web_port and not place.quiet:
+            output.say(f"locust's page: http://127.0.0.1:{place.web_port}")
+        with _Bar(scenario.seconds, quiet=place.quiet) as bar:
+            fought = await fight(engine, war, settings.jwt_secret, bar.watch)
+            bar.rest()
+            await settle(engine, event)
+        return await judge(engine, pool, war, fought)
+
+
+class _Bar:
+    """How far the war is, and how the event stands."""
+
+    def __init__(self, seconds: float, *, quiet: bool) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+        self._bar = Progress(*columns, console=output.console, transient=True, disable=quiet)
+        self._task = self._bar.add_task("", total=seconds)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def watch(self, event: Event) -> None:
+        """See the event as it is now."""
+        counts = event.counts
+        line = f"available {counts.available:,}  held {counts.held:,}  sold {counts.sold:,}"
+        elapsed_s = self._bar.tasks[self._task].elapsed or 0
+        self._bar.update(self._task, description=line, completed=elapsed_s)
+
+    def rest(self) -> None:
+        """The buyers are gone."""
+        self._bar.update(self._task, description="the last holds end, the writer ends", total=None)
+
+
+def _show(outcome: "Outcome") -> None:
+    title = f"The war for {outcome.event_id}: {outcome.scenario}, {outcome.users:,} users"
+    output.show_table(title, ("what", "figure"), _figures(outcome))
+    output.console.print()
+    columns = ("response times, ms", "calls", "p50", "p95", "p99", "most")
+    output.show_table("", columns, _times(outcome))
+    output.console.print()
+    _show_verdicts(outcome)
+
+
+def _figures(outcome: "Outcome") -> Iterator[tuple[str, str]]:
+    summary, places, lag = outcome.summary, outcome.places, outcome.lag
+    yield "attempts to hold", f"{summary.attempt_count:,}"
+    yield "in the busiest second", f"{summary.busiest_second_count:,}"
+    yield "held", f"{summary.held_count:,}"
+    for code, count in summary.refusals.items():
+        yield f"refused: {code}", f"{count:,}"
+    yield "confirmed", f"{summary.confirmed_count:,} ({summary.confirmed_places:,} places)"
+    yield "released", f"{summary.released_count:,}"
+    yield "abandoned by their buyers", f"{summary.abandoned_count:,}"
+    yield "expired", f"{outcome.statuses.get('expired', 0):,}"
+    yield "still pending", f"{outcome.statuses.get('pending', 0):,}"
+    requests_per_s = outcome.figures["requests_per_s"]
+    yield "requests", f"{summary.request_count:,} ({requests_per_s:,.0f}/s)"
+    yield "answers 5xx", f"{summary.server_error_count:,}"
+    yield "failed connections", f"{summary.unanswered_count:,}"
+    yield "failures", f"{sum(summary.failures.values()):,}"
+    yield (
+        "writer lag, p50 / p99 / most",
+        f"{lag.p50_ms:,.0f} / {lag.p99_ms:,.0f} / {lag.max_ms:,.0f} ms",
+    )
+    left = f"{places.available:,} available, {places.held:,} held, {places.sold:,} sold"
+    yield "places afterwards", left
+
+
+def _times(outcome: "Outcome") -> Iterator[tuple[str, ...]]:
+    for call, spread in (*outcome.summary.latencies.items(), ("all", outcome.summary.overall)):
+        ranks = (spread.p50_ms, spread.p95_ms, spread.p99_ms, spread.max_ms)
+        yield call, f"{spread.count:,}", *(f"{ms:.1f}" for ms in ranks)
+
+
+def _show_verdicts(outcome: "Outcome") -> None:
+    """One line a judge, and what it found against the war."""
+    paid = f"{outcome.summary.confirmed_count:,} receipts"
+    for judge, found, praise in (
+        ("receipts", outcome.broken_receipts, f"{paid}: nothing lost, nothing sold twice"),
+        ("verify", outcome.violations, "every promise holds, nothing is left over"),
+        ("reconcile", outcome.differences, "Redis and Postgres agree"),
+    ):
+        for item in found[:SHOWN_MAX]:
+            output.console.print(f"[red]{judge}: {item.kind} {item.subject}: {item.detail}[/red]")
+        if len(found) > SHOWN_MAX:
+            output.console.print(f"[red]{judge}: and {len(found) - SHOWN_MAX:,} more[/red]")
+        if not found:
+            output.console.print(f"{judge}: [green]{praise}[/green]")
+    for checked in outcome.bounds:
+        colour, verdict = ("green", "kept") if checked.kept else ("red", "MISSED")
+        line = f"{checked.bound}: [{colour}]{verdict}, {checked.measured:,g}[/{colour}]"
+        output.console.print(f"threshold {line}")
+    for what, count in outcome.summary.failures.items():
+        output.console.print(f"[red]failure: {what}, {count:,} times[/red]")
+    if outcome.backlog_entries:
+        entries = f"{outcome.backlog_entries:,} entries"
+        output.console.print(f"[red]writer: {entries} are not in Postgres yet[/red]")
+    if limited_count := outcome.summary.refusals.get("rate_limited", 0):
+        line = f"{limited_count:,} calls were over a rate limit: the API needs RATE_LIMITS=off"
+        output.console.print(f"[yellow]{line}[/yellow]")

@@ -1,0 +1,165 @@
+"""The embedded servers of one data folder: start both, find them from another terminal, stop.
+
+`<data>/lock` belongs to the one `engine up` of the folder and names its pid. `servers.json` tells
+the other commands where the servers are; it is there only while they run.
+"""
+
+import fcntl
+import os
+import secrets
+import socket
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+
+from embedded.postgres import SOCKET_NAME, Postgres
+from embedded.process import EmbeddedServer, lock, private_folder
+from embedded.valkey import Valkey
+from engine.errors import Misconfigured
+
+
+class ServerUrls(msgspec.Struct, frozen=True):
+    """What servers.json says; the URL of a server that is not embedded is empty."""
+
+    redis_url: str
+    database_url: str
+    pids: dict[str, int]
+
+
+class Servers:
+    """The running servers of one data folder, which is locked until `stop`."""
+
+    def __init__(self, data: Path, lock: int) -> None:
+        self.data = data
+        self.urls = ServerUrls("", "", {})
+        self._lock = lock
+        self._running: list[EmbeddedServer] = []
+
+    @property
+    def redis_url(self) -> str:
+        """Empty when no Valkey was asked for."""
+        return self.urls.redis_url
+
+    @property
+    def database_url(self) -> str:
+        """Empty when no Postgres was asked for."""
+        return self.urls.database_url
+
+    def __enter__(self) -> "Servers":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def revive(self) -> list[str]:
+        """Start what has died again, under the same URL, and return the names.
+
+        Raises Misconfigured when one does not start.
+        """
+        died = [server for server in self._running if not server.is_running()]
+        for server in died:
+            server.start()
+        if died:
+            self._publish()
+        return [server.name for server in died]
+
+    def stop(self) -> None:
+        """Stop what runs, remove its sockets and servers.json, and give the folder free."""
+        (self.data / "servers.json").unlink(missing_ok=True)
+        while self._running:
+            self._running.pop().stop()
+        os.close(self._lock)
+
+    def _start(self, wanted: list[EmbeddedServer]) -> None:
+        for server in wanted:
+            server.start()
+            self._running.append(server)
+        self._publish()
+
+    def _publish(self) -> None:
+        by_name = {server.name.lower(): server for server in self._running}
+        url_of = {name: server.url for name, server in by_name.items()}
+        pids = {name: server.pid for name, server in by_name.items()}
+        self.urls = ServerUrls(url_of.get("valkey", ""), url_of.get("postgres", ""), pids)
+        _write_whole(self.data / "servers.json", msgspec.json.encode(self.urls))
+
+
+def start(data_dir: Path | str, *, redis: bool = True, postgres: bool = True) -> Servers:
+    """Start the servers asked for on the folder, adopting what a killed run left there.
+
+    Raises Misconfigured when the folder is in use, a wheel is missing or a server does not start.
+    """
+    data = private_folder(Path(data_dir).resolve())
+    servers = Servers(data, _take(data / "lock"))
+    wanted: list[EmbeddedServer] = []
+    if redis:
+        wanted.append(Valkey(data / "valkey"))
+    if postgres:
+        wanted.append(Postgres(data / "postgres"))
+    try:
+        servers._start(wanted)
+    except BaseException:
+        servers.stop()
+        raise
+    return servers
+
+
+def find(data_dir: Path | str) -> ServerUrls | None:
+    """What `engine up` started on the folder; None when nothing answers there."""
+    try:
+        text = (Path(data_dir) / "servers.json").read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise Misconfigured(f"{error.filename}: {error.strerror}") from error
+    urls = msgspec.json.decode(text, type=ServerUrls)
+    sockets = [_socket_path(url) for url in (urls.redis_url, urls.database_url) if url]
+    return urls if all(_listens(path) for path in sockets) else None
+
+
+def jwt_secret(data_dir: Path | str) -> str:
+    """The secret that signs tokens; the first who asks makes it. Raises Misconfigured."""
+    path = private_folder(Path(data_dir)) / "jwt_secret"
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise Misconfigured(f"{path} cannot be opened: {error.strerror}") from error
+    with open(descriptor, "r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        secret = file.read().strip()
+        if not secret:
+            secret = secrets.token_urlsafe(48)
+            file.write(secret)
+    return secret
+
+
+def _take(path: Path) -> int:
+    descriptor = lock(path)
+    if descriptor is None:
+        pid = path.read_text().strip() or "another process"
+        raise Misconfigured(f"{path.parent} is in use by `engine up` with pid {pid}")
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, f"{os.getpid()}\n".encode())
+    return descriptor
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """A reader sees all of the old file or all of the new one."""
+    new = path.with_suffix(".new")
+    new.unlink(missing_ok=True)
+    new.touch(mode=0o600)
+    new.write_bytes(content)
+    new.rename(path)
+
+
+def _socket_path(url: str) -> Path:
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        return Path(parts.path)
+    return Path(parse_qs(parts.query)["host"][0]) / SOCKET_NAME
+
+
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(path)) == 0

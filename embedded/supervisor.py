@@ -1,0 +1,152 @@
+"""Keeps the parts of `engine up` running: restarts what dies, and stops all in their order.
+
+A part is a process in a session of its own, so a Ctrl-C in the terminal reaches the supervisor
+alone, and whatever the part started goes with it. A part that dies early waits longer and longer
+before it starts again; one that ignores SIGTERM is killed.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from asyncio.subprocess import Process
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from embedded import tether
+from engine import logs
+
+STOP_TIMEOUT_S = 20.0
+HURRY_S = 3.0
+"""How long a part has once there is hurry. None loses anything then: what it had comes again."""
+_DELAY_MIN_S, _DELAY_MAX_S = 0.5, 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A command to keep running; its first word is the path of a program.
+
+    `niceness`: how readily it leaves the processor to others, as of nice(2).
+    """
+
+    name: str
+    command: Sequence[str]
+    niceness: int = 0
+
+
+async def supervise(
+    parts: Sequence[Part],
+    environ: Mapping[str, str],
+    stop: asyncio.Event,
+    stop_timeout_s: float = STOP_TIMEOUT_S,
+    hurry: asyncio.Event | None = None,
+) -> None:
+    """Keep the parts running until `stop` is set, then stop one after the other.
+
+    Once `hurry` is set too, all at once, each within HURRY_S. Returns when no process of any part
+    is left.
+    """
+    kept = [_Kept(part, environ, stop_timeout_s) for part in parts]
+    async with asyncio.TaskGroup() as tasks:
+        for one in kept:
+            tasks.create_task(one.keep())
+        await stop.wait()
+        hurrying = tasks.create_task(_hurry(kept, hurry or asyncio.Event()))
+        for one in kept:
+            await one.stop()
+        hurrying.cancel()
+
+
+async def _hurry(kept: "Sequence[_Kept]", hurry: asyncio.Event) -> None:
+    await hurry.wait()
+    for one in kept:
+        one.hurry()
+
+
+class _Kept:
+    """One part: its process now, and the wish to stop it."""
+
+    def __init__(self, part: Part, environ: Mapping[str, str], stop_timeout_s: float) -> None:
+        self._part = part
+        self._environ = environ
+        self._stop_timeout_s = stop_timeout_s
+        self._stopping = asyncio.Event()
+        self._hurrying = asyncio.Event()
+        self._stopped = asyncio.Event()
+        self._log = logs.get("supervisor")
+
+    async def keep(self) -> None:
+        """Run the part, again and again, until it is stopped."""
+        delay_s = _DELAY_MIN_S
+        clock = asyncio.get_running_loop().time
+        try:
+            while not self._stopping.is_set():
+                started_at = clock()
+                try:
+                    reason = await self._run_once()
+                except OSError as error:  # no process could be made
+                    reason = str(error)
+                if self._stopping.is_set():
+                    return
+                if clock() - started_at > _DELAY_MAX_S:
+                    delay_s = _DELAY_MIN_S
+                self._log.error(
+                    "part_died", name=self._part.name, reason=reason, again_in_s=delay_s
+                )
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), delay_s)
+                delay_s = min(2 * delay_s, _DELAY_MAX_S)
+        finally:
+            self._stopped.set()
+
+    def hurry(self) -> None:
+        """Stop the part, or end it within HURRY_S if it is stopping."""
+        self._hurrying.set()
+        self._stopping.set()
+
+    async def stop(self) -> None:
+        """Stop the part and wait until it is gone."""
+        self._stopping.set()
+        await self._stopped.wait()
+
+    async def _run_once(self) -> str:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-I", "-S", tether.__file__, str(os.getpid()),
+            str(self._part.niceness), *self._part.command,
+            env=dict(self._environ), stdin=asyncio.subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+        ended = asyncio.create_task(process.wait())
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not ended.done():
+                await self._terminate(process, ended)
+        finally:
+            stopping.cancel()
+            _kill_group(process.pid)  # what an API that died leaves of its workers
+            code = await ended
+        return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+
+    async def _terminate(self, process: Process, ended: "asyncio.Task[int]") -> None:
+        waited_s = self._stop_timeout_s
+        _terminate(process)
+        hurrying = asyncio.create_task(self._hurrying.wait())
+        await asyncio.wait({ended, hurrying}, timeout=waited_s, return_when=asyncio.FIRST_COMPLETED)
+        if self._hurrying.is_set() and not ended.done():
+            waited_s = min(HURRY_S, waited_s)
+            _terminate(process)  # the second one: an API waits for no load balancer any more
+            await asyncio.wait({ended}, timeout=waited_s)
+        hurrying.cancel()
+        if not ended.done():
+            self._log.warning("part_killed", name=self._part.name, ignored_sigterm_s=waited_s)
+
+
+def _terminate(process: Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+
+
+def _kill_group(leader: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: only zombies are left
+        os.killpg(leader, signal.SIGKILL)

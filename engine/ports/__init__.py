@@ -1,0 +1,1 @@
+"""Records that the API and Postgres exchange: plain structs, no behaviour."""

@@ -1,0 +1,1 @@
+"""Rebuilds an event in Redis from Postgres: fenced, staged, put in place, reopened."""

@@ -1,0 +1,1 @@
+"""The connection to Redis: one multiplexed wire, the calls of a tick in one write."""

@@ -1,0 +1,151 @@
+"""Redis as this engine needs it: which versions, how durable, and no hidden retries.
+
+redis-py re-sends a command on a lost reply, ten times by default; here nothing is sent twice.
+"""
+
+import asyncio
+from socket import SO_KEEPALIVE, SOL_SOCKET
+from ssl import SSLContext
+from typing import Any, TypeAlias
+from urllib.parse import urlsplit
+
+import redis.asyncio as aioredis
+from redis.asyncio.connection import ConnectionPool, SSLConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
+from redis.exceptions import ConnectionError as ConnectionLost
+from redis.exceptions import TimeoutError as AnswerLate
+
+from engine import logs
+from engine.errors import Misconfigured, Unavailable
+from engine.settings.settings import Settings
+from engine.transport.batcher import Opener
+from engine.transport.wire import Answer, Command, ErrorReply, Wire
+
+BLOCK_MS_MAX = 2000
+"""A blocking read must end well before the socket's time-out, or redis-py gives it up."""
+
+RedisClient: TypeAlias = Any
+"""A `redis.asyncio.Redis`. Its answers are typed for every setting at once; ours are bytes."""
+
+_WANTS_PASSWORD = ("NOAUTH", "HELLO must be called with the client already authenticated")
+
+_log = logs.get("redis")
+
+
+def opener_of(settings: Settings) -> Opener:
+    """How the batcher connects its wire. redis-py reads the URL and makes the TLS context."""
+    pool = _pool(settings.redis_url, timeout_s=None)
+    found = pool.connection_kwargs
+    greeting: list[Command] = []
+    if found.get("password"):
+        greeting.append(("AUTH", found.get("username") or "default", found["password"]))
+    if found.get("db"):
+        greeting.append(("SELECT", int(found["db"])))
+
+    async def connect(wire: Wire) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            if "path" in found:
+                await loop.create_unix_connection(lambda: wire, found["path"])
+            else:
+                tls = _tls_of(pool)
+                host, port = found.get("host", "localhost"), found.get("port", 6379)
+                transport, _ = await loop.create_connection(lambda: wire, host, port, ssl=tls)
+                transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_KEEPALIVE, 1)
+        except OSError as error:
+            raise Unavailable(f"Redis cannot be reached: {error}") from error
+        for command in greeting:
+            answer: Answer = loop.create_future()
+            wire.send([(command, answer)])
+            if isinstance(refused := await answer, ErrorReply):
+                raise Unavailable(f"Redis refuses to be greeted: {refused}")
+
+    return connect
+
+
+def _tls_of(pool: ConnectionPool) -> SSLContext | None:
+    connection = pool.make_connection()  # type: ignore[no-untyped-call]
+    return connection.ssl_context.get() if isinstance(connection, SSLConnection) else None
+
+
+class _Client(aioredis.Redis):
+    """A client that says in the engine's own words that Redis is away."""
+
+    async def execute_command(self, *command: Any, **options: Any) -> Any:
+        try:
+            return await super().execute_command(*command, **options)  # type: ignore[no-untyped-call]
+        except (ConnectionLost, AnswerLate, OSError) as error:
+            raise Unavailable(f"Redis cannot be reached: {error}") from error
+
+
+def client_of(settings: Settings) -> RedisClient:
+    """A client for all that is not a script: streams, notifications, administration."""
+    pool = _pool(settings.redis_url, timeout_s=(settings.redis_timeout_ms + BLOCK_MS_MAX) / 1000)
+    return _Client.from_pool(pool)
+
+
+def place_of(url: str) -> str:
+    """Where a URL points, without its password."""
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        return f"unix://{parts.path}"
+    return f"{parts.scheme}://{parts.hostname or 'localhost'}:{parts.port or 6379}"
+
+
+def _pool(url: str, *, timeout_s: float | None) -> ConnectionPool:
+    if not url:
+        raise Misconfigured("REDIS_URL is not set")
+    try:
+        return ConnectionPool.from_url(
+            url,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=5,
+            retry=Retry(NoBackoff(), 0),
+            **({} if url.startswith("unix:") else {"socket_keepalive": True}),
+        )
+    except ValueError as error:
+        raise Misconfigured(f"REDIS_URL: {error}") from error
+
+
+async def check(settings: Settings) -> None:
+    """Refuse a server that is too old or less durable than asked for.
+
+    Raises: Misconfigured, Unavailable; the message names the server and what to change.
+    """
+    place = place_of(settings.redis_url)
+    client = aioredis.Redis.from_pool(_pool(settings.redis_url, timeout_s=5))
+    try:
+        info = await client.info("server")
+        _check_version(place, info)
+        if settings.durability == "fsync":
+            await _check_fsync(client, place)
+    except NoPermissionError as error:
+        _log.warning("redis_not_checked", place=place, why=str(error))
+    except AuthenticationError as error:
+        raise Misconfigured(f"REDIS_URL: {place} wants another user or password") from error
+    except (RedisError, OSError) as error:
+        if any(words in str(error) for words in _WANTS_PASSWORD):
+            raise Misconfigured(f"REDIS_URL: {place} wants a password") from error
+        raise Unavailable(f"Redis at {place} cannot be reached: {error}") from error
+    finally:
+        await client.aclose()
+
+
+def _check_version(place: str, info: dict[str, object]) -> None:
+    name = str(info.get("server_name", "redis"))
+    version = str(info.get("valkey_version", info.get("redis_version", "0")))
+    least = 8 if name == "valkey" else 7
+    if int(version.split(".")[0]) < least:
+        raise Misconfigured(f"{place} runs {name} {version}; {name} {least}.0 or newer is needed")
+
+
+async def _check_fsync(client: RedisClient, place: str) -> None:
+    config = await client.config_get("append*")
+    if config.get("appendonly") != "yes" or config.get("appendfsync") != "always":
+        raise Misconfigured(
+            f"DURABILITY=fsync, but {place} runs appendonly {config.get('appendonly')}, "
+            f"appendfsync {config.get('appendfsync')}: set `appendonly yes` and "
+            "`appendfsync always` there, or DURABILITY=async and read docs/durability.md"
+        )

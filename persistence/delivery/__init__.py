@@ -1,0 +1,1 @@
+"""Delivers webhook messages to organisers."""

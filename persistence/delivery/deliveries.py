@@ -1,0 +1,104 @@
+"""What the deliverer does with Postgres: make deliveries, claim what is due, record what came.
+
+Nothing is locked while a message is on its way: a claim moves the message's due time ahead by
+LEASE_MS, and when its deliverer dies it is simply due again. Several deliverers do no harm, as
+`SKIP LOCKED` gives each row to one of them.
+"""
+
+from collections.abc import Sequence
+
+import asyncpg
+from msgspec import Struct
+
+from engine.ports.webhooks import DeliveryState, MessageKind
+from persistence.database import Pool
+from persistence.stores.webhooks import QUERIES
+
+LEASE_MS = 60_000
+KEEP_MS = 30 * 86_400_000
+"""How long a delivery that came to an end can be looked at."""
+
+
+class Due(Struct, frozen=True, kw_only=True):
+    """A claimed delivery: all that sending it needs. `body` is the booking of the journal."""
+
+    message_id: str
+    number: int
+    webhook_id: str
+    kind: MessageKind
+    attempt_count: int
+    failure_count: int
+    url: str
+    secret: str
+    at_ms: int
+    body: str
+
+
+class Attempt(Struct, frozen=True, kw_only=True):
+    """What came of sending: `delay_ms` until the next time if it stays `pending`."""
+
+    message_id: str
+    state: DeliveryState
+    delay_ms: int = 0
+    status: int | None = None
+    error: str | None = None
+
+
+class Deliveries:
+    """`now_ms` is for tests alone; without it the database's own clock decides."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self.now_ms: int | None = None
+
+    async def make(self, entries_max: int) -> int:
+        """Make the deliveries of queued journal entries; how many entries were taken."""
+        try:
+            taken: int = await self._pool.fetchval(
+                QUERIES["make_deliveries"], self.now_ms, entries_max
+            )
+        except asyncpg.ForeignKeyViolationError:
+            return 0  # a webhook was deleted meanwhile: they are in the queue again
+        return taken
+
+    async def claim(self, busy: Sequence[str], *, each: int, all_of: int) -> list[list[Due]]:
+        """Take what is due of webhooks that are not `busy`, one list a webhook, in order."""
+        rows = await self._pool.fetch(
+            QUERIES["claim_deliveries"], self.now_ms, busy, LEASE_MS, each, all_of
+        )
+        claimed: dict[str, list[Due]] = {}
+        for row in sorted(rows, key=lambda row: row["number"]):
+            due = Due(**dict(row, kind=MessageKind(row["kind"])))
+            claimed.setdefault(due.webhook_id, []).append(due)
+        return list(claimed.values())
+
+    async def record(
+        self, webhook_id: str, attempts: Sequence[Attempt], *, failure_count: int, rest_ms: int
+    ) -> None:
+        """Record what came of these, and how the webhook does."""
+        columns = zip(
+            *((a.message_id, a.state, a.delay_ms, a.status, a.error) for a in attempts),
+            strict=True,
+        )
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute(
+                QUERIES["record_health"], self.now_ms, webhook_id, failure_count, rest_ms
+            )
+            await connection.execute(
+                QUERIES["record_attempts"], self.now_ms, *(list(column) for column in columns)
+            )
+
+    async def disable(self, webhook_id: str, why: str) -> None:
+        """Send nothing there any more; what was on its way is given up."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute(QUERIES["disable_webhook"], self.now_ms, webhook_id, why)
+            await connection.execute(QUERIES["give_up_deliveries"], self.now_ms, webhook_id, why)
+
+    async def oldest_ms(self) -> int:
+        """How long the oldest message waits that is not delivered yet; 0: none does."""
+        age_ms: int | None = await self._pool.fetchval(QUERIES["read_oldest"], self.now_ms)
+        return max(0, age_ms or 0)
+
+    async def forget(self) -> None:
+        """Remove some of what came to an end KEEP_MS ago."""
+        await self._pool.execute(QUERIES["forget_deliveries"], self.now_ms, KEEP_MS)

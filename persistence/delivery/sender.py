@@ -1,0 +1,131 @@
+"""Sends one signed message over HTTP, to the internet only.
+
+httpcore2 (the layer below httpx2) rather than httpx2 itself: its network backend is where a
+connection is made, so the address that was checked is the address that is connected to, and the
+name in the URL is still the one TLS verifies. It follows no redirect, reads no proxy from the
+environment and keeps no cookie. A whole request has one deadline, and little of its answer is
+read: a slow or endless receiver costs its own messages only.
+"""
+
+import asyncio
+import socket
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import httpcore2
+from msgspec import Struct
+from standardwebhooks import Webhook
+
+from engine.ports.webhooks import is_public
+
+REQUEST_TIMEOUT_S = 15.0
+RETRY_AFTER_S_MAX = 86_400
+_CONNECT_TIMEOUT_S = 5.0
+_IDLE_S = 30.0
+_READ_BYTES_MAX = 65_536
+_ERROR_LENGTH_MAX = 200
+
+Headers = dict[bytes | str, bytes | str]
+
+
+class Reply(Struct, frozen=True):
+    """What the receiver answered, or why there is no answer."""
+
+    status: int | None = None
+    error: str | None = None
+    retry_after_s: int = 0
+
+    @property
+    def delivered(self) -> bool:
+        """Whether the receiver took it."""
+        return self.status is not None and 200 <= self.status <= 299
+
+
+class Sender:
+    """One pool of connections for all webhooks. `allow_insecure`: into any network."""
+
+    def __init__(self, *, allow_insecure: bool, connections_max: int) -> None:
+        self._pool = httpcore2.AsyncConnectionPool(
+            max_connections=connections_max,
+            keepalive_expiry=_IDLE_S,
+            network_backend=httpcore2.AnyIOBackend() if allow_insecure else PublicNetwork(),
+        )
+
+    async def send(self, url: str, secret: str, message_id: str, body: bytes) -> Reply:
+        """Sign a body with the time of now and post it. Never raises for what a receiver does."""
+        now = datetime.now(UTC)
+        headers: Headers = {
+            "content-type": "application/json",
+            "user-agent": "ticket-wars",
+            "webhook-id": message_id,
+            "webhook-timestamp": str(int(now.timestamp())),
+            "webhook-signature": Webhook(secret).sign(message_id, now, body.decode()),
+        }
+        try:
+            async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                return await self._post(url, headers, body)
+        except TimeoutError:
+            return Reply(error=f"no answer in {REQUEST_TIMEOUT_S:g} s")
+        except (OSError, ValueError, httpcore2.NetworkError, httpcore2.ProtocolError) as error:
+            said = f"{type(error).__name__}: {error}"
+            return Reply(error=said[:_ERROR_LENGTH_MAX])
+        except (httpcore2.TimeoutException, httpcore2.UnsupportedProtocol) as error:
+            return Reply(error=type(error).__name__)
+
+    async def close(self) -> None:
+        """Close what is open."""
+        await self._pool.aclose()
+
+    async def _post(self, url: str, headers: Headers, body: bytes) -> Reply:
+        timeout = {"connect": _CONNECT_TIMEOUT_S, "pool": REQUEST_TIMEOUT_S}
+        async with self._pool.stream(
+            "POST", url, headers=headers, content=body, extensions={"timeout": timeout}
+        ) as answer:
+            read = 0
+            async for part in answer.aiter_stream():  # to its end, or the connection is not reused
+                read += len(part)
+                if read > _READ_BYTES_MAX:
+                    break
+            return Reply(answer.status, retry_after_s=_retry_after_s(answer.headers))
+
+
+class PublicNetwork(httpcore2.AnyIOBackend):
+    """Connects to public addresses only, and to the very address it has checked."""
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        """Resolve, check, connect. A name with one private address is refused altogether."""
+        refused: Exception = httpcore2.ConnectError("the host has no address")
+        for address in await _addresses(host, port):
+            try:
+                return await super().connect_tcp(
+                    address, port, timeout, local_address, socket_options
+                )
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
+                refused = error
+        raise refused
+
+
+async def _addresses(host: str, port: int) -> list[str]:
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise httpcore2.ConnectError("the host cannot be resolved") from error
+    addresses = [str(address[0]) for *_, address in found]
+    if not all(map(is_public, addresses)):
+        raise httpcore2.ConnectError("the host's address is not a public one")
+    return addresses
+
+
+def _retry_after_s(headers: list[tuple[bytes, bytes]]) -> int:
+    for name, value in headers:
+        if name.lower() == b"retry-after" and value.isdigit():
+            return min(int(value[:9]), RETRY_AFTER_S_MAX)
+    return 0

@@ -1,0 +1,1 @@
+"""Write-behind: drains the journal of every event into Postgres."""

@@ -1,0 +1,1 @@
+"""Compares Redis with Postgres, names each difference, repairs what is safe."""

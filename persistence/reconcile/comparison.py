@@ -1,0 +1,172 @@
+"""One event on both sides: what differs, without touching either.
+
+Redis is given as one atomic snapshot; the rows of Postgres are shown one by one and not kept.
+The rows are newer than the snapshot, so a difference may be a change in between: whoever
+compares looks again before believing it (`reconciler`). A booking that changed within the lag is
+in flight, and its seats with it.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from engine.event_state import EventState
+from engine.invariants import check
+from engine.journal import DeadLetter
+from engine.models import Booking, BookingStatus
+from persistence.journal.columns import StoredBooking
+
+_AGE = {
+    BookingStatus.PENDING: 0,
+    BookingStatus.RELEASED: 1,
+    BookingStatus.EXPIRED: 1,
+    BookingStatus.CONFIRMED: 2,
+    BookingStatus.CANCELLED: 3,
+}
+"""A booking's life goes one way: of two states, the higher is the later."""
+
+
+KINDS = (
+    *("event_missing_in_redis", "event_missing_in_postgres", "missing_in_redis"),
+    *("missing_in_postgres", "status_differs", "owner_differs", "amount_differs", "sold_twice"),
+    *("dead_letter", "event_behind"),
+)
+"""The kinds of differences between the two; the broken promises of Redis alone have their own."""
+
+
+class Finding(NamedTuple):
+    """A difference, and what would mend it: a booking or a dead letter to write, one to impose.
+
+    `subject` is a seat, a ULID or what else it is about, as it is called within the event.
+    `is_violation`: found in Redis alone, which breaks a promise by itself.
+    """
+
+    kind: str
+    subject: str
+    detail: str
+    write: Booking | None = None
+    impose: Booking | None = None
+    letter: DeadLetter | None = None
+    is_violation: bool = False
+
+
+class Comparison:
+    """Shown every row of Postgres once, then finished, it has found what there is to find."""
+
+    def __init__(self, state: EventState, lag_ms: int) -> None:
+        self.findings = [
+            Finding(v.kind, v.subject, v.detail, is_violation=True) for v in check(state)
+        ]
+        self.in_flight: set[str] = set()
+        self.bookings = tuple(state.bookings.values())
+        self._state = state
+        self._settled_ms = state.now_ms - lag_ms
+        self._not_shown = dict(state.bookings)
+        self._confirmed_for: dict[str, str] = {}
+
+    def show(self, stored: StoredBooking) -> None:
+        """Compare one booking of Postgres, and who owns its seats."""
+        ulid = self._local(stored.booking.id)
+        known = self._not_shown.pop(ulid, None)
+        found = compare(ulid, known, stored) if known else iter([only_in_postgres(ulid, stored)])
+        self._keep(known or stored.booking, ulid, found)
+        if stored.booking.status == BookingStatus.CONFIRMED:
+            self._look_for_second_sale(ulid, stored.booking)
+        for seat in sorted(stored.sold):
+            self._compare_owner(self._local(seat), ulid)
+
+    def finish(self) -> None:
+        """Look at the bookings that Postgres did not show."""
+        for ulid, known in self._not_shown.items():
+            if known.status != BookingStatus.PENDING:  # a hold is in the journal alone
+                detail = f"{known.status} in Redis, and Postgres has no such booking"
+                self._keep(known, ulid, iter([Finding("missing_in_postgres", ulid, detail, known)]))
+
+    def _keep(self, newest: Booking, ulid: str, found: Iterator[Finding]) -> None:
+        findings = list(found)
+        if findings and self._unsettled(newest):
+            self.in_flight.add(ulid)
+        else:
+            self.findings += findings
+
+    def _look_for_second_sale(self, ulid: str, booking: Booking) -> None:
+        for seat in booking.seats:
+            other = self._confirmed_for.setdefault(seat, ulid)
+            if other != ulid:
+                first, second = sorted((other, ulid))
+                detail = f"confirmed in Postgres for {first} and {second}"
+                self.findings.append(Finding("sold_twice", self._local(seat), detail))
+
+    def _compare_owner(self, seat: str, ulid: str) -> None:
+        found = self._state.seats.get(seat)
+        if found is None or found.letter != "s" or found.booking == ulid:
+            return
+        owners = [self._state.bookings.get(owner) for owner in (ulid, found.booking)]
+        if not any(owner and self._unsettled(owner) for owner in owners):
+            detail = f"sold to {found.booking} in Redis, to {ulid} in Postgres"
+            self.findings.append(Finding("owner_differs", seat, detail))
+
+    def _unsettled(self, booking: Booking) -> bool:
+        times = (booking.held_at_ms, booking.confirmed_at_ms, booking.ended_at_ms)
+        return max(at_ms or 0 for at_ms in times) > self._settled_ms
+
+    def _local(self, full_id: str) -> str:
+        return full_id[len(self._state.event.id) + 1 :]
+
+
+def only_in_postgres(ulid: str, stored: StoredBooking) -> Finding:
+    """A booking that is sold in Postgres and that Redis does not have."""
+    booking = stored.booking
+    detail = f"confirmed in Postgres for {booking.customer_id}, and Redis has no such booking"
+    return Finding("missing_in_redis", ulid, detail, impose=booking)
+
+
+def compare(ulid: str, known: Booking, stored: StoredBooking) -> Iterator[Finding]:
+    """What differs between a booking in Redis (`known`) and in Postgres."""
+    booking = stored.booking
+    if known.status != booking.status:
+        yield _status_difference(ulid, known, booking)
+    elif _claim(known) != _claim(booking):
+        detail = f"Redis has {_claim(known)}, Postgres {_claim(booking)}"
+        yield Finding("owner_differs", ulid, detail)
+    elif known.status == BookingStatus.CONFIRMED and stored.sold != set(booking.seats):
+        detail = f"owns {_listed(stored.sold)} in Postgres instead of {_listed(booking.seats)}"
+        if stored.sold < set(booking.seats):
+            yield Finding("missing_in_postgres", ulid, detail, known)
+        else:
+            yield Finding("owner_differs", ulid, detail)
+    elif known.status != BookingStatus.CONFIRMED and stored.sold:
+        yield Finding("status_differs", ulid, f"{known.status}, and owns seats in Postgres", known)
+    if (known.amount_minor, known.currency) != (booking.amount_minor, booking.currency):
+        detail = f"{_money(known)} in Redis, {_money(booking)} in Postgres"
+        yield Finding("amount_differs", ulid, detail)
+    if known.refund_minor and not stored.obligation_minor:
+        detail = f"the refund of {known.refund_minor} {known.currency} is not in Postgres"
+        yield Finding("missing_in_postgres", ulid, detail, known)
+    elif known.refund_minor != stored.obligation_minor:
+        detail = f"refund of {known.refund_minor} in Redis, {stored.obligation_minor} in Postgres"
+        yield Finding("amount_differs", ulid, detail)
+
+
+def _status_difference(ulid: str, known: Booking, stored: Booking) -> Finding:
+    detail = f"{known.status} in Redis, {stored.status} in Postgres"
+    confirmed = BookingStatus.CONFIRMED
+    if stored.status == confirmed and _AGE[known.status] < _AGE[confirmed]:
+        return Finding("missing_in_redis", ulid, detail)
+    if known.status == confirmed and _AGE[stored.status] < _AGE[confirmed]:
+        return Finding("missing_in_postgres", ulid, detail, known)
+    redis_is_later = _AGE[known.status] >= _AGE[stored.status]
+    return Finding("status_differs", ulid, detail, known if redis_is_later else None)
+
+
+def _claim(booking: Booking) -> str:
+    """Whose, and which places: what must never differ."""
+    areas = [f"{area.quantity} x {area.area_id}" for area in booking.areas]
+    return f"{_listed([*booking.seats, *areas])} of {booking.customer_id}"
+
+
+def _listed(places: Iterable[str]) -> str:
+    return ", ".join(sorted(places)) or "nothing"
+
+
+def _money(booking: Booking) -> str:
+    return f"{booking.amount_minor} {booking.currency}"

@@ -1,0 +1,164 @@
+"""Compares Redis with Postgres, event by event, while both are in use.
+
+A difference is believed only if it is still there after LOOKS looks at both sides: what was on
+its way has arrived by then, so no lock and no pause of the sale is needed. A repair is believed
+only after one look more.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import NamedTuple
+
+from engine import Engine, logs
+from engine.errors import EventNotFound
+from engine.event_state import EventState, read_state
+from engine.ids import EventId
+from engine.journal import DeadLetter
+from engine.metrics import metrics
+from engine.models import SalesState
+from persistence.database import Pool
+from persistence.journal.tables import Store
+from persistence.reconcile.comparison import Comparison, Finding
+from persistence.reconcile.repair import Tried, key_of, repair_event
+from persistence.reconcile.report import Difference, EventReport, Report
+
+LOOKS = 3
+LAG_MS = 5000
+"""How long Postgres may be behind before that is a difference."""
+
+_LOOK_AGAIN_S = 0.1
+
+_log = logs.get("reconciler")
+
+
+class _Look(NamedTuple):
+    """What one look at both sides found. `state` None: Redis does not have the event."""
+
+    state: EventState | None
+    findings: list[Finding]
+    in_flight_count: int = 0
+
+    def still(self, earlier: "_Look") -> "_Look":
+        """Without what the earlier look did not find."""
+        keys = {key_of(finding) for finding in earlier.findings}
+        return self._replace(findings=[found for found in self.findings if key_of(found) in keys])
+
+
+async def reconcile(
+    engine: Engine,
+    pool: Pool,
+    events: Sequence[EventId] | None = None,
+    *,
+    repair: bool = False,
+    lag_ms: int = LAG_MS,
+) -> Report:
+    """Compare these events, or all; with `repair`, mend what is safe. Raises: EventNotFound."""
+    each = reconcile_each(engine, pool, events, repair=repair, lag_ms=lag_ms)
+    return Report(tuple([report async for report in each]))
+
+
+async def reconcile_each(
+    engine: Engine,
+    pool: Pool,
+    events: Sequence[EventId] | None = None,
+    *,
+    repair: bool = False,
+    lag_ms: int = LAG_MS,
+) -> AsyncIterator[EventReport]:
+    """As `reconcile`, but each event's report as soon as it is there."""
+    store = Store(pool)
+    for event in await find_events(engine, pool, events):
+        yield await _BothSides(engine, store, event, lag_ms).reconcile(repair=repair)
+
+
+async def find_events(
+    engine: Engine, pool: Pool, asked: Sequence[EventId] | None = None
+) -> list[EventId]:
+    """What there is to compare, in order: what was asked for, or all. Raises: EventNotFound."""
+    known = await Store(pool).list_events() | set(await engine.events.list_events())
+    unknown = set(asked or ()) - known
+    if unknown:
+        raise EventNotFound(*sorted(unknown))
+    return sorted(known if asked is None else set(asked))
+
+
+class _BothSides:
+    """One event, in Redis and in Postgres."""
+
+    def __init__(self, engine: Engine, store: Store, event: EventId, lag_ms: int) -> None:
+        self._engine = engine
+        self._store = store
+        self._event = event
+        self._lag_ms = lag_ms
+
+    async def reconcile(self, *, repair: bool) -> EventReport:
+        """Look until sure, mend if asked to, and tell."""
+        look = await self._look()
+        for _ in range(LOOKS - 1):
+            if look.findings:
+                await asyncio.sleep(_LOOK_AGAIN_S)
+                look = (await self._look()).still(look)
+        tried: Tried = {}
+        standing = look
+        if repair and look.findings and look.state:
+            tried = await repair_event(self._engine, self._store, look.state, look.findings)
+            standing = await self._look()
+        return EventReport(
+            event_id=self._event,
+            bookings_count=len(look.state.bookings) if look.state else 0,
+            in_flight_count=look.in_flight_count,
+            differences=self._tell(look, tried, {key_of(found) for found in standing.findings}),
+        )
+
+    async def _look(self) -> _Look:
+        in_postgres = self._event in await self._store.list_events()
+        try:
+            state = await read_state(self._engine, self._event)
+        except EventNotFound:  # never loaded, being loaded, or lost
+            detail = "Postgres has the event, and Redis does not"
+            gone = Finding("event_missing_in_redis", self._event, detail)
+            return _Look(None, [gone] if in_postgres else [])
+        if state.event.sales == SalesState.RESTORING:
+            detail = f"Redis lost some of it, and it is closed until `engine restore {self._event}`"
+            return _Look(None, [Finding("event_behind", self._event, detail)])
+        comparison = Comparison(state, self._lag_ms)
+        ids = [booking.id for booking in state.bookings.values()]
+        async for stored in self._store.stream_bookings(self._event, ids):
+            comparison.show(stored)
+        comparison.finish()
+        findings = comparison.findings + await self._find_dead_letters()
+        if not in_postgres and state.event.loaded_at_ms <= state.now_ms - self._lag_ms:
+            detail = "Redis has the event, and Postgres does not"
+            findings.append(Finding("event_missing_in_postgres", self._event, detail))
+        return _Look(state, findings, len(comparison.in_flight))
+
+    async def _find_dead_letters(self) -> list[Finding]:
+        return [
+            Finding("dead_letter", letter.entry.entry_id, _told(letter), letter=letter)
+            for letter in await self._engine.journal.dead_letters(self._event)
+        ]
+
+    def _tell(
+        self, look: _Look, tried: Tried, standing: set[tuple[str, str]]
+    ) -> tuple[Difference, ...]:
+        differences = []
+        for finding in look.findings:
+            detail, repaired = finding.detail, tried.get(key_of(finding))
+            if key_of(finding) not in standing:
+                repaired = repaired or "mended along with the others"
+            elif repaired:
+                detail, repaired = f"{detail}; not repaired: {repaired}", None
+            difference = Difference(
+                finding.kind, self._event, finding.subject, detail, repaired, finding.is_violation
+            )
+            differences.append(difference)
+            metrics.differences_found.labels(finding.kind).inc()
+        _log.debug("reconciled", event_id=self._event, differences=len(differences))
+        return tuple(differences)
+
+
+def _told(letter: DeadLetter) -> str:
+    """Whose entry it is, and why it was set aside."""
+    booking = letter.entry.booking
+    of = f"{letter.entry.kind} of {booking.id}: " if booking else ""
+    return of + letter.reason
