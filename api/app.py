@@ -14,7 +14,7 @@ from api import document
 from api.accounts.running import accounts_running
 from api.http.calls import Route, Services
 from api.http.cors import with_cors
-from api.http.dispatch import Resource, Shortcut, not_found
+from api.http.dispatch import PathTable, Resource, not_found
 from api.http.middleware import Edge
 from api.http.responses import Header
 from api.metrics import in_flight_shown
@@ -55,7 +55,7 @@ def create_app(engine_settings: Settings, stores: Stores | None = None) -> Starl
         routes=[StarletteRoute(resource.path, resource) for resource in resources],
         lifespan=lifespan,
     )
-    found = Shortcut(app.build_middleware_stack(), resources)
+    found = PathTable(app.build_middleware_stack(), resources)
     app.middleware_stack = Edge(
         with_cors(found, engine_settings.cors_origins), always=_always(engine_settings)
     )

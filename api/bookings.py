@@ -8,9 +8,9 @@ from api.http.calls import Call
 from api.http.idempotency import request_id_of
 from api.http.paging import Part, over_events
 from api.http.payloads import (
-    AreaWish,
+    AreaRequest,
     BookingList,
-    BookingShown,
+    BookingView,
     HoldBody,
     MineQuery,
     NoQuery,
@@ -20,7 +20,7 @@ from api.http.payloads import (
     time_shown,
 )
 from api.http.problems import checked, invalid
-from api.http.responses import Answer
+from api.http.responses import Response
 from engine import ids
 from engine.ids import CustomerId, EventId, SeatId
 from engine.models import AreaQuantity, Booking, Selection
@@ -28,50 +28,50 @@ from engine.models import AreaQuantity, Booking, Selection
 PATH = "/api/v1/booking"
 
 
-async def hold_seats(call: Call[NoQuery, HoldBody]) -> Answer:
+async def hold_seats(call: Call[NoQuery, HoldBody]) -> Response:
     """Hold every seat and standing place of the body for the caller, or none of them."""
     request_id = request_id_of(call.headers)
     selection = _asked(call.body, call.caller.customer_id)
     booking = await call.bookings.hold_seats(selection, request_id=request_id)
-    return Answer(encode(shown(booking)), ((b"location", f"{PATH}/{booking.id}".encode()),))
+    return Response(encode(shown(booking)), ((b"location", f"{PATH}/{booking.id}".encode()),))
 
 
-async def list_bookings(call: Call[MineQuery, None]) -> Answer:
+async def list_bookings(call: Call[MineQuery, None]) -> Response:
     """The caller's pending and confirmed bookings, the newest of an event first."""
 
-    async def read(event: EventId, where: str, limit: int) -> Part[BookingShown]:
+    async def read(event: EventId, where: str, limit: int) -> Part[BookingView]:
         cursor = checked("cursor", ids.split_booking, f"{event}:{where}")[1] if where else None
         page = await call.engine.bookings.list_bookings(
             event, call.caller.customer_id, limit, cursor
         )
         return [shown(booking) for booking in page.bookings], page.next
 
-    return Answer(encode(BookingList(*await over_events(call.engine, call.query, read))))
+    return Response(encode(BookingList(*await over_events(call.engine, call.query, read))))
 
 
-async def read_booking(call: Call[NoQuery, None]) -> Answer:
+async def read_booking(call: Call[NoQuery, None]) -> Response:
     """One booking. Somebody else's is not found."""
     return _answer(await call.engine.bookings.read_booking(call.booking_id, call.customer))
 
 
-async def extend_booking(call: Call[NoQuery, None]) -> Answer:
+async def extend_booking(call: Call[NoQuery, None]) -> Response:
     """Move the deadline of a pending booking to one hold TTL from now, up to the event's cap."""
     return _answer(await call.bookings.extend_booking(call.booking_id, call.customer))
 
 
-async def release_booking(call: Call[NoQuery, None]) -> Answer:
+async def release_booking(call: Call[NoQuery, None]) -> Response:
     """Give up a pending booking; repeatable."""
     return _answer(await call.bookings.release_booking(call.booking_id, call.customer))
 
 
-async def cancel_booking(call: Call[NoQuery, None]) -> Answer:
+async def cancel_booking(call: Call[NoQuery, None]) -> Response:
     """Undo a confirmed booking; what was paid becomes a refund obligation. Repeatable."""
     return _answer(await call.bookings.cancel_booking(call.booking_id, call.customer))
 
 
-def shown(booking: Booking) -> BookingShown:
+def shown(booking: Booking) -> BookingView:
     """A booking as the API tells it."""
-    return BookingShown(
+    return BookingView(
         id=booking.id,
         event_id=booking.event_id,
         status=booking.status,
@@ -89,8 +89,8 @@ def shown(booking: Booking) -> BookingShown:
     )
 
 
-def _answer(booking: Booking) -> Answer:
-    return Answer(encode(shown(booking)))
+def _answer(booking: Booking) -> Response:
+    return Response(encode(shown(booking)))
 
 
 def _asked(body: HoldBody, customer: CustomerId) -> Selection:
@@ -125,5 +125,5 @@ def _areas(body: HoldBody) -> tuple[AreaQuantity, ...]:
     return areas
 
 
-def _area(field: str, wish: AreaWish) -> AreaQuantity:
+def _area(field: str, wish: AreaRequest) -> AreaQuantity:
     return AreaQuantity(checked(f"{field}.areaId", ids.area_id, wish.area_id), wish.quantity)

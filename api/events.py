@@ -12,7 +12,7 @@ from api.http.calls import Call
 from api.http.idempotency import id_from_key
 from api.http.payloads import (
     EventList,
-    EventShown,
+    EventView,
     NewEventQuery,
     NoQuery,
     PageQuery,
@@ -24,7 +24,7 @@ from api.http.payloads import (
     time_shown,
 )
 from api.http.problems import Problem, checked, invalid
-from api.http.responses import Answer
+from api.http.responses import Response
 from engine import Engine, Event, SalesChange, ids
 from engine.errors import EventNotFound, SeatExists
 from engine.ids import EventId, SeatId
@@ -34,23 +34,23 @@ from engine.plans import PlanOptions, add_sections, parse_event
 PATH = "/api/v1/event"
 
 
-async def list_events(call: Call[PageQuery, None]) -> Answer:
+async def list_events(call: Call[PageQuery, None]) -> Response:
     """Every event with its counts, in the order of their ids."""
     start = checked("cursor", ids.event_id, call.query.cursor) if call.query.cursor else ""
     ahead = [event for event in await call.engine.events.list_events() if event >= start]
     limit = call.query.limit
     found = await asyncio.gather(*(_read(call.engine, event) for event in ahead[:limit]))
     data = [shown(event) for event in found if event]
-    return Answer(encode(EventList(data, ahead[limit] if len(ahead) > limit else None)))
+    return Response(encode(EventList(data, ahead[limit] if len(ahead) > limit else None)))
 
 
-async def read_event(call: Call[NoQuery, None]) -> Answer:
+async def read_event(call: Call[NoQuery, None]) -> Response:
     """One event with its counts."""
     event = await call.engine.events.read_event(call.event_id)
     return answer_tagged(call.headers, encode(shown(event)))
 
 
-async def create_event(call: Call[NewEventQuery, bytes]) -> Answer:
+async def create_event(call: Call[NewEventQuery, bytes]) -> Response:
     """Create an event of the caller's from our own event JSON or a pretix seating plan."""
     query = call.query
     named = query.id or id_from_key(call) or str(ULID()).lower()
@@ -64,10 +64,10 @@ async def create_event(call: Call[NewEventQuery, bytes]) -> Answer:
     plan = await asyncio.to_thread(parse_event, call.body, options)
     terms = msgspec.structs.replace(plan.terms, owner_id=call.caller.customer_id)
     created = await call.engine.events.load_event(event, plan.layout, terms)
-    return Answer(encode(shown(created)), ((b"location", f"{PATH}/{event}".encode()),))
+    return Response(encode(shown(created)), ((b"location", f"{PATH}/{event}".encode()),))
 
 
-async def add_seats(call: Call[NoQuery, bytes]) -> Answer:
+async def add_seats(call: Call[NoQuery, bytes]) -> Response:
     """Add sections, or rows to them, while the event sells. What is there keeps its place."""
     known = (await call.engine.availability.read_layout(call.event_id)).layout
     try:
@@ -80,20 +80,20 @@ async def add_seats(call: Call[NoQuery, bytes]) -> Answer:
         )
     except ValueError as error:
         raise Problem("plan_invalid", str(error), {"problems": [str(error)]}) from error
-    return Answer(encode(shown(event)))
+    return Response(encode(shown(event)))
 
 
-async def block_seats(call: Call[NoQuery, SeatIdsBody]) -> Answer:
+async def block_seats(call: Call[NoQuery, SeatIdsBody]) -> Response:
     """Take available seats off sale, all of them or none. Repeatable."""
     return await _block(call, blocked=True)
 
 
-async def unblock_seats(call: Call[NoQuery, SeatIdsBody]) -> Answer:
+async def unblock_seats(call: Call[NoQuery, SeatIdsBody]) -> Response:
     """Put blocked seats back on sale, all of them or none. Repeatable."""
     return await _block(call, blocked=False)
 
 
-async def _block(call: Call[NoQuery, SeatIdsBody], *, blocked: bool) -> Answer:
+async def _block(call: Call[NoQuery, SeatIdsBody], *, blocked: bool) -> Response:
     for seat in call.body.seat_ids:
         if checked("seatIds", ids.split_seat, seat)[0] != call.event_id:
             await call.engine.events.read_event(call.event_id)  # an unknown event is the first flaw
@@ -104,10 +104,10 @@ async def _block(call: Call[NoQuery, SeatIdsBody], *, blocked: bool) -> Answer:
         blocked=blocked,
         owner_id=call.owner_id,
     )
-    return Answer(encode(shown(event)))
+    return Response(encode(shown(event)))
 
 
-async def set_sales(call: Call[NoQuery, SalesBody]) -> Answer:
+async def set_sales(call: Call[NoQuery, SalesBody]) -> Response:
     """Open, pause, close or schedule the sales of an event."""
     body = call.body
     change = SalesChange(
@@ -118,12 +118,12 @@ async def set_sales(call: Call[NoQuery, SalesBody]) -> Answer:
     if change == SalesChange():
         raise invalid("sales", "name sales, opensAt or closesAt")
     event = await call.engine.events.set_sales(call.event_id, change, owner_id=call.owner_id)
-    return Answer(encode(shown(event)))
+    return Response(encode(shown(event)))
 
 
-def shown(event: Event) -> EventShown:
+def shown(event: Event) -> EventView:
     """An event as the API tells it."""
-    return EventShown(
+    return EventView(
         id=event.id,
         name=event.name,
         currency=event.currency,

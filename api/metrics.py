@@ -18,7 +18,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from api.http.calls import Call, Services
 from api.http.payloads import NoQuery
-from api.http.responses import Answer
+from api.http.responses import Response
 from engine import logs
 from engine.metrics import metrics, shared_files
 
@@ -63,9 +63,9 @@ async def _scraped_beside() -> bytes:
 _scrape = _Scrape()
 
 
-async def read_metrics(call: Call[NoQuery, None]) -> Answer:
+async def read_metrics(call: Call[NoQuery, None]) -> Response:
     """Every metric, in the Prometheus text format; of all processes if they share a folder."""
-    return Answer(await _scrape.text(), content_type=CONTENT_TYPE_LATEST.encode())
+    return Response(await _scrape.text(), content_type=CONTENT_TYPE_LATEST.encode())
 
 
 @asynccontextmanager

@@ -15,9 +15,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from api.http.calls import Call
 from api.http.decoding import decode_body
 from api.http.paging import number_of
-from api.http.payloads import NoQuery, PageQuery, Shown, encode, rfc3339
+from api.http.payloads import NoQuery, PageQuery, View, encode, rfc3339
 from api.http.problems import Problem, invalid
-from api.http.responses import Answer
+from api.http.responses import Response
 from api.owners import check_owner
 from api.signatures import HEADER
 from engine import Unavailable, ids, logs
@@ -70,13 +70,13 @@ class NoticeBody(Struct, frozen=True, kw_only=True):
     data: Payment
 
 
-class NoticeTaken(Shown, frozen=True):
+class NoticeTaken(View, frozen=True):
     """What came of a notice."""
 
     outcome: NoticeOutcome
 
 
-class NoticeShown(Shown, frozen=True):
+class NoticeView(View, frozen=True):
     """A notice as it was recorded."""
 
     id: str
@@ -91,7 +91,7 @@ class NoticeShown(Shown, frozen=True):
 class NoticeList(Struct, frozen=True):
     """Part of a list, as SeatList."""
 
-    data: list[NoticeShown]
+    data: list[NoticeView]
     next: str | None
 
 
@@ -105,7 +105,7 @@ _decode_envelope = msgspec.json.Decoder(Envelope).decode
 _decode_payment = msgspec.json.Decoder(Payment).decode
 
 
-async def receive_notice(call: Call[NoQuery, bytes]) -> Answer:
+async def receive_notice(call: Call[NoQuery, bytes]) -> Response:
     """Take the payment provider's word that a booking is paid, or that a payment failed.
 
     Signed in `Payment-Signature`. The same notice again, or notices in any sequence, have one
@@ -122,10 +122,10 @@ async def receive_notice(call: Call[NoQuery, bytes]) -> Answer:
             outcome = await _confirm(call, payment)
         await _record(call, _notice(envelope, payment, outcome))
     metrics.payment_notices.labels(outcome).inc()
-    return Answer(encode(NoticeTaken(outcome=outcome)))
+    return Response(encode(NoticeTaken(outcome=outcome)))
 
 
-async def list_notices(call: Call[NoticesQuery, None]) -> Answer:
+async def list_notices(call: Call[NoticesQuery, None]) -> Response:
     """What the payment provider said of an event's bookings, the newest first.
 
     Payments that sold nothing stand out by their outcome: `amount_differs`, `booking_not_found`,
@@ -139,7 +139,7 @@ async def list_notices(call: Call[NoticesQuery, None]) -> Answer:
     )
     more = len(found) > query.limit
     shown = [_shown(notice) for notice in found[: query.limit]]
-    return Answer(encode(NoticeList(shown, str(found[query.limit - 1].number) if more else None)))
+    return Response(encode(NoticeList(shown, str(found[query.limit - 1].number) if more else None)))
 
 
 def _payment_of(envelope: Envelope) -> Payment:
@@ -209,8 +209,8 @@ def _event_of(booking_id: str) -> EventId | None:
         return None
 
 
-def _shown(notice: Notice) -> NoticeShown:
-    return NoticeShown(
+def _shown(notice: Notice) -> NoticeView:
+    return NoticeView(
         id=notice.id,
         type=notice.kind,
         booking_id=notice.booking_id,

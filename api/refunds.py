@@ -6,9 +6,9 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api.http.calls import Call
-from api.http.payloads import NoQuery, PageQuery, Request, Shown, encode, rfc3339, time_shown
+from api.http.payloads import NoQuery, PageQuery, RequestBody, View, encode, rfc3339, time_shown
 from api.http.problems import Problem, invalid
-from api.http.responses import Answer
+from api.http.responses import Response
 from api.owners import check_owner
 from engine import ids
 from engine.ids import ULID_PATTERN, BookingId
@@ -24,13 +24,13 @@ class RefundsQuery(PageQuery, frozen=True):
     settled: bool | UnsetType = UNSET
 
 
-class SettleBody(Request, frozen=True):
+class SettleBody(RequestBody, frozen=True):
     """What the organiser calls its payment: a number at the bank."""
 
     reference: Annotated[str, Meta(min_length=1, max_length=200, pattern=_LINE)] | UnsetType = UNSET
 
 
-class RefundShown(Shown, frozen=True):
+class RefundView(View, frozen=True):
     """Money that was taken and must go back. `reason`: `cancelled`, or why it came too late."""
 
     booking_id: str
@@ -48,11 +48,11 @@ class RefundShown(Shown, frozen=True):
 class RefundList(Struct, frozen=True):
     """Part of a list, as SeatList."""
 
-    data: list[RefundShown]
+    data: list[RefundView]
     next: str | None
 
 
-async def list_refunds(call: Call[RefundsQuery, None]) -> Answer:
+async def list_refunds(call: Call[RefundsQuery, None]) -> Response:
     """What is to be paid back for an event, the oldest first."""
     query, event = call.query, call.event_id
     after = None
@@ -68,10 +68,10 @@ async def list_refunds(call: Call[RefundsQuery, None]) -> Answer:
     )
     shown = refunds[: query.limit]
     more = _cursor(shown[-1]) if len(refunds) > query.limit else None
-    return Answer(encode(RefundList([_shown(refund) for refund in shown], more)))
+    return Response(encode(RefundList([_shown(refund) for refund in shown], more)))
 
 
-async def settle_refund(call: Call[NoQuery, SettleBody]) -> Answer:
+async def settle_refund(call: Call[NoQuery, SettleBody]) -> Response:
     """Say that an obligation is paid back. Repeatable: the first who says so is kept."""
     booking = BookingId(call.path["refund_id"])
     await check_owner(call, ids.split_booking(booking)[0])
@@ -81,7 +81,7 @@ async def settle_refund(call: Call[NoQuery, SettleBody]) -> Answer:
     )
     if refund is None:
         raise refund_not_found(booking)
-    return Answer(encode(_shown(refund)))
+    return Response(encode(_shown(refund)))
 
 
 def refund_not_found(text: str) -> Problem:
@@ -93,8 +93,8 @@ def _cursor(refund: Refund) -> str:
     return f"{refund.due_at_ms}.{refund.booking_id.rpartition(':')[2]}"
 
 
-def _shown(refund: Refund) -> RefundShown:
-    return RefundShown(
+def _shown(refund: Refund) -> RefundView:
+    return RefundView(
         booking_id=refund.booking_id,
         event_id=refund.event_id,
         customer_id=refund.customer_id,

@@ -3,8 +3,8 @@
 from collections import Counter
 
 from api.http.calls import Call
-from api.http.payloads import NoQuery, Shown, encode
-from api.http.responses import Answer
+from api.http.payloads import NoQuery, View, encode
+from api.http.responses import Response
 from engine.availability import AvailabilityReader, LoadedLayout
 from engine.errors import NotOwner, Unavailable
 from engine.ids import EventId
@@ -14,7 +14,7 @@ _TRIES = 5
 _STATUS = {"a": "available", "h": "held", "s": "sold", "b": "blocked"}
 
 
-class CategorySales(Shown, frozen=True):
+class CategorySales(View, frozen=True):
     """Places of one category by status; `soldMinor` is what the sold ones cost."""
 
     id: str
@@ -27,7 +27,7 @@ class CategorySales(Shown, frozen=True):
     sold_minor: int
 
 
-class SalesShown(Shown, frozen=True):
+class SalesView(View, frozen=True):
     """All categories at one position, in the order of the layout."""
 
     event_id: str
@@ -37,7 +37,7 @@ class SalesShown(Shown, frozen=True):
     sold_minor: int
 
 
-async def read_sales(call: Call[NoQuery, None]) -> Answer:
+async def read_sales(call: Call[NoQuery, None]) -> Response:
     """How the event sells, by category. Prices are those of the layout."""
     event = await call.engine.events.read_event(call.event_id)
     if call.owner_id and call.owner_id != event.owner_id:
@@ -45,14 +45,14 @@ async def read_sales(call: Call[NoQuery, None]) -> Answer:
     availability, loaded = await _read(call.engine.availability, event.id)
     counts = _count(availability, loaded)
     categories = tuple(_shown(category, counts) for category in loaded.layout.categories)
-    shown = SalesShown(
+    shown = SalesView(
         event_id=event.id,
         position=availability.position,
         currency=event.currency,
         categories=categories,
         sold_minor=sum(category.sold_minor for category in categories),
     )
-    return Answer(encode(shown))
+    return Response(encode(shown))
 
 
 async def _read(reader: AvailabilityReader, event: EventId) -> tuple[Availability, LoadedLayout]:

@@ -7,23 +7,23 @@ from msgspec import UNSET
 from api import seat_picker
 from api.http.calls import Call
 from api.http.paging import Part, over_events
-from api.http.payloads import SeatList, SeatShown, SeatsQuery, encode
+from api.http.payloads import SeatList, SeatsQuery, SeatView, encode
 from api.http.problems import invalid
-from api.http.responses import Answer
+from api.http.responses import Response
 from api.seat_picker import Walk
 from engine.availability import LoadedLayout
 from engine.ids import EventId
 from engine.models import Availability, SalesState
 
 
-async def list_seats(call: Call[SeatsQuery, None]) -> Answer:
+async def list_seats(call: Call[SeatsQuery, None]) -> Response:
     """Available seats, neighbours together; every request begins somewhere else in the house.
 
     Without `eventId`: of every event that is on sale.
     """
     query = call.query
 
-    async def read(event: EventId, where: str, limit: int) -> Part[SeatShown]:
+    async def read(event: EventId, where: str, limit: int) -> Part[SeatView]:
         found = await call.engine.availability.read_map(event)
         if query.event_id is UNSET and not _on_sale(found):
             return [], None
@@ -33,15 +33,15 @@ async def list_seats(call: Call[SeatsQuery, None]) -> Answer:
         indexes, rest = seat_picker.page(found.map, runs, walk, limit)
         return _shown(event, loaded, indexes), None if rest is None else str(rest)
 
-    return Answer(encode(SeatList(*await over_events(call.engine, query, read))))
+    return Response(encode(SeatList(*await over_events(call.engine, query, read))))
 
 
-def _shown(event: EventId, loaded: LoadedLayout, indexes: list[int]) -> list[SeatShown]:
+def _shown(event: EventId, loaded: LoadedLayout, indexes: list[int]) -> list[SeatView]:
     layout = loaded.layout
     prices = {category.id: category.price_minor for category in layout.categories}
     places = (loaded.place_at[index] for index in indexes if index in loaded.place_at)
     return [
-        SeatShown(
+        SeatView(
             id=f"{event}:{place.seat.id}",
             event_id=event,
             section=place.section_id,

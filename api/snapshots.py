@@ -7,8 +7,8 @@ from collections import OrderedDict
 from typing import NamedTuple
 
 from api.http.caching import CHECK_AGAIN
-from api.http.payloads import AreaShown, AvailabilityShown, counts_shown, encode, time_shown
-from api.http.responses import Answer
+from api.http.payloads import AreaView, AvailabilityView, counts_shown, encode, time_shown
+from api.http.responses import Response
 from engine.availability import MAPS_MAX
 from engine.ids import EventId
 from engine.models import Availability
@@ -19,8 +19,8 @@ class Snapshot(NamedTuple):
 
     found: Availability
     tag: bytes
-    whole: Answer
-    unchanged: Answer
+    whole: Response
+    unchanged: Response
 
 
 class Snapshots:
@@ -42,18 +42,18 @@ class Snapshots:
 def _snapshot(found: Availability) -> Snapshot:
     tag = found.position.encode()
     about = ((b"etag", b'"%b"' % tag), CHECK_AGAIN)
-    return Snapshot(found, tag, Answer(encode(_shown(found)), about), Answer(b"", about, 304))
+    return Snapshot(found, tag, Response(encode(_shown(found)), about), Response(b"", about, 304))
 
 
-def _shown(found: Availability) -> AvailabilityShown:
-    return AvailabilityShown(
+def _shown(found: Availability) -> AvailabilityView:
+    return AvailabilityView(
         event_id=found.event_id,
         layout_version=found.layout_version,
         position=found.position,
         sales=found.sales,
         counts=counts_shown(found.counts),
         map=found.map,
-        areas=tuple(AreaShown(area.area_id, area.available) for area in found.areas),
+        areas=tuple(AreaView(area.area_id, area.available) for area in found.areas),
         opens_at=time_shown(found.opens_at_ms),
         closes_at=time_shown(found.closes_at_ms),
     )

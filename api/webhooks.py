@@ -17,14 +17,14 @@ from api.http.payloads import (
     Instant,
     NoQuery,
     PageQuery,
-    Request,
-    Shown,
+    RequestBody,
+    View,
     encode,
     rfc3339,
     time_shown,
 )
 from api.http.problems import Problem, checked, invalid
-from api.http.responses import Answer
+from api.http.responses import Response
 from api.owners import check_owner
 from engine import ids
 from engine.ids import InvalidId
@@ -40,7 +40,7 @@ _MESSAGE = re.compile("msg_[0-9a-f]{32}")
 _SECRET_BYTES = 32
 
 
-class WebhookBody(Request, frozen=True):
+class WebhookBody(RequestBody, frozen=True):
     """Where to tell what; without `eventId`, of every event of the caller's."""
 
     url: Annotated[str, Meta(min_length=1, max_length=2000)]
@@ -48,7 +48,7 @@ class WebhookBody(Request, frozen=True):
     event_id: IdText | UnsetType = UNSET
 
 
-class ReplayBody(Request, frozen=True):
+class ReplayBody(RequestBody, frozen=True):
     """One delivery, or everything that happened from a time on."""
 
     from_: Instant | UnsetType = msgspec.field(name="from", default=UNSET)
@@ -61,7 +61,7 @@ class DeliveriesQuery(PageQuery, frozen=True):
     state: DeliveryState | UnsetType = UNSET
 
 
-class WebhookShown(Shown, frozen=True):
+class WebhookView(View, frozen=True):
     """A webhook. `disabledAt`: nothing is sent there any more, until it is replayed."""
 
     id: str
@@ -73,7 +73,7 @@ class WebhookShown(Shown, frozen=True):
     disabled_why: str | None = None
 
 
-class WebhookCreated(WebhookShown, frozen=True, kw_only=True):
+class WebhookCreated(WebhookView, frozen=True, kw_only=True):
     """A new webhook, with the secret that verifies its messages: it is not shown again."""
 
     secret: str
@@ -82,11 +82,11 @@ class WebhookCreated(WebhookShown, frozen=True, kw_only=True):
 class WebhookList(Struct, frozen=True):
     """Part of a list, as SeatList."""
 
-    data: list[WebhookShown]
+    data: list[WebhookView]
     next: str | None
 
 
-class DeliveryShown(Shown, frozen=True):
+class DeliveryView(View, frozen=True):
     """A message and how it fares; its id is the `webhook-id` header.
 
     `status` is what the receiver answered last, `error` why there was no answer.
@@ -108,11 +108,11 @@ class DeliveryShown(Shown, frozen=True):
 class DeliveryList(Struct, frozen=True):
     """Part of a list, as SeatList."""
 
-    data: list[DeliveryShown]
+    data: list[DeliveryView]
     next: str | None
 
 
-class ReplayShown(Shown, frozen=True):
+class ReplayView(View, frozen=True):
     """How many messages are under way again; `nextFrom`: there is more, replay from there."""
 
     count: int
@@ -126,7 +126,7 @@ def webhook_id(text: str) -> str:
     return text
 
 
-async def create_webhook(call: Call[NoQuery, WebhookBody]) -> Answer:
+async def create_webhook(call: Call[NoQuery, WebhookBody]) -> Response:
     """Be told of what happens from now on. The answer has the secret, once."""
     body, event = call.body, None
     try:
@@ -149,10 +149,10 @@ async def create_webhook(call: Call[NoQuery, WebhookBody]) -> Answer:
     if made is None:
         raise Problem("webhook_limit", "no more webhooks", {"limit": WEBHOOKS_MAX})
     shown = WebhookCreated(**msgspec.structs.asdict(_shown(made)), secret=secret)
-    return Answer(encode(shown), ((b"location", f"{PATH}/{made.id}".encode()),))
+    return Response(encode(shown), ((b"location", f"{PATH}/{made.id}".encode()),))
 
 
-async def list_webhooks(call: Call[PageQuery, None]) -> Answer:
+async def list_webhooks(call: Call[PageQuery, None]) -> Response:
     """The caller's own webhooks."""
     query = call.query
     after = "" if query.cursor is UNSET else checked("cursor", webhook_id, query.cursor)
@@ -160,24 +160,24 @@ async def list_webhooks(call: Call[PageQuery, None]) -> Answer:
         call.caller.customer_id, after, query.limit + 1
     )
     shown = [_shown(webhook) for webhook in found[: query.limit]]
-    return Answer(encode(WebhookList(shown, shown[-1].id if len(found) > query.limit else None)))
+    return Response(encode(WebhookList(shown, shown[-1].id if len(found) > query.limit else None)))
 
 
-async def read_webhook(call: Call[NoQuery, None]) -> Answer:
+async def read_webhook(call: Call[NoQuery, None]) -> Response:
     """One webhook. Somebody else's is not found."""
-    return Answer(encode(_shown(await _found(call))))
+    return Response(encode(_shown(await _found(call))))
 
 
-async def delete_webhook(call: Call[NoQuery, None]) -> Answer:
+async def delete_webhook(call: Call[NoQuery, None]) -> Response:
     """Send nothing there any more, and forget its deliveries."""
     webhooks = call.services.stores.webhooks
     deleted = await webhooks.delete_webhook(call.path["webhook_id"], call.owner_id)
     if deleted is None:
         raise webhook_not_found(call.path["webhook_id"])
-    return Answer(encode(_shown(deleted)))
+    return Response(encode(_shown(deleted)))
 
 
-async def list_deliveries(call: Call[DeliveriesQuery, None]) -> Answer:
+async def list_deliveries(call: Call[DeliveriesQuery, None]) -> Response:
     """What was sent to a webhook or will be, the newest first; kept for 30 days."""
     query = call.query
     below = number_of(query.cursor)
@@ -188,10 +188,10 @@ async def list_deliveries(call: Call[DeliveriesQuery, None]) -> Answer:
     )
     shown = [_delivery_shown(delivery) for delivery in found[: query.limit]]
     more = str(found[query.limit - 1].number) if len(found) > query.limit else None
-    return Answer(encode(DeliveryList(shown, more)))
+    return Response(encode(DeliveryList(shown, more)))
 
 
-async def replay_deliveries(call: Call[NoQuery, ReplayBody]) -> Answer:
+async def replay_deliveries(call: Call[NoQuery, ReplayBody]) -> Response:
     """Send one message again, or all from a time on, delivered ones too, under the same ids.
 
     A webhook that was disabled is enabled by it.
@@ -203,13 +203,13 @@ async def replay_deliveries(call: Call[NoQuery, ReplayBody]) -> Answer:
     if body.from_ is not UNSET:
         from_ms = max(0, round(body.from_.timestamp() * 1000))
         replayed = await webhooks.replay_from(webhook.id, from_ms)
-        shown = ReplayShown(count=replayed.count, next_from=time_shown(replayed.next_ms))
-        return Answer(encode(shown))
+        shown = ReplayView(count=replayed.count, next_from=time_shown(replayed.next_ms))
+        return Response(encode(shown))
     message_id = str(body.delivery_id)
     known = _MESSAGE.fullmatch(message_id)
     if not known or not await webhooks.replay_delivery(webhook.id, message_id):
         raise Problem("delivery_not_found", "the webhook has no such delivery")
-    return Answer(encode(ReplayShown(count=1)))
+    return Response(encode(ReplayView(count=1)))
 
 
 def webhook_not_found(text: str) -> Problem:
@@ -225,8 +225,8 @@ async def _found(call: Call[Any, Any]) -> Webhook:
     return webhook
 
 
-def _shown(webhook: Webhook) -> WebhookShown:
-    return WebhookShown(
+def _shown(webhook: Webhook) -> WebhookView:
+    return WebhookView(
         id=webhook.id,
         url=webhook.url,
         kinds=webhook.kinds,
@@ -237,9 +237,9 @@ def _shown(webhook: Webhook) -> WebhookShown:
     )
 
 
-def _delivery_shown(delivery: Delivery) -> DeliveryShown:
+def _delivery_shown(delivery: Delivery) -> DeliveryView:
     pending = delivery.state == DeliveryState.PENDING
-    return DeliveryShown(
+    return DeliveryView(
         id=delivery.id,
         kind=delivery.kind,
         event_id=delivery.event_id,

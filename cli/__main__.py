@@ -1,5 +1,5 @@
 """`python -m engine` and `python -m cli` run the `engine` command."""
 
-from cli import main
+from cli.commands import main
 
 main(prog_name="engine")

@@ -20,7 +20,7 @@ from engine.settings.fields import Setting
 _HIDDEN = "(set)"
 
 
-class ShownSetting(Struct, frozen=True):
+class SettingView(Struct, frozen=True):
     """One setting; `source` is `default`, `environment`, `file <path>` or `data folder`."""
 
     name: str
@@ -68,8 +68,8 @@ def check_environment() -> None:
         logs.get("settings").warning("unknown_setting", variable=variable, did_you_mean=alike)
 
 
-def _shown(setting: Setting, value: Any, source: str) -> ShownSetting:
-    return ShownSetting(
+def _shown(setting: Setting, value: Any, source: str) -> SettingView:
+    return SettingView(
         name=setting.name,
         value=_masked(setting, value),
         source=source,

@@ -7,7 +7,7 @@ from engine.ids import AreaId, BookingId, CustomerId, EventId, SeatId
 from engine.models import AreaQuantity, Booking, BookingStatus
 
 
-class Record(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+class BookingJson(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """What `lua/lib/bookings.lua` writes; seats and areas are lists in one string each."""
 
     customer: CustomerId
@@ -26,7 +26,7 @@ class Record(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     refund_reason: str | None = None
 
 
-_decode = msgspec.json.Decoder(Record, strict=False).decode
+_decode = msgspec.json.Decoder(BookingJson, strict=False).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -55,7 +55,7 @@ def booking_of(event: EventId, ulid: str, json: bytes) -> Booking:
 def json_of(booking: Booking) -> bytes:
     """The record of a booking: what `booking_of` reads."""
     start = len(booking.event_id) + 1
-    record = Record(
+    record = BookingJson(
         customer=booking.customer_id,
         status=booking.status,
         places=booking.place_count,

@@ -12,7 +12,7 @@ from engine import keys
 from engine.booking_json import booking_of, json_of
 from engine.errors import BookingNotFound, Unavailable
 from engine.ids import BookingId, CustomerId, EventId, new_ulid, split_booking
-from engine.limits import LimitedScripts, Meter
+from engine.limits import LimitCheck, LimitedScripts
 from engine.metrics import metrics
 from engine.metrics.per_tick import observe_all
 from engine.models import AreaQuantity, Booking, BookingStatus, Expired, Page, Selection
@@ -34,7 +34,7 @@ class Bookings:
         self._batcher = batcher
         self.now_ms: int | str = ""
 
-    def under(self, meter: Meter) -> Self:
+    def under(self, meter: LimitCheck) -> Self:
         """The same bookings, their calls under these rate limits. Raises RateLimited besides."""
         limited = type(self)(LimitedScripts(self._scripts, meter), self._batcher)
         limited.now_ms = self.now_ms

@@ -9,10 +9,10 @@ from engine.availability import AvailabilityReader
 from engine.bookings import Bookings
 from engine.errors import Unavailable
 from engine.events import Events
-from engine.idempotency import Requests
+from engine.idempotency import KeptAnswers
 from engine.journal import Journal
 from engine.limits import Limits
-from engine.log_level import Verbosity
+from engine.log_level import LogLevel
 from engine.restore.staging import Restores
 from engine.revocations import Revocations
 from engine.scripts import Scripts
@@ -37,11 +37,11 @@ class Engine:
         self.bookings = Bookings(scripts, batcher)
         self.availability = AvailabilityReader(scripts, batcher)
         self.journal = Journal(client)
-        self.requests = Requests(batcher)
+        self.requests = KeptAnswers(batcher)
         self.limits = Limits(scripts)
         self.revocations = Revocations(client)
         self.restores = Restores(scripts, batcher, client)
-        self.verbosity = Verbosity(client)
+        self.verbosity = LogLevel(client)
 
     @classmethod
     async def connect(cls, settings: Settings) -> Self:

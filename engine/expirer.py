@@ -18,7 +18,7 @@ from engine import keys, logs
 from engine.bookings import EXPIRE_MAX
 from engine.engine import Engine
 from engine.errors import EngineError, EventNotFound, Restoring
-from engine.gauges import Readings
+from engine.gauges import Gauges
 from engine.ids import EventId
 from engine.metrics import metrics
 from engine.models import Expired
@@ -49,7 +49,7 @@ class Expirer:
 
     def __init__(self, engine: Engine, durability: Durability = "fsync") -> None:
         self._engine = engine
-        self._readings = Readings(engine, durability)
+        self._readings = Gauges(engine, durability)
         self._look_at: dict[EventId, float] = {}
         self._failing: set[str] = set()
         self._stop = asyncio.Event()

@@ -21,7 +21,7 @@ _STATUSES = Counts.__struct_fields__
 _log = logs.get("readings")
 
 
-class Readings:
+class Gauges:
     """Sets the gauges of one Redis, and takes those of an event off when it goes."""
 
     def __init__(self, engine: Engine, durability: Durability) -> None:

@@ -19,7 +19,7 @@ KEEP_MS = 86_400_000
 DIGEST_BYTES = 16
 
 
-class Requests:
+class KeptAnswers:
     """Claims requests, keeps their answers, gives them again."""
 
     def __init__(self, batcher: Batcher) -> None:

@@ -29,7 +29,7 @@ class Limit:
     burst: int
 
 
-class Meter:
+class LimitCheck:
     """The limits one call is under, and how the strictest of them stands after it."""
 
     def __init__(self, limits: tuple[Limit, ...]) -> None:
@@ -54,7 +54,7 @@ class Meter:
 class LimitedScripts(Scripts):
     """Runs scripts as `Scripts` does, each under the limits of one meter."""
 
-    def __init__(self, scripts: Scripts, meter: Meter) -> None:
+    def __init__(self, scripts: Scripts, meter: LimitCheck) -> None:
         super().__init__(scripts.batcher, scripts._sent)
         self._meter = meter
 
@@ -82,6 +82,6 @@ class Limits:
     def __init__(self, scripts: Scripts) -> None:
         self._scripts = scripts
 
-    async def take_limits(self, meter: Meter) -> None:
+    async def take_limits(self, meter: LimitCheck) -> None:
         """Count one call. Raises: RateLimited."""
         await LimitedScripts(self._scripts, meter).run(TAKE, [], [""])

@@ -20,7 +20,7 @@ LOOK_S = 1.0
 _log = logs.get("logs")
 
 
-class Verbosity:
+class LogLevel:
     """What is logged by the processes of this Redis, beside what LOG_LEVEL says of each."""
 
     def __init__(self, client: RedisClient) -> None:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from engine.errors import REFUSALS, Restoring, ScriptDefect, Unavailable
 from engine.metrics import metrics
-from engine.metrics.per_tick import Timed
+from engine.metrics.per_tick import PerTick
 from engine.transport.batcher import Batcher
 from engine.transport.wire import Answer, Argument, ErrorReply
 
@@ -124,9 +124,9 @@ class Scripts:
 
 
 @cache
-def _timed(name: str, code: str) -> Timed:
+def _timed(name: str, code: str) -> PerTick:
     """The metrics of one script and outcome: finding them costs more than adding to them."""
-    return Timed(metrics.calls.labels(name, code), metrics.call_duration.labels(name))
+    return PerTick(metrics.calls.labels(name, code), metrics.call_duration.labels(name))
 
 
 def checked(code: str, answer: list[bytes]) -> list[bytes]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import click
 
-from cli import main
+from cli.commands import main
 
 WIDTH = 96
 

@@ -13,7 +13,7 @@ from engine import logs
 from engine.ids import BookingId, EventId
 from engine.models import Booking, Terms
 from engine.plans import layout as layouts
-from engine.restore.rebuild import Position, Remembered
+from engine.restore.rebuild import Position, StoredEvent
 from persistence.database import Connection, Pool
 from persistence.sql import named_queries
 
@@ -51,7 +51,7 @@ async def find_between(
 
 async def read_event(
     pool: Pool, event: EventId, now_ms: int | None = None, claimed: Sequence[BookingId] = ()
-) -> Remembered | None:
+) -> StoredEvent | None:
     """All that a restore needs, of one instant; without `now_ms` no bookings.
 
     Those that are `claimed` however old: such a claim may have been settled long ago.
@@ -68,7 +68,7 @@ async def read_event(
         newest = (await connection.fetch(QUERIES["read_newest_of"], event))[0]
         start = len(event) + 1
         blocked = await connection.fetch(QUERIES["list_blocked"], event)
-        return Remembered(
+        return StoredEvent(
             event_id=event,
             terms=terms,
             layout=layouts.decode(row["layout"]),

@@ -17,8 +17,8 @@ from engine.errors import Unavailable
 from engine.events import event_fields
 from engine.ids import EventId
 from engine.models import JournalEntry, SalesState
-from engine.restore.rebuild import Position, Remembered
-from engine.restore.staging import Head, Stub, position_of
+from engine.restore.rebuild import Position, StoredEvent
+from engine.restore.staging import EventHead, Stub, position_of
 from engine.transport.wire import Argument
 from persistence import database, event_record
 from persistence.database import Pool
@@ -30,7 +30,7 @@ LOOK_S_MAX = 2.0
 _log = logs.get("watch")
 
 
-class Watch:
+class LossDetector:
     """Remembers what Postgres said last: while it is away, Redis is held against that."""
 
     def __init__(self, engine: Engine, pool: Pool) -> None:
@@ -109,7 +109,7 @@ class Watch:
         below = await self._engine.restores.trimmed_below(event, keep_ms)
         return next((f"{ms}-{seq}" for ms, seq in sorted(missing) if (ms, seq) >= below), "")
 
-    async def _fence(self, event: EventId, head: Head | None, why: str) -> bool:
+    async def _fence(self, event: EventId, head: EventHead | None, why: str) -> bool:
         remembered = await event_record.read_event(self._pool, event) if head is None else None
         if head is None and remembered is None:
             return False
@@ -121,7 +121,7 @@ class Watch:
         return fenced
 
 
-def stub_of(remembered: Remembered) -> Stub:
+def stub_of(remembered: StoredEvent) -> Stub:
     """What an event says of itself while there is nothing else of it."""
     fields = event_fields(remembered.layout, remembered.terms)
     none: dict[str, Argument] = {"available": 0, "held": 0, "sold": 0, "blocked": 0}
@@ -137,12 +137,12 @@ async def look_once(engine: Engine, database_url: str) -> list[EventId]:
     """
     try:
         async with asyncio.timeout(LOOK_S_MAX), await database.connect(database_url) as pool:
-            return await Watch(engine, pool).look()
+            return await LossDetector(engine, pool).look()
     except (Unavailable, asyncpg.PostgresError, *database.AWAY) as error:
         _log.warning("started_without_a_look", why=str(error))
         return []
 
 
-def _said(place: Head | Newest) -> str:
+def _said(place: EventHead | Newest) -> str:
     ms, sequence = place.position
     return f"{ms}-{sequence} of epoch {place.epoch}"

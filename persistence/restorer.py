@@ -21,12 +21,12 @@ from engine.event_state import read_state
 from engine.ids import EventId
 from engine.metrics import metrics
 from engine.models import Booking, BookingStatus, JournalEntry, Sales, SalesState
-from engine.restore.rebuild import Rebuilt, Remembered, rebuild
+from engine.restore.rebuild import EventImage, StoredEvent, rebuild
 from persistence import event_record
 from persistence.database import AWAY, Connection, Pool
 from persistence.journal.rejections import is_about_money
 from persistence.journal.tables import Store
-from persistence.loss_detector import Watch, stub_of
+from persistence.loss_detector import LossDetector, stub_of
 from persistence.reconcile.comparison import Comparison, Finding
 
 Progress = Callable[[EventId, int, int], None]
@@ -87,7 +87,7 @@ class Restorer:
 
     async def find_behind(self) -> list[EventId]:
         """Close what is gone or behind; every event that waits for a restore."""
-        await Watch(self._engine, self._pool).look()
+        await LossDetector(self._engine, self._pool).look()
         heads = await self._engine.restores.read_heads(await event_record.read_newest(self._pool))
         return [event for event, head in heads.items() if head.sales == SalesState.RESTORING]
 
@@ -137,7 +137,7 @@ class Restorer:
 
     async def _rebuild(
         self, event: EventId, restore: str, lease: Connection
-    ) -> tuple[Rebuilt, list[Booking]]:
+    ) -> tuple[EventImage, list[Booking]]:
         """Close the event, drain it, and compute it anew; the claims that were settled so.
 
         The new epoch begins before Postgres is read: what a writer commits is read or outdated.
@@ -162,7 +162,7 @@ class Restorer:
 
     async def _remembered(
         self, event: EventId, now_ms: int | None = None, claims: Sequence[Booking] = ()
-    ) -> Remembered:
+    ) -> StoredEvent:
         claimed = [claim.id for claim in claims]
         found = await event_record.read_event(self._pool, event, now_ms, claimed)
         if found is None:
@@ -202,7 +202,7 @@ class Restorer:
             _log.warning("entry_refused", entry_id=entry.entry_id, why=str(error))
         return [entry for entry, _ in refusals]
 
-    async def _stage(self, rebuilt: Rebuilt, restore: str) -> None:
+    async def _stage(self, rebuilt: EventImage, restore: str) -> None:
         event, done = rebuilt.event_id, 0
         parts: tuple[Sized, ...]
         parts = (rebuilt.seats, rebuilt.bookings, rebuilt.customers, rebuilt.ended, rebuilt.entries)
@@ -262,7 +262,7 @@ def _line(finding: Finding) -> str:
     return f"{finding.kind} {finding.subject}: {finding.detail}"
 
 
-def _told(rebuilt: Rebuilt, standing: tuple[str, ...]) -> Restored:
+def _told(rebuilt: EventImage, standing: tuple[str, ...]) -> Restored:
     kinds = [entry.kind for entry in rebuilt.entries]
     sales = (rebuilt.entries[0].event or {})["sales"]
     return Restored(

@@ -7,7 +7,7 @@ links, but send no forms. The pages ask nobody, so following a link tells nothin
 from html import escape
 
 from api.accounts.passwords import LENGTH_MAX, LENGTH_MIN
-from api.http.responses import NO_STORE, Answer
+from api.http.responses import NO_STORE, Response
 
 POLICY = (
     b"default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'"
@@ -26,7 +26,7 @@ input, button {{ font: inherit; padding: .5rem 1rem }}</style>
 """
 
 
-def verify_page(token: str) -> Answer:
+def verify_page(token: str) -> Response:
     """Asks for a press on a button."""
     form = f"""<form method="post">
 <input type="hidden" name="token" value="{escape(token)}">
@@ -35,7 +35,7 @@ def verify_page(token: str) -> Answer:
     return _page("Confirm your e-mail address", form)
 
 
-def reset_page(token: str) -> Answer:
+def reset_page(token: str) -> Response:
     """Asks for another password."""
     form = f"""<form method="post">
 <input type="hidden" name="token" value="{escape(token)}">
@@ -47,11 +47,11 @@ def reset_page(token: str) -> Answer:
     return _page("Choose a new password", form)
 
 
-def said(title: str, text: str, status: int = 200) -> Answer:
+def said(title: str, text: str, status: int = 200) -> Response:
     """Says how it went."""
     return _page(title, f"<p>{escape(text)}</p>", status)
 
 
-def _page(title: str, content: str, status: int = 200) -> Answer:
+def _page(title: str, content: str, status: int = 200) -> Response:
     body = _PAGE.format(title=escape(title), content=content).encode()
-    return Answer(body, (NO_STORE,), status, _HTML, POLICY)
+    return Response(body, (NO_STORE,), status, _HTML, POLICY)

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from api.http.payloads import Request, Shown
+from api.http.payloads import RequestBody, View
 from api.http.permissions import Permission
 from api.http.problems import invalid
 from engine.ids import InvalidId
@@ -53,95 +53,95 @@ def permission(text: str) -> Permission:
         raise InvalidId("a permission", text) from error
 
 
-class RegisterBody(Request, frozen=True):
+class RegisterBody(RequestBody, frozen=True):
     """Who wants an account, and its password."""
 
     email: EmailText
     password: NewPassword
 
 
-class LoginBody(Request, frozen=True):
+class LoginBody(RequestBody, frozen=True):
     """Who logs in."""
 
     email: EmailText
     password: GivenPassword
 
 
-class LinkQuery(Request, frozen=True):
+class LinkQuery(RequestBody, frozen=True):
     """What the link of a mail carries."""
 
     token: LinkToken
 
 
-class VerifyBody(Request, frozen=True):
+class VerifyBody(RequestBody, frozen=True):
     """Confirms an address."""
 
     token: LinkToken
 
 
-class RefreshBody(Request, frozen=True):
+class RefreshBody(RequestBody, frozen=True):
     """The refresh token that came with the access token."""
 
     refresh_token: RefreshText
 
 
-class LogoutBody(Request, frozen=True):
+class LogoutBody(RequestBody, frozen=True):
     """The session to end; left out: the one of the access token."""
 
     refresh_token: RefreshText | UnsetType = UNSET
 
 
-class ForgotBody(Request, frozen=True):
+class ForgotBody(RequestBody, frozen=True):
     """Whose password is forgotten."""
 
     email: EmailText
 
 
-class ResetBody(Request, frozen=True):
+class ResetBody(RequestBody, frozen=True):
     """Chooses another password."""
 
     token: LinkToken
     password: NewPassword
 
 
-class PermissionBody(Request, frozen=True):
+class PermissionBody(RequestBody, frozen=True):
     """What a role is to permit."""
 
     permission: Permission
 
 
-class AssignBody(Request, frozen=True):
+class AssignBody(RequestBody, frozen=True):
     """Who gets the role."""
 
     email: EmailText
 
 
-class MailPromised(Shown, frozen=True, omit_defaults=False):
+class MailPromised(View, frozen=True, omit_defaults=False):
     """The same for every address: nobody learns here who has an account."""
 
     status: Literal["accepted"] = "accepted"
     detail: str = "if the address can be used, a mail with a link is on its way"
 
 
-class Verified(Shown, frozen=True, omit_defaults=False):
+class Verified(View, frozen=True, omit_defaults=False):
     """The address is confirmed: the account can log in."""
 
     status: Literal["verified"] = "verified"
 
 
-class PasswordChanged(Shown, frozen=True, omit_defaults=False):
+class PasswordChanged(View, frozen=True, omit_defaults=False):
     """The password is another; every session of the account was ended."""
 
     status: Literal["changed"] = "changed"
 
 
-class SessionEnded(Shown, frozen=True, omit_defaults=False):
+class SessionEnded(View, frozen=True, omit_defaults=False):
     """The session was ended: none of its tokens counts any more."""
 
     status: Literal["ended"] = "ended"
 
 
-class TokensShown(Shown, frozen=True):
+class TokensView(View, frozen=True):
     """`expires_in`: seconds the access token lives. The refresh token counts once."""
 
     access_token: str
@@ -149,7 +149,7 @@ class TokensShown(Shown, frozen=True):
     expires_in: int
 
 
-class AssignedShown(Shown, frozen=True):
+class AssignedView(View, frozen=True):
     """Who has which role now."""
 
     account_id: str
@@ -157,7 +157,7 @@ class AssignedShown(Shown, frozen=True):
     role: str
 
 
-class RoleShown(Shown, frozen=True, omit_defaults=False):
+class RoleView(View, frozen=True, omit_defaults=False):
     """A role and what it permits."""
 
     id: str
@@ -167,7 +167,7 @@ class RoleShown(Shown, frozen=True, omit_defaults=False):
 class RoleList(Struct, frozen=True):
     """Every role; there are few, so `next` is always null."""
 
-    data: list[RoleShown]
+    data: list[RoleView]
     next: str | None = None
 
 

@@ -20,13 +20,13 @@ from api.http.calls import Call
 from api.http.decoding import FORM, media_of
 from api.http.payloads import NoQuery, encode
 from api.http.problems import Problem
-from api.http.responses import Answer
+from api.http.responses import Response
 from engine.ports.accounts import NewLink
 
 _TEXT = "Follow this link to choose another password. It works once, for an hour.\n\nIf you did not ask for it, do nothing: your password stays as it is."  # noqa: E501
 
 
-async def forgot_password(call: Call[NoQuery, ForgotBody]) -> Answer:
+async def forgot_password(call: Call[NoQuery, ForgotBody]) -> Response:
     """Ask for a link to choose another password. The same answer for every address."""
     services = call.services
     token = new_secret()
@@ -37,15 +37,15 @@ async def forgot_password(call: Call[NoQuery, ForgotBody]) -> Answer:
     if addressee:
         target = link_of(services.settings, RESET_PATH, token)
         services.mailer.send(Mail(addressee.email, "Choose another password", _TEXT, target))
-    return Answer(encode(MailPromised()))
+    return Response(encode(MailPromised()))
 
 
-async def show_reset(call: Call[LinkQuery, None]) -> Answer:
+async def show_reset(call: Call[LinkQuery, None]) -> Response:
     """The page behind the link of a reset: a form for the new password."""
     return pages.reset_page(call.query.token)
 
 
-async def reset_password(call: Call[NoQuery, ResetBody]) -> Answer:
+async def reset_password(call: Call[NoQuery, ResetBody]) -> Response:
     """Choose another password, by JSON or by the form of the page; ends every session."""
     services, as_form = call.services, media_of(call.headers) == FORM
     services.passwords.refuse_when_full()
@@ -63,4 +63,4 @@ async def reset_password(call: Call[NoQuery, ResetBody]) -> Answer:
     await call.engine.revocations.revoke(ended.session_ids, services.settings.access_ttl_s)
     if as_form:
         return pages.said("The password is set", "You can log in with it now.")
-    return Answer(encode(PasswordChanged()))
+    return Response(encode(PasswordChanged()))

@@ -23,7 +23,7 @@ from api.http.calls import Call
 from api.http.decoding import FORM, media_of
 from api.http.payloads import NoQuery, encode
 from api.http.problems import Problem
-from api.http.responses import Answer
+from api.http.responses import Response
 from engine.ports.accounts import NewLink
 
 LINK_INVALID = "the link is wrong, too old, or was used: ask for another"
@@ -32,7 +32,7 @@ _NEW = "Follow this link to confirm your address. It works for a day.\n\nIf you 
 _KNOWN = "Somebody wanted to register this address, which has an account already. If it was you: log in, or choose another password."  # noqa: E501
 
 
-async def register(call: Call[NoQuery, RegisterBody]) -> Answer:
+async def register(call: Call[NoQuery, RegisterBody]) -> Response:
     """Ask for an account. The same answer for every address; what comes of it is in the mail."""
     services, email = call.services, address(call.body.email)
     services.passwords.refuse_when_full()
@@ -46,15 +46,15 @@ async def register(call: Call[NoQuery, RegisterBody]) -> Answer:
     elif addressee:
         target = link_of(services.settings, VERIFY_PATH, token)
         services.mailer.send(Mail(addressee.email, "Confirm your address", _NEW, target))
-    return Answer(encode(MailPromised()))
+    return Response(encode(MailPromised()))
 
 
-async def show_verification(call: Call[LinkQuery, None]) -> Answer:
+async def show_verification(call: Call[LinkQuery, None]) -> Response:
     """The page behind the link of a registration: a button, and nothing happens before it."""
     return pages.verify_page(call.query.token)
 
 
-async def verify(call: Call[NoQuery, VerifyBody]) -> Answer:
+async def verify(call: Call[NoQuery, VerifyBody]) -> Response:
     """Confirm an address, by JSON or by the button of the page. Repeatable."""
     done = await call.services.stores.accounts.verify(hash_of(call.body.token))
     if media_of(call.headers) == FORM:
@@ -63,4 +63,4 @@ async def verify(call: Call[NoQuery, VerifyBody]) -> Answer:
         return pages.said("This did not work", LINK_INVALID, status=410)
     if not done:
         raise Problem("link_invalid", LINK_INVALID)
-    return Answer(encode(Verified()))
+    return Response(encode(Verified()))

@@ -19,16 +19,16 @@ from api.accounts.payloads import (
     LogoutBody,
     RefreshBody,
     SessionEnded,
-    TokensShown,
+    TokensView,
     address,
 )
 from api.http.calls import Call, Services
 from api.http.payloads import NoQuery, encode
 from api.http.problems import Problem
-from api.http.responses import Answer
+from api.http.responses import Response
 from engine import logs
 from engine.errors import Overloaded, RateLimited
-from engine.limits import Limit, Meter
+from engine.limits import Limit, LimitCheck
 from engine.metrics import metrics
 from engine.ports.accounts import Credentials, Reused, Session
 
@@ -39,7 +39,7 @@ _CHALLENGE = ((b"www-authenticate", b"Bearer"),)
 _log = logs.get("accounts")
 
 
-async def log_in(call: Call[NoQuery, LoginBody]) -> Answer:
+async def log_in(call: Call[NoQuery, LoginBody]) -> Response:
     """Exchange address and password for an access token and a refresh token."""
     services, email = call.services, address(call.body.email)
     services.passwords.refuse_when_full()
@@ -62,7 +62,7 @@ async def log_in(call: Call[NoQuery, LoginBody]) -> Answer:
     return _shown(services, session, refresh_token)
 
 
-async def refresh(call: Call[NoQuery, RefreshBody]) -> Answer:
+async def refresh(call: Call[NoQuery, RefreshBody]) -> Response:
     """Exchange a refresh token for the next pair; needs no access token.
 
     A token that comes a second time ends its session, access tokens included.
@@ -80,14 +80,14 @@ async def refresh(call: Call[NoQuery, RefreshBody]) -> Answer:
     raise Problem("session_ended", "log in again", headers=_CHALLENGE)
 
 
-async def log_out(call: Call[NoQuery, LogoutBody]) -> Answer:
+async def log_out(call: Call[NoQuery, LogoutBody]) -> Response:
     """End a session at once: that of the refresh token in the body, else of the access token."""
     sessions = call.services.stores.sessions
     if call.body.refresh_token:
         session_id = await sessions.end_session_of(hash_of(call.body.refresh_token))
         if session_id:
             await _revoke(call, session_id)
-        return Answer(encode(SessionEnded()))
+        return Response(encode(SessionEnded()))
     caller = call.services.tokens.caller(call.headers.get(b"authorization"))
     if not caller.session_id:
         raise Problem("no_session", "this token was not made by a login: it ends by itself")
@@ -95,7 +95,7 @@ async def log_out(call: Call[NoQuery, LogoutBody]) -> Answer:
         await sessions.end_session(caller.session_id)
     finally:  # without Postgres the access token ends all the same
         await _revoke(call, caller.session_id)
-    return Answer(encode(SessionEnded()))
+    return Response(encode(SessionEnded()))
 
 
 async def _count_attempt(call: Call[NoQuery, LoginBody], email: str) -> None:
@@ -107,7 +107,7 @@ async def _count_attempt(call: Call[NoQuery, LoginBody], email: str) -> None:
         return
     limit = Limit("login", email, ATTEMPT_EVERY_MS, ATTEMPTS_BURST)
     try:
-        await call.engine.limits.take_limits(Meter((limit,)))
+        await call.engine.limits.take_limits(LimitCheck((limit,)))
     except RateLimited:
         metrics.logins.labels("throttled").inc()
         raise
@@ -125,8 +125,8 @@ async def _revoke(call: Call[Any, Any], session_id: str) -> None:
     await call.engine.revocations.revoke([session_id], call.services.settings.access_ttl_s)
 
 
-def _shown(services: Services, session: Session, refresh_token: str) -> Answer:
+def _shown(services: Services, session: Session, refresh_token: str) -> Response:
     ttl_s = services.settings.access_ttl_s
     access_token = services.tokens.issue(session, ttl_s)
-    shown = TokensShown(access_token=access_token, refresh_token=refresh_token, expires_in=ttl_s)
-    return Answer(encode(shown))
+    shown = TokensView(access_token=access_token, refresh_token=refresh_token, expires_in=ttl_s)
+    return Response(encode(shown))

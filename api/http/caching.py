@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from hashlib import blake2b
 
-from api.http.responses import Answer, Header
+from api.http.responses import Header, Response
 
 CHECK_AGAIN: Header = (b"cache-control", b"no-cache")
 VARY: Header = (b"vary", b"accept-encoding")
@@ -35,11 +35,11 @@ def tag_of(body: bytes) -> bytes:
 
 def answer_tagged(
     headers: Mapping[bytes, bytes], body: bytes, kept: Header = CHECK_AGAIN
-) -> Answer:
+) -> Response:
     """The body with its entity tag, or 304 for who has it."""
     tag = tag_of(body)
     about = ((b"etag", b'"%b"' % tag), kept)
-    return Answer(b"", about, 304) if is_known(tag, headers) else Answer(body, about)
+    return Response(b"", about, 304) if is_known(tag, headers) else Response(body, about)
 
 
 class Gzipped:
@@ -54,14 +54,14 @@ class Gzipped:
         """Gzip a body."""
         return cls(gzip.compress(body, mtime=0))
 
-    async def answer(self, headers: Mapping[bytes, bytes], kept: Header = CHECK_AGAIN) -> Answer:
+    async def answer(self, headers: Mapping[bytes, bytes], kept: Header = CHECK_AGAIN) -> Response:
         """The body in the encoding the client takes, or 304 for who has it.
 
         The tag is weak: it is the same for both encodings.
         """
         about: tuple[Header, ...] = ((b"etag", b'W/"%b"' % self.tag), kept, VARY)
         if is_known(self.tag, headers):
-            return Answer(b"", about, 304)
+            return Response(b"", about, 304)
         if takes_gzip(headers):
-            return Answer(self.gzipped, (*about, (b"content-encoding", b"gzip")))
-        return Answer(await asyncio.to_thread(gzip.decompress, self.gzipped), about)
+            return Response(self.gzipped, (*about, (b"content-encoding", b"gzip")))
+        return Response(await asyncio.to_thread(gzip.decompress, self.gzipped), about)

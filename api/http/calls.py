@@ -15,7 +15,7 @@ from api.http.caching import Gzipped
 from api.http.limits import LimitClass, RateLimits
 from api.http.payloads import NoQuery
 from api.http.permissions import Permission
-from api.http.responses import Answer
+from api.http.responses import Response
 from api.http.tokens import Caller, tokens_of
 from api.signatures import PaymentSignatures
 from api.snapshots import Snapshots
@@ -23,7 +23,7 @@ from api.stores import Stores
 from engine import Engine, Settings
 from engine.bookings import Bookings
 from engine.ids import BookingId, CustomerId, EventId
-from engine.limits import Meter
+from engine.limits import LimitCheck
 
 V1 = "/api/v1"
 
@@ -62,7 +62,7 @@ class Call(Struct, Generic[QueryT, BodyT], frozen=True, gc=False, kw_only=True):
     headers: Mapping[bytes, bytes]
     query: QueryT
     body: BodyT
-    meter: Meter | None = None
+    meter: LimitCheck | None = None
 
     @property
     def bookings(self) -> Bookings:
@@ -95,7 +95,7 @@ class Call(Struct, Generic[QueryT, BodyT], frozen=True, gc=False, kw_only=True):
         return "" if self.privileged else self.caller.customer_id
 
 
-Endpoint = Callable[[Call[Any, Any]], Awaitable[Answer]]
+Endpoint = Callable[[Call[Any, Any]], Awaitable[Response]]
 
 
 class Route(Struct, frozen=True, kw_only=True):
@@ -106,7 +106,8 @@ class Route(Struct, frozen=True, kw_only=True):
     a `raw` one as well, as a signature is over its very bytes.
     A body that may be a `form` comes as JSON or as a browser's form sends it; a `bare` one may be
     left out.
-    `refusals` are the codes of `api.http.problems` this call may answer, besides those of every call.
+    `refusals` are the codes of `api.http.problems` that this call may answer with, besides those
+    of every call.
 
     `repeatable`: calling it twice does what calling it once does, so an Idempotency-Key needs no
     record. `takes` and `gives` name the headers it reads and answers with, beside those that

@@ -25,17 +25,17 @@ from api.http.decoding import (
     refuse_twins,
 )
 from api.http.idempotency import answering_once
-from api.http.limits import RIDING, LimitClass, Verdict, refusal, with_headers
+from api.http.limits import RIDING, LimitClass, PendingLimitCheck, refusal, with_headers
 from api.http.payloads import NoQuery
 from api.http.problems import Problem, answer_of
-from api.http.responses import NO_STORE, SAFE, Answer, send_answer
+from api.http.responses import NO_STORE, SAFE, Response, send_answer
 from api.http.tokens import NOBODY, Caller, KeyUnknown
 from api.refunds import refund_not_found
 from api.webhooks import webhook_id, webhook_not_found
 from engine import ids
 from engine.errors import BookingNotFound, EventNotFound, Overloaded, RateLimited
 from engine.ids import InvalidId
-from engine.limits import Meter
+from engine.limits import LimitCheck
 
 LONG_BYTES = 65_536
 """A longer body is looked through in a thread: others are waiting for this one."""
@@ -76,7 +76,7 @@ class Operation:
         )
         self._bytes_max = services.body_bytes_max * (PLAN_FACTOR if route.plan else 1)
 
-    async def answer(self, scope: Scope, receive: Receive) -> Answer:
+    async def answer(self, scope: Scope, receive: Receive) -> Response:
         """Check the request and call the endpoint. Raises Problem and the engine's errors."""
         route, services = self.route, self._services
         if services.in_flight_count > self._places:
@@ -129,13 +129,13 @@ class Operation:
             refuse_twins(raw)
         return decode_body(raw, self._decode)
 
-    async def _within_limits(self, call: Call[Any, Any], meter: Meter) -> Answer:
+    async def _within_limits(self, call: Call[Any, Any], meter: LimitCheck) -> Response:
         route, limits = self.route, self._services.limits
         try:
             if route.limit_class in RIDING:
                 answer = await self._endpoint(call)
             elif route.method == "GET":
-                async with Verdict(call.engine.limits, meter):
+                async with PendingLimitCheck(call.engine.limits, meter):
                     answer = await self._endpoint(call)
             else:
                 await call.engine.limits.take_limits(meter)
@@ -189,9 +189,9 @@ class Resource:
         status = answer.status or success
         await send_answer(scope, send, answer, status, always)
 
-    def _other(self, method: str) -> Answer:
+    def _other(self, method: str) -> Response:
         if method == "OPTIONS":
-            return Answer(b"", (self._allowed,))
+            return Response(b"", (self._allowed,))
         detail = f"{self.path} has no {method}"
         raise Problem("method_not_allowed", detail, headers=(self._allowed,))
 
@@ -218,7 +218,7 @@ class _Segment:
         segment.resource, segment.parameters = resource, tuple(parameters)
 
 
-class Shortcut:
+class PathTable:
     """Finds the resource of a path by one look-up a segment, where the router tries all patterns.
 
     What it does not find goes to the router.

@@ -15,7 +15,7 @@ import msgspec
 
 from api.http.calls import Call, Endpoint, Route
 from api.http.problems import Problem
-from api.http.responses import Answer
+from api.http.responses import Response
 from engine.idempotency import DIGEST_BYTES
 
 HEADER = b"idempotency-key"
@@ -23,7 +23,7 @@ PATTERN = "[!-~]([ -~]{0,253}[!-~])?"
 
 _KEY = re.compile(PATTERN.encode())
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Answer).decode
+_decode = msgspec.msgpack.Decoder(Response).decode
 
 
 def request_id_of(headers: Mapping[bytes, bytes]) -> str | None:
@@ -43,7 +43,7 @@ def answering_once(route: Route) -> Endpoint:
     Raises: RequestReused, RequestInProgress, and what the endpoint does.
     """
 
-    async def answer(call: Call[Any, Any]) -> Answer:
+    async def answer(call: Call[Any, Any]) -> Response:
         request_id = request_id_of(call.headers)
         if request_id is None:
             return await route.endpoint(call)

@@ -17,9 +17,9 @@ import msgspec
 from starlette.types import Scope
 
 from api.http.problems import Problem
-from api.http.responses import Answer, Header
+from api.http.responses import Header, Response
 from engine.errors import RateLimited
-from engine.limits import Limit, Limits, Meter
+from engine.limits import Limit, LimitCheck, Limits
 from engine.settings.settings import Settings
 
 
@@ -48,16 +48,16 @@ class RateLimits:
         self._settings = settings
         self._policies = {name: self._policy(name) for name in LimitClass}
 
-    def meter(self, name: LimitClass, customer_id: str, scope: Scope) -> Meter | None:
+    def meter(self, name: LimitClass, customer_id: str, scope: Scope) -> LimitCheck | None:
         """The meter of one call; None when it is under no limit."""
         if self._settings.rate_limits == "off" or name is LimitClass.NONE:
             return None
         limits = [self._of_address(name, address_of(scope))]
         if customer_id:
             limits.append(self._of_customer(name, customer_id))
-        return Meter(tuple(limits))
+        return LimitCheck(tuple(limits))
 
-    def headers(self, name: LimitClass, meter: Meter) -> tuple[Header, ...]:
+    def headers(self, name: LimitClass, meter: LimitCheck) -> tuple[Header, ...]:
         """`RateLimit-Policy`, and how the strictest limit stands, once that is known."""
         policy = (b"ratelimit-policy", self._policies[name])
         if meter.left is None:
@@ -106,10 +106,10 @@ def _network(host: str) -> str:
     return str(ipv4 or ipaddress.ip_network((host, 64), strict=False))
 
 
-class Verdict:
+class PendingLimitCheck:
     """A limit that is asked for while the call itself is already on its way."""
 
-    def __init__(self, limits: Limits, meter: Meter) -> None:
+    def __init__(self, limits: Limits, meter: LimitCheck) -> None:
         self._asked = asyncio.ensure_future(limits.take_limits(meter))
 
     async def __aenter__(self) -> None:
@@ -131,6 +131,6 @@ def refusal(error: RateLimited, headers: tuple[Header, ...]) -> Problem:
     )
 
 
-def with_headers(answer: Answer, headers: tuple[Header, ...]) -> Answer:
+def with_headers(answer: Response, headers: tuple[Header, ...]) -> Response:
     """The same answer, told how the limits stand."""
     return msgspec.structs.replace(answer, headers=(*answer.headers, *headers))

@@ -19,7 +19,7 @@ from api.http.responses import Header
 from engine import logs
 from engine.errors import Overloaded, Restoring
 from engine.metrics import metrics
-from engine.metrics.per_tick import Timed
+from engine.metrics.per_tick import PerTick
 
 UNMATCHED = "unmatched"
 HEADERS_MAX = 100
@@ -40,7 +40,7 @@ class Edge:
     def __init__(self, app: ASGIApp, always: tuple[Header, ...] = ()) -> None:
         self._app = app
         self._always = always
-        self._series: dict[_Labels, Timed] = {}
+        self._series: dict[_Labels, PerTick] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on and account for its answer."""
@@ -71,7 +71,7 @@ class Edge:
             path, route = resource.path, resource.route_name(method) or UNMATCHED
         labels = (method, path, route, status)
         if labels not in self._series:
-            self._series[labels] = Timed(
+            self._series[labels] = PerTick(
                 metrics.http_requests.labels(*labels), metrics.http_duration.labels(*labels)
             )
         self._series[labels].add(seconds)

@@ -49,24 +49,24 @@ def time_shown(at_ms: int | None) -> str | None:
     return rfc3339(at_ms) if at_ms else None
 
 
-class Request(
+class RequestBody(
     Struct, frozen=True, gc=False, kw_only=True, rename="camel", forbid_unknown_fields=True
 ):
     """What comes in."""
 
 
-class NoQuery(Request, frozen=True):
+class NoQuery(RequestBody, frozen=True):
     """A route without parameters."""
 
 
-class PageQuery(Request, frozen=True):
+class PageQuery(RequestBody, frozen=True):
     """Part of a list: at most `limit` items, from where the last part's `next` says."""
 
     limit: Limit = 20
     cursor: Cursor | UnsetType = UNSET
 
 
-class SeatsQuery(Request, frozen=True):
+class SeatsQuery(RequestBody, frozen=True):
     """Which available seats. Without an event: of every event that is on sale."""
 
     event_id: EventIdText | UnsetType = UNSET
@@ -76,7 +76,7 @@ class SeatsQuery(Request, frozen=True):
     cursor: Cursor | UnsetType = UNSET
 
 
-class MineQuery(Request, frozen=True):
+class MineQuery(RequestBody, frozen=True):
     """Which of one's own bookings."""
 
     event_id: EventIdText | UnsetType = UNSET
@@ -84,7 +84,7 @@ class MineQuery(Request, frozen=True):
     cursor: Cursor | UnsetType = UNSET
 
 
-class NewEventQuery(Request, frozen=True):
+class NewEventQuery(RequestBody, frozen=True):
     """What is said beside a plan. `prices` and `deriveIds` are for pretix plans only."""
 
     id: EventIdText | UnsetType = UNSET
@@ -94,35 +94,35 @@ class NewEventQuery(Request, frozen=True):
     derive_ids: bool = False
 
 
-class LayoutQuery(Request, frozen=True):
+class LayoutQuery(RequestBody, frozen=True):
     """With the version in its address, a layout may be kept for ever."""
 
     version: IdText | UnsetType = UNSET
 
 
-class AreaWish(Request, frozen=True):
+class AreaRequest(RequestBody, frozen=True):
     """Places of one standing area."""
 
     area_id: AreaIdText
     quantity: Annotated[int, Meta(ge=1, le=PLACES_MAX)]
 
 
-class HoldBody(Request, frozen=True):
+class HoldBody(RequestBody, frozen=True):
     """What to hold: all of it or none. Seats name their event, areas need `eventId`."""
 
     seat_id: SeatIdText | UnsetType = UNSET
     seat_ids: Annotated[tuple[SeatIdText, ...], Meta(min_length=1, max_length=PLACES_MAX)] = ()
     event_id: EventIdText | UnsetType = UNSET
-    areas: Annotated[tuple[AreaWish, ...], Meta(min_length=1, max_length=PLACES_MAX)] = ()
+    areas: Annotated[tuple[AreaRequest, ...], Meta(min_length=1, max_length=PLACES_MAX)] = ()
 
 
-class SeatIdsBody(Request, frozen=True):
+class SeatIdsBody(RequestBody, frozen=True):
     """Seats of the event in the path."""
 
     seat_ids: Annotated[tuple[SeatIdText, ...], Meta(min_length=1, max_length=BLOCK_SEATS_MAX)]
 
 
-class SalesBody(Request, frozen=True):
+class SalesBody(RequestBody, frozen=True):
     """What to change of an event's sales; a time of null takes the limit away."""
 
     sales: Sales | UnsetType = UNSET
@@ -130,30 +130,30 @@ class SalesBody(Request, frozen=True):
     closes_at: Instant | UnsetType | None = UNSET
 
 
-class Shown(Struct, frozen=True, gc=False, kw_only=True, rename="camel", omit_defaults=True):
+class View(Struct, frozen=True, gc=False, kw_only=True, rename="camel", omit_defaults=True):
     """What goes out."""
 
 
-class AreaShown(Shown, frozen=True):
+class AreaView(View, frozen=True):
     """Places of one standing area."""
 
     area_id: str
     quantity: int
 
 
-def areas_shown(areas: tuple[AreaQuantity, ...]) -> tuple[AreaShown, ...]:
+def areas_shown(areas: tuple[AreaQuantity, ...]) -> tuple[AreaView, ...]:
     """Standing places as the API tells them."""
-    return tuple(AreaShown(area_id=area.area_id, quantity=area.quantity) for area in areas)
+    return tuple(AreaView(area_id=area.area_id, quantity=area.quantity) for area in areas)
 
 
-class BookingShown(Shown, frozen=True):
+class BookingView(View, frozen=True):
     """A booking. `late`: it was paid after its deadline and got its places all the same."""
 
     id: str
     event_id: str
     status: BookingStatus
     seat_ids: tuple[str, ...]
-    areas: tuple[AreaShown, ...]
+    areas: tuple[AreaView, ...]
     amount_minor: int
     currency: str
     held_at: str
@@ -165,7 +165,7 @@ class BookingShown(Shown, frozen=True):
     refund_reason: str | None = None
 
 
-class SeatShown(Shown, frozen=True):
+class SeatView(View, frozen=True):
     """An available seat and its price."""
 
     id: str
@@ -179,7 +179,7 @@ class SeatShown(Shown, frozen=True):
     accessible: bool = False
 
 
-class CountsShown(Shown, frozen=True):
+class CountsView(View, frozen=True):
     """Places by status, standing places included."""
 
     available: int
@@ -188,14 +188,14 @@ class CountsShown(Shown, frozen=True):
     blocked: int
 
 
-def counts_shown(counts: Counts) -> CountsShown:
+def counts_shown(counts: Counts) -> CountsView:
     """Counts as the API tells them."""
-    return CountsShown(
+    return CountsView(
         available=counts.available, held=counts.held, sold=counts.sold, blocked=counts.blocked
     )
 
 
-class EventShown(Shown, frozen=True):
+class EventView(View, frozen=True):
     """An event with its counts. `customerMax` left out: no purchase limit."""
 
     id: str
@@ -205,7 +205,7 @@ class EventShown(Shown, frozen=True):
     seats_max: int
     hold_ttl_ms: int
     capacity: int
-    counts: CountsShown
+    counts: CountsView
     layout_version: str
     position: str
     opens_at: str | None = None
@@ -213,21 +213,21 @@ class EventShown(Shown, frozen=True):
     customer_max: int = 0
 
 
-class AvailabilityShown(Shown, frozen=True):
+class AvailabilityView(View, frozen=True):
     """The whole event at one position; see `engine.models.Availability` for the map."""
 
     event_id: str
     layout_version: str
     position: str
     sales: SalesState
-    counts: CountsShown
+    counts: CountsView
     map: str
-    areas: tuple[AreaShown, ...]
+    areas: tuple[AreaView, ...]
     opens_at: str | None = None
     closes_at: str | None = None
 
 
-class PartShown(Shown, frozen=True, omit_defaults=True):
+class PartView(View, frozen=True, omit_defaults=True):
     """A part's `state`: `up`, `down` or, while Redis cannot say, `unknown`; `why`, if not up.
 
     What is not `required` is told of and not waited for.
@@ -239,29 +239,29 @@ class PartShown(Shown, frozen=True, omit_defaults=True):
     required: bool = True
 
 
-class HealthShown(Shown, frozen=True):
+class HealthView(View, frozen=True):
     """`status`: `alive`; or `ready`, `unready`, `draining`."""
 
     status: str
-    parts: dict[str, PartShown] = {}
+    parts: dict[str, PartView] = {}
 
 
 class SeatList(Struct, frozen=True):
     """Part of a list; `next` is the cursor of the rest, or null."""
 
-    data: list[SeatShown]
+    data: list[SeatView]
     next: str | None
 
 
 class BookingList(Struct, frozen=True):
     """Part of a list, as SeatList."""
 
-    data: list[BookingShown]
+    data: list[BookingView]
     next: str | None
 
 
 class EventList(Struct, frozen=True):
     """Part of a list, as SeatList."""
 
-    data: list[EventShown]
+    data: list[EventView]
     next: str | None

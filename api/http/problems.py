@@ -12,7 +12,7 @@ from typing import TypeVar
 from msgspec import Struct
 
 from api.http.payloads import encode, rfc3339
-from api.http.responses import Answer, Header
+from api.http.responses import Header, Response
 from engine.errors import EngineError, Refused
 from engine.ids import InvalidId
 from engine.plans.problems import PlanError
@@ -145,7 +145,7 @@ _DETAILS = {
 }
 
 
-def answer_of(error: Exception) -> Answer:
+def answer_of(error: Exception) -> Response:
     """The answer that tells of an error; `internal` for one nobody expected."""
     problem = _problem_of(error)
     kind = KINDS[problem.code]
@@ -163,7 +163,7 @@ def answer_of(error: Exception) -> Answer:
         headers.append((b"retry-after", b"%d" % after_s))
     elif problem.code == "request_in_progress":
         headers.append((b"retry-after", b"%d" % RETRY_AFTER_S))
-    return Answer(encode(body), tuple(headers), kind.status, CONTENT_TYPE)
+    return Response(encode(body), tuple(headers), kind.status, CONTENT_TYPE)
 
 
 def _problem_of(error: Exception) -> Problem:

@@ -27,7 +27,7 @@ DATA_POLICY = b"default-src 'none'; frame-ancestors 'none'"
 _WITHOUT_BODY = (204, 304)
 
 
-class Answer(Struct, frozen=True, gc=False):
+class Response(Struct, frozen=True, gc=False):
     """`status` 0 stands for the route's own status of success. `policy` is its CSP."""
 
     body: bytes
@@ -56,7 +56,7 @@ class OnePiece:
 
 
 async def send_answer(
-    scope: Scope, send: Send, answer: Answer, status: int, always: tuple[Header, ...] = SAFE
+    scope: Scope, send: Send, answer: Response, status: int, always: tuple[Header, ...] = SAFE
 ) -> None:
     """Send it; to HEAD without its body. `always` are the headers of every answer of its kind.
 

@@ -12,7 +12,7 @@ import msgspec
 from api.http.caching import Gzipped
 from api.http.calls import Call
 from api.http.payloads import NoQuery
-from api.http.responses import Answer
+from api.http.responses import Response
 
 PAGE_POLICY = (
     b"default-src 'self'; img-src 'self' data:; object-src 'none'; "
@@ -20,38 +20,38 @@ PAGE_POLICY = (
 )
 
 
-async def read_document(call: Call[NoQuery, None]) -> Answer:
+async def read_document(call: Call[NoQuery, None]) -> Response:
     """This document: every call of the API, what it takes and what it may answer."""
     return await call.services.document.answer(call.headers)
 
 
-async def read_page(call: Call[NoQuery, None]) -> Answer:
+async def read_page(call: Call[NoQuery, None]) -> Response:
     """The document as a page, to read and to try."""
     page = await _answer(call, "docs.html", b"text/html; charset=utf-8")
     return msgspec.structs.replace(page, policy=PAGE_POLICY)
 
 
-async def read_styles(call: Call[NoQuery, None]) -> Answer:
+async def read_styles(call: Call[NoQuery, None]) -> Response:
     """The page's style sheet."""
     return await _answer(call, "swagger-ui.css.gz", b"text/css; charset=utf-8")
 
 
-async def read_bundle(call: Call[NoQuery, None]) -> Answer:
+async def read_bundle(call: Call[NoQuery, None]) -> Response:
     """Swagger UI itself."""
     return await _answer(call, "swagger-ui-bundle.js.gz", b"text/javascript; charset=utf-8")
 
 
-async def read_start(call: Call[NoQuery, None]) -> Answer:
+async def read_start(call: Call[NoQuery, None]) -> Response:
     """The page's own script."""
     return await _answer(call, "start.js", b"text/javascript; charset=utf-8")
 
 
-async def read_icon(call: Call[NoQuery, None]) -> Answer:
+async def read_icon(call: Call[NoQuery, None]) -> Response:
     """The page's icon."""
     return await _answer(call, "favicon.png", b"image/png")
 
 
-async def _answer(call: Call[NoQuery, None], name: str, content_type: bytes) -> Answer:
+async def _answer(call: Call[NoQuery, None], name: str, content_type: bytes) -> Response:
     answer = await _file(name).answer(call.headers)
     return msgspec.structs.replace(answer, content_type=content_type)
 

@@ -4,7 +4,7 @@ from api.accounts import recovery, registration, roles, sessions
 from api.accounts.links import RESET_PATH, VERIFY_PATH
 from api.accounts.payloads import (
     AssignBody,
-    AssignedShown,
+    AssignedView,
     ForgotBody,
     LinkQuery,
     LoginBody,
@@ -18,7 +18,7 @@ from api.accounts.payloads import (
     ResetBody,
     RoleList,
     SessionEnded,
-    TokensShown,
+    TokensView,
     Verified,
     VerifyBody,
 )
@@ -63,7 +63,7 @@ _OPEN: tuple[Route, ...] = (
         path=f"{AUTH}/login",
         endpoint=sessions.log_in,
         body=LoginBody,
-        answer=TokensShown,
+        answer=TokensView,
         limit=LimitClass.ACCOUNT,
         refusals=("login_refused",),
     ),
@@ -72,7 +72,7 @@ _OPEN: tuple[Route, ...] = (
         path=f"{AUTH}/refresh",
         endpoint=sessions.refresh,
         body=RefreshBody,
-        answer=TokensShown,
+        answer=TokensView,
         refusals=("session_ended",),
     ),
     Route(
@@ -153,7 +153,7 @@ _ADMIN: tuple[Route, ...] = (
         endpoint=roles.assign_role,
         permission=May.ROLE_ASSIGN,
         body=AssignBody,
-        answer=AssignedShown,
+        answer=AssignedView,
         repeatable=True,
         refusals=("role_not_found", "account_not_found"),
     ),

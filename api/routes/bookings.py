@@ -3,7 +3,7 @@
 from api import bookings, payments, seats
 from api.http.calls import V1, Route
 from api.http.limits import LimitClass
-from api.http.payloads import BookingList, BookingShown, HoldBody, MineQuery, SeatList, SeatsQuery
+from api.http.payloads import BookingList, BookingView, HoldBody, MineQuery, SeatList, SeatsQuery
 from api.http.permissions import Permission as May
 
 ROUTES: tuple[Route, ...] = (
@@ -14,7 +14,7 @@ ROUTES: tuple[Route, ...] = (
         permission=May.BOOKING_CREATE_OWN,
         body=HoldBody,
         status=201,
-        answer=BookingShown,
+        answer=BookingView,
         limit=LimitClass.SALE,
         refusals=(
             *("event_not_found", "seat_not_found", "area_not_found", "seat_taken", "area_full"),
@@ -46,7 +46,7 @@ ROUTES: tuple[Route, ...] = (
         endpoint=bookings.read_booking,
         permission=May.BOOKING_READ_OWN,
         privilege=May.BOOKING_READ_ALL,
-        answer=BookingShown,
+        answer=BookingView,
         refusals=("booking_not_found",),
     ),
     Route(
@@ -55,7 +55,7 @@ ROUTES: tuple[Route, ...] = (
         endpoint=bookings.release_booking,
         permission=May.BOOKING_UPDATE_OWN,
         privilege=May.BOOKING_UPDATE_ANY,
-        answer=BookingShown,
+        answer=BookingView,
         limit=LimitClass.SALE,
         refusals=(
             *("event_not_found", "booking_not_found"),
@@ -68,7 +68,7 @@ ROUTES: tuple[Route, ...] = (
         endpoint=bookings.extend_booking,
         permission=May.BOOKING_UPDATE_OWN,
         privilege=May.BOOKING_UPDATE_ANY,
-        answer=BookingShown,
+        answer=BookingView,
         limit=LimitClass.SALE,
         refusals=(
             *("event_not_found", "booking_not_found", "extend_limit", "already_confirmed"),
@@ -81,7 +81,7 @@ ROUTES: tuple[Route, ...] = (
         endpoint=bookings.cancel_booking,
         permission=May.BOOKING_UPDATE_OWN,
         privilege=May.BOOKING_UPDATE_ANY,
-        answer=BookingShown,
+        answer=BookingView,
         limit=LimitClass.SALE,
         refusals=(
             *("event_not_found", "booking_not_found", "not_confirmed"),
@@ -95,7 +95,7 @@ ROUTES: tuple[Route, ...] = (
         endpoint=payments.confirm_booking,
         permission=May.PAYMENT_CONFIRM,
         privilege=May.PAYMENT_CONFIRM_ANY,
-        answer=BookingShown,
+        answer=BookingView,
         limit=LimitClass.PAY,
         refusals=("event_not_found", "booking_not_found", "booking_cancelled", "refund_due"),
         repeatable=True,

@@ -3,9 +3,9 @@
 from api import availability, events, sales
 from api.http.calls import V1, Route
 from api.http.payloads import (
-    AvailabilityShown,
+    AvailabilityView,
     EventList,
-    EventShown,
+    EventView,
     LayoutQuery,
     NewEventQuery,
     PageQuery,
@@ -33,7 +33,7 @@ ROUTES: tuple[Route, ...] = (
         body=EventPlan,
         plan=True,
         status=201,
-        answer=EventShown,
+        answer=EventView,
         refusals=("plan_invalid", "event_exists", "load_incomplete"),
         gives=("Location",),
     ),
@@ -41,7 +41,7 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path=f"{V1}/event/{{event_id}}",
         endpoint=events.read_event,
-        answer=EventShown,
+        answer=EventView,
         refusals=("event_not_found",),
         takes=("If-None-Match",),
     ),
@@ -52,7 +52,7 @@ ROUTES: tuple[Route, ...] = (
         permission=May.EVENT_CREATE_OWN,
         privilege=May.EVENT_UPDATE_ANY,
         body=SalesBody,
-        answer=EventShown,
+        answer=EventView,
         refusals=("event_not_found", "not_owner"),
     ),
     Route(
@@ -61,7 +61,7 @@ ROUTES: tuple[Route, ...] = (
         endpoint=sales.read_sales,
         permission=May.EVENT_CREATE_OWN,
         privilege=May.EVENT_UPDATE_ANY,
-        answer=sales.SalesShown,
+        answer=sales.SalesView,
         refusals=("event_not_found", "not_owner"),
     ),
     Route(
@@ -71,7 +71,7 @@ ROUTES: tuple[Route, ...] = (
         permission=May.EVENT_CREATE_OWN,
         privilege=May.EVENT_UPDATE_ANY,
         body=SeatIdsBody,
-        answer=EventShown,
+        answer=EventView,
         refusals=("event_not_found", "not_owner", "seat_not_found", "seat_taken"),
     ),
     Route(
@@ -81,7 +81,7 @@ ROUTES: tuple[Route, ...] = (
         permission=May.EVENT_CREATE_OWN,
         privilege=May.EVENT_UPDATE_ANY,
         body=SeatIdsBody,
-        answer=EventShown,
+        answer=EventView,
         refusals=("event_not_found", "not_owner", "seat_not_found"),
     ),
     Route(
@@ -101,14 +101,14 @@ ROUTES: tuple[Route, ...] = (
         privilege=May.EVENT_UPDATE_ANY,
         body=MoreSeats,
         plan=True,
-        answer=EventShown,
+        answer=EventView,
         refusals=("event_not_found", "not_owner", "plan_invalid", "seat_exists", "layout_changed"),
     ),
     Route(
         method="GET",
         path=f"{V1}/event/{{event_id}}/availability",
         endpoint=availability.read_map,
-        answer=AvailabilityShown,
+        answer=AvailabilityView,
         refusals=("event_not_found",),
         takes=("If-None-Match",),
     ),

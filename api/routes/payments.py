@@ -47,7 +47,7 @@ ROUTES: tuple[Route, ...] = (
         body=refunds.SettleBody,
         bare=True,
         repeatable=True,
-        answer=refunds.RefundShown,
+        answer=refunds.RefundView,
         refusals=("event_not_found", "not_owner", "refund_not_found"),
     ),
 )

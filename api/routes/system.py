@@ -3,23 +3,23 @@
 from api import health, metrics
 from api.http.calls import V1, Route
 from api.http.limits import LimitClass
-from api.http.payloads import HealthShown
+from api.http.payloads import HealthView
 
 ROUTES: tuple[Route, ...] = (
     Route(
         method="GET",
         path="/healthz",
         endpoint=health.read_health,
-        answer=HealthShown,
+        answer=HealthView,
         limit=LimitClass.NONE,
     ),
     Route(
         method="GET",
         path="/readyz",
         endpoint=health.read_readiness,
-        answer=HealthShown,
+        answer=HealthView,
         limit=LimitClass.NONE,
-        answers={503: HealthShown},
+        answers={503: HealthView},
     ),
     Route(
         method="GET",

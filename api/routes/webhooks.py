@@ -34,7 +34,7 @@ ROUTES: tuple[Route, ...] = (
         endpoint=webhooks.read_webhook,
         permission=May.EVENT_CREATE_OWN,
         privilege=May.EVENT_UPDATE_ANY,
-        answer=webhooks.WebhookShown,
+        answer=webhooks.WebhookView,
         refusals=("webhook_not_found",),
     ),
     Route(
@@ -43,7 +43,7 @@ ROUTES: tuple[Route, ...] = (
         endpoint=webhooks.delete_webhook,
         permission=May.EVENT_CREATE_OWN,
         privilege=May.EVENT_UPDATE_ANY,
-        answer=webhooks.WebhookShown,
+        answer=webhooks.WebhookView,
         refusals=("webhook_not_found",),
     ),
     Route(
@@ -63,7 +63,7 @@ ROUTES: tuple[Route, ...] = (
         permission=May.EVENT_CREATE_OWN,
         privilege=May.EVENT_UPDATE_ANY,
         body=webhooks.ReplayBody,
-        answer=webhooks.ReplayShown,
+        answer=webhooks.ReplayView,
         refusals=("webhook_not_found", "delivery_not_found"),
     ),
 )

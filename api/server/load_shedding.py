@@ -59,7 +59,7 @@ def allow_files(connections_max: int) -> int:
     return wanted if soft == resource.RLIM_INFINITY else max(1, soft - FILES_KEPT)
 
 
-class Appointments:
+class RetrySchedule:
     """When those who are turned away are to come again: who came first the soonest, and in any
     second some more than are answered in one, else nobody would see that it could be more.
 
@@ -101,7 +101,7 @@ class Appointments:
         self._ahead_s = 1
 
 
-class Door:
+class LoadShedder:
     """One a process. `unread_count` is told by the connections."""
 
     def __init__(self, settings: Settings) -> None:
@@ -111,7 +111,7 @@ class Door:
         """Beyond them as many again are let in to be told so; even more are hung up on."""
         self.unread_count = 0
         """Requests that are still being read: they wait for their client and cost nothing."""
-        self._appointments = Appointments(settings.requests_in_flight_max * TURNS_PER_S)
+        self._appointments = RetrySchedule(settings.requests_in_flight_max * TURNS_PER_S)
         self._uncounted = 0
         self.may_rest = not settings.trusted_proxies
         """Whether each connection is one customer's: a proxy's carries many, and none rests."""

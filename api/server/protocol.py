@@ -23,7 +23,7 @@ from uvicorn.protocols.http.httptools_impl import (
 from api.http.drain_state import DRAINING
 from api.http.problems import Problem, answer_of
 from api.http.responses import SAFE, Header, OnePiece
-from api.server.load_shedding import CLOSE, LATE_S, REST_S, Door
+from api.server.load_shedding import CLOSE, LATE_S, REST_S, LoadShedder
 from engine.settings import settings
 
 _COPIED_BYTES_MAX = 16_384
@@ -39,8 +39,8 @@ def _read_s() -> int:
 
 
 @cache
-def _door() -> Door:
-    return Door(settings.load())
+def _door() -> LoadShedder:
+    return LoadShedder(settings.load())
 
 
 class Cycle(RequestResponseCycle, OnePiece):

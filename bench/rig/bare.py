@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from api.http.payloads import BookingShown, HoldBody, encode
+from api.http.payloads import BookingView, HoldBody, encode
 from api.http.tokens import Tokens
 from engine.ids import CustomerId
 from engine.models import BookingStatus
@@ -33,7 +33,7 @@ async def asked(request: Request) -> tuple[CustomerId, HoldBody]:
 
 def booked(booking_id: str, event: str, seat_ids: tuple[str, ...]) -> Response:
     """The answer to a hold."""
-    booking = BookingShown(
+    booking = BookingView(
         id=booking_id,
         event_id=event,
         status=BookingStatus.PENDING,

@@ -15,7 +15,7 @@ from bench.war.receipts import BrokenReceipt
 from bench.war.scenarios.bounds import Checked, figures_of
 from bench.war.scenarios.bounds import check as check_bounds
 from bench.war.tally import Spread, Summary
-from bench.war.war import Fought, War
+from bench.war.war import War, WarResult
 from engine import Engine
 from engine.event_state import EventState, read_state
 from engine.ids import EventId
@@ -69,7 +69,7 @@ async def settle(engine: Engine, event: EventId) -> None:
     await until_written(engine, event, DRAIN_S_MAX)
 
 
-async def judge(engine: Engine, pool: Pool, war: War, fought: Fought) -> Outcome:
+async def judge(engine: Engine, pool: Pool, war: War, fought: WarResult) -> Outcome:
     """Every verdict on the event as it is now."""
     event, summary = war.event_id, fought.summary
     backlog = await engine.journal.backlog(event)

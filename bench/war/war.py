@@ -53,7 +53,7 @@ class War(Struct, frozen=True, kw_only=True):
     web_port: int = 0
 
 
-class Fought(Struct, frozen=True, kw_only=True):
+class WarResult(Struct, frozen=True, kw_only=True):
     """What a war left behind. `began_ms` is by Redis' clock.
 
     `lag` is how far the writer was behind, looked at every LAG_S while the war went on.
@@ -93,7 +93,7 @@ def check_ready(war: War, jwt_secret: str) -> None:
         raise Misconfigured(f"{war.url} answers {status} for the event {war.event_id!r}")
 
 
-async def fight(engine: Engine, war: War, jwt_secret: str, watch: Watch) -> Fought:
+async def fight(engine: Engine, war: War, jwt_secret: str, watch: Watch) -> WarResult:
     """Let the buyers in and wait until they are gone. `watch` sees the event now and then.
 
     Raises: Misconfigured with locust's last words when it ended early.
@@ -117,7 +117,7 @@ async def fight(engine: Engine, war: War, jwt_secret: str, watch: Watch) -> Foug
             over.set()
             fighting.cancel()
             await asyncio.gather(fighting, *watching, return_exceptions=True)
-    return Fought(began_ms=began_ms, lag=spread_of(lags_ms), summary=summary, receipts=paid)
+    return WarResult(began_ms=began_ms, lag=spread_of(lags_ms), summary=summary, receipts=paid)
 
 
 async def _watch(engine: Engine, event: EventId, watch: Watch, over: asyncio.Event) -> None:

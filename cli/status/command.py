@@ -16,7 +16,7 @@ import msgspec
 
 from cli import output
 from cli.sources import data_option, event_id_of, json_option, settings_for
-from cli.status.poller import Lookout
+from cli.status.poller import StatusPoller
 from cli.status.refusal_counts import RefusalCounts
 from cli.status.terminal import show_live
 from cli.status.text import lines_of, show_once, status_of
@@ -66,7 +66,7 @@ def status(
 
     async def run() -> None:
         async with await Engine.connect(settings) as engine:
-            lookout = Lookout(engine, refusals, chosen, house=not plain)
+            lookout = StatusPoller(engine, refusals, chosen, house=not plain)
             if not plain:
                 await lookout.look()  # an unknown event is refused before the screen is taken
                 await _until_signal(show_live(lookout, output.console))
@@ -95,7 +95,7 @@ async def _until_signal(run: Coroutine[None, None, None]) -> None:
         await task
 
 
-async def _print_lines(lookout: Lookout, watch_s: float, as_json: bool) -> None:
+async def _print_lines(lookout: StatusPoller, watch_s: float, as_json: bool) -> None:
     while True:
         await asyncio.sleep(watch_s)
         looked = await lookout.look_again()

@@ -26,7 +26,7 @@ LOOK_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class EventSnapshot:
     """One event as it was seen last, and how it went until then."""
 
     pulse: Pulse
@@ -47,11 +47,11 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class StatusSnapshot:
     """What is known now. `refusals` None: no API's counters were found."""
 
     at_s: float = 0.0
-    events: dict[EventId, Seen] = field(default_factory=dict)
+    events: dict[EventId, EventSnapshot] = field(default_factory=dict)
     parts: dict[str, bool] = field(default_factory=dict)
     refusals: dict[str, int] | None = None
     trouble: Trouble | None = None
@@ -64,7 +64,7 @@ class _Watched:
     course: Course = field(default_factory=Course)
 
 
-class Lookout:
+class StatusPoller:
     """Looks at one event, or at every event there is."""
 
     def __init__(
@@ -75,9 +75,9 @@ class Lookout:
         self._chosen = chosen
         self._with_house = house
         self._watched: dict[EventId, _Watched] = {}
-        self._looked = Looked()
+        self._looked = StatusSnapshot()
 
-    async def look(self) -> Looked:
+    async def look(self) -> StatusSnapshot:
         """Look now. Raises: EventNotFound, Unavailable, OutcomeUnknown."""
         refusals = await self._refusals.read()
         try:
@@ -86,10 +86,10 @@ class Lookout:
                 seen = await self._look_at_events(refusals)
         except TimeoutError as error:
             raise Unavailable(f"Redis does not answer within {LOOK_S:.0f} s") from error
-        self._looked = Looked(time.time(), seen, parts, refusals)
+        self._looked = StatusSnapshot(time.time(), seen, parts, refusals)
         return self._looked
 
-    async def look_again(self) -> Looked:
+    async def look_again(self) -> StatusSnapshot:
         """As `look`, but what went wrong is told in the answer, beside what was seen last."""
         started_s, last = time.time(), self._looked
         try:
@@ -101,7 +101,9 @@ class Lookout:
             self._looked = dataclasses.replace(last, at_s=time.time(), trouble=trouble)
             return self._looked
 
-    async def _look_at_events(self, refusals: dict[str, int] | None) -> dict[EventId, Seen]:
+    async def _look_at_events(
+        self, refusals: dict[str, int] | None
+    ) -> dict[EventId, EventSnapshot]:
         if self._chosen:
             return {self._chosen: await self._look_at(self._chosen, refusals)}
         seen = {}
@@ -110,7 +112,7 @@ class Lookout:
                 seen[event] = await self._look_at(event, refusals)
         return seen
 
-    async def _look_at(self, event: EventId, refusals: dict[str, int] | None) -> Seen:
+    async def _look_at(self, event: EventId, refusals: dict[str, int] | None) -> EventSnapshot:
         watched = self._watched.get(event)
         if watched is None:
             watched = _Watched(PulseReader(self._engine, event), HouseReader(self._engine, event))
@@ -119,4 +121,4 @@ class Lookout:
         sections = await watched.house.look() if self._with_house else []
         watched.course.begin(pulse.since_ms)
         watched.course.add(Snapshot(pulse.now_ms, pulse.totals, refusals), pulse.late_ms)
-        return Seen(pulse, watched.course, sections)
+        return EventSnapshot(pulse, watched.course, sections)

@@ -13,7 +13,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from cli.status.bars import Glyphs, bar, glyphs_of, spark
-from cli.status.poller import NEEDED_PARTS, Looked, Seen, Trouble
+from cli.status.poller import NEEDED_PARTS, EventSnapshot, StatusSnapshot, Trouble
 from cli.status.rates import Rates
 
 TWO_COLUMNS = 72
@@ -31,7 +31,7 @@ _STYLES = {"available": "green", "held": "yellow", "sold": "blue", "blocked": "b
 class Screen:
     """One frame. The last one leaves a line for the prompt, and has no feet."""
 
-    looked: Looked
+    looked: StatusSnapshot
     is_last: bool = False
 
     def last_frame(self) -> "Screen":
@@ -67,7 +67,9 @@ def _trouble(trouble: Trouble, at_s: float, width: int) -> Text:
     return Text(said[:width].ljust(width), "bold white on red")
 
 
-def _upper(seen: Seen, looked: Looked, width: int, glyphs: Glyphs) -> Iterator[Text]:
+def _upper(
+    seen: EventSnapshot, looked: StatusSnapshot, width: int, glyphs: Glyphs
+) -> Iterator[Text]:
     """What must be there on any terminal of 24 rows."""
     event, narrow = seen.pulse.event, width < TWO_COLUMNS
     clock = time.strftime("%H:%M:%S", time.localtime(looked.at_s))
@@ -90,7 +92,7 @@ def _upper(seen: Seen, looked: Looked, width: int, glyphs: Glyphs) -> Iterator[T
     yield Text()
 
 
-def _rate_lines(seen: Seen, width: int, glyphs: Glyphs) -> Iterator[Text]:
+def _rate_lines(seen: EventSnapshot, width: int, glyphs: Glyphs) -> Iterator[Text]:
     history = list(seen.course.history)
     about = "about" if seen.pulse.estimated else "now"
     past_width = max(0, width - 34)
@@ -110,7 +112,7 @@ def _value(rates: Rates, name: str) -> float | None:
     return found
 
 
-def _facts(seen: Seen) -> Iterator[Text]:
+def _facts(seen: EventSnapshot) -> Iterator[Text]:
     pulse, delay = seen.pulse, seen.course.release_delay()
     yield Text(f"pending {pulse.pending_count:,}")
     if delay:
@@ -125,7 +127,7 @@ def _facts(seen: Seen) -> Iterator[Text]:
         yield Text(f"dead letters {pulse.dead_letter_count:,}", "bold red")
 
 
-def _parts(looked: Looked) -> Iterator[Text]:
+def _parts(looked: StatusSnapshot) -> Iterator[Text]:
     """What runs; while Redis is away nobody knows."""
     if looked.trouble and looked.trouble.kind == "redis_away":
         yield Text("redis away", "red")
@@ -137,7 +139,9 @@ def _parts(looked: Looked) -> Iterator[Text]:
         yield Text(f"{part} {'up' if up else 'down'}", "green" if up else missed)
 
 
-def _lower(seen: Seen, looked: Looked, width: int, room: int, glyphs: Glyphs) -> Iterator[Text]:
+def _lower(
+    seen: EventSnapshot, looked: StatusSnapshot, width: int, room: int, glyphs: Glyphs
+) -> Iterator[Text]:
     """Refusals and sections, in the room that is left."""
     if room < 2:
         return
@@ -154,7 +158,7 @@ def _lower(seen: Seen, looked: Looked, width: int, room: int, glyphs: Glyphs) ->
         yield Text.assemble(line, "   ", right[i] if i < len(right) else "")
 
 
-def _refusals(seen: Seen, looked: Looked, width: int, room: int) -> Iterator[Text]:
+def _refusals(seen: EventSnapshot, looked: StatusSnapshot, width: int, room: int) -> Iterator[Text]:
     name_width = width - 16
     yield Text(f"{'refused':<{name_width}}{'/s':>7}{'in all':>9}", "dim")
     counts = looked.refusals
@@ -168,7 +172,7 @@ def _refusals(seen: Seen, looked: Looked, width: int, room: int) -> Iterator[Tex
         yield Text(f"{code[: name_width - 1]:<{name_width}}{rate:>7}{counts[code]:>9,}")
 
 
-def _sections(seen: Seen, width: int, room: int, glyphs: Glyphs) -> Iterator[Text]:
+def _sections(seen: EventSnapshot, width: int, room: int, glyphs: Glyphs) -> Iterator[Text]:
     if room < 2 or not seen.sections:
         return
     longest = max(7, *(len(section.name) for section in seen.sections))

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from rich.console import Console
 from rich.live import Live
 
-from cli.status.poller import Lookout
+from cli.status.poller import StatusPoller
 from cli.status.screen import Screen
 
 LOOK_EVERY_S = 1.0
@@ -45,7 +45,7 @@ class _Wishes:
         return came
 
 
-async def show_live(lookout: Lookout, console: Console) -> None:
+async def show_live(lookout: StatusPoller, console: Console) -> None:
     """Show the event that `lookout` watches until q is pressed or the task is cancelled."""
     wishes = _Wishes()
     screen = Screen(await lookout.look_again())

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from cli import output
-from cli.status.poller import NEEDED_PARTS, Looked, Seen
+from cli.status.poller import NEEDED_PARTS, EventSnapshot, StatusSnapshot
 from cli.status.rates import Rates, ReleaseDelay
 from engine.models import Event
 
@@ -43,7 +43,7 @@ class Status(Struct, frozen=True):
     trouble: dict[str, str] | None
 
 
-def show_once(looked: Looked) -> None:
+def show_once(looked: StatusSnapshot) -> None:
     """A table, a line an event about the last seconds, a line a part."""
     found = status_of(looked)
     rows = [
@@ -77,7 +77,7 @@ def _pace_of(item: EventStatus) -> str:
     return ", ".join(said)
 
 
-def status_of(looked: Looked) -> Status:
+def status_of(looked: StatusSnapshot) -> Status:
     """What programs are told."""
     found, trouble = looked.trouble, None
     if found:
@@ -86,7 +86,7 @@ def status_of(looked: Looked) -> Status:
     return Status(_time(looked.at_s), events, looked.parts, looked.refusals, trouble)
 
 
-def _event_status(seen: Seen) -> EventStatus:
+def _event_status(seen: EventSnapshot) -> EventStatus:
     pulse, course = seen.pulse, seen.course
     return EventStatus(
         event=pulse.event,
@@ -100,7 +100,7 @@ def _event_status(seen: Seen) -> EventStatus:
     )
 
 
-def lines_of(looked: Looked) -> Iterator[str]:
+def lines_of(looked: StatusSnapshot) -> Iterator[str]:
     """A line an event, `key=value` with the same keys in every line; `-` is what is not known.
 
     In trouble one line instead: `trouble=redis_away since=… why='…'`.

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from prometheus_client import Counter, Histogram
 
 
-class Timed:
+class PerTick:
     """One counter and one histogram of the same calls, under the same labels or some of them."""
 
     def __init__(self, calls: Counter, durations: Histogram) -> None:

@@ -23,7 +23,7 @@ Position = tuple[int, int]
 """A journal entry's id as numbers: (ms, sequence)."""
 
 
-class Remembered(Struct, frozen=True, kw_only=True):
+class StoredEvent(Struct, frozen=True, kw_only=True):
     """What the system of record has of an event.
 
     `bookings` are the pending, the confirmed, those ended so lately that Redis would have them and,
@@ -42,7 +42,7 @@ class Remembered(Struct, frozen=True, kw_only=True):
     bookings: tuple[Booking, ...]
 
 
-class Rebuilt(Struct, frozen=True, kw_only=True):
+class EventImage(Struct, frozen=True, kw_only=True):
     """Everything a restore stages. `entries` begin the new journal, in this sequence."""
 
     event_id: EventId
@@ -68,7 +68,7 @@ class Rebuilt(Struct, frozen=True, kw_only=True):
 class _Places:
     """Whose the places are while they are dealt out again."""
 
-    def __init__(self, remembered: Remembered) -> None:
+    def __init__(self, remembered: StoredEvent) -> None:
         self._start = len(remembered.event_id) + 1
         values = dict(layouts.seat_values(remembered.layout))
         blocked = remembered.blocked
@@ -127,8 +127,8 @@ class _Places:
 
 
 def rebuild(
-    remembered: Remembered, claims: Iterable[Booking], *, epoch: int, now_ms: int, first_ms: int
-) -> Rebuilt:
+    remembered: StoredEvent, claims: Iterable[Booking], *, epoch: int, now_ms: int, first_ms: int
+) -> EventImage:
     """The event anew, under `epoch`, its journal beginning at `first_ms`.
 
     `claims` were confirmed in the Redis that is given up, or came too late there and are to be paid
@@ -149,7 +149,7 @@ def rebuild(
         if booking.status == BookingStatus.PENDING:
             bookings[ulid] = replace(booking, status=BookingStatus.EXPIRED, ended_at_ms=now_ms)
             changed.append(("booking_expired", bookings[ulid]))
-    return Rebuilt(
+    return EventImage(
         event_id=remembered.event_id,
         gzipped=remembered.gzipped,
         fields=_fields(remembered, places, epoch, f"{first_ms}-{len(changed)}"),
@@ -222,7 +222,7 @@ def _settle(claim: Booking, places: _Places, now_ms: int) -> tuple[str, Booking]
 
 
 def _fields(
-    remembered: Remembered, places: _Places, epoch: int, position: str
+    remembered: StoredEvent, places: _Places, epoch: int, position: str
 ) -> dict[str, Argument]:
     fields = event_fields(remembered.layout, remembered.terms)
     letters = list(places.letters.values())
@@ -241,7 +241,7 @@ def _fields(
 
 
 def _entries(
-    remembered: Remembered,
+    remembered: StoredEvent,
     changed: list[tuple[str, Booking]],
     epoch: int,
     now_ms: int,

@@ -19,7 +19,7 @@ from engine.errors import Unavailable
 from engine.ids import EventId
 from engine.journal import GROUP
 from engine.models import JournalEntry, Sales, SalesState
-from engine.restore.rebuild import Position, Rebuilt
+from engine.restore.rebuild import EventImage, Position
 from engine.scripts import Scripts
 from engine.transport.batcher import Batcher
 from engine.transport.connection import RedisClient
@@ -34,7 +34,7 @@ T = TypeVar("T")
 _STAGED = ("seats", "bookings", "customers", "ended", "journal")
 
 
-class Head(NamedTuple):
+class EventHead(NamedTuple):
     """How far an event has come in Redis: what was promised last, and under which epoch."""
 
     epoch: int
@@ -57,7 +57,7 @@ class Restores:
         self._batcher = batcher
         self._client = client
 
-    async def read_heads(self, events: Iterable[EventId]) -> dict[EventId, Head]:
+    async def read_heads(self, events: Iterable[EventId]) -> dict[EventId, EventHead]:
         """The heads of those events that are there. Raises: Unavailable."""
         wanted = list(events)
         rows = await asyncio.gather(
@@ -67,7 +67,7 @@ class Restores:
             )
         )
         return {
-            event: Head(int(row[0]), position_of(row[1].decode()), SalesState(row[2].decode()))
+            event: EventHead(int(row[0]), position_of(row[1].decode()), SalesState(row[2].decode()))
             for event, row in zip(wanted, rows, strict=True)
             if None not in row
         }
@@ -121,7 +121,7 @@ class Restores:
         )
         return reply[0] != b"newer"
 
-    async def stage(self, rebuilt: Rebuilt, restore: str, progress: Progress) -> None:
+    async def stage(self, rebuilt: EventImage, restore: str, progress: Progress) -> None:
         """Gather everything under keys of this restore. Raises: Unavailable."""
         event = rebuilt.event_id
         names = [keys.restored(event, restore, name) for name in _STAGED]
@@ -157,7 +157,7 @@ class Restores:
         except (RedisError, OSError) as error:
             raise Unavailable(f"the restore broke off: {error}") from error
 
-    async def restore_event(self, rebuilt: Rebuilt, restore: str) -> None:
+    async def restore_event(self, rebuilt: EventImage, restore: str) -> None:
         """Put what is staged in place, whole, at one instant; the event stays closed.
 
         Raises: RestoreSuperseded, LoadIncomplete.

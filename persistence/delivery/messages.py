@@ -17,14 +17,14 @@ _decode = msgspec.json.Decoder(Booking).decode
 _encode = msgspec.json.Encoder().encode
 
 
-class AreaTold(Struct, frozen=True, rename="camel"):
+class MessageArea(Struct, frozen=True, rename="camel"):
     """Places of one standing area."""
 
     area_id: str
     quantity: int
 
 
-class BookingTold(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+class MessageBooking(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """A booking at the moment the message is about."""
 
     id: str
@@ -32,7 +32,7 @@ class BookingTold(Struct, frozen=True, kw_only=True, rename="camel", omit_defaul
     customer_id: str
     status: str
     seat_ids: tuple[str, ...]
-    areas: tuple[AreaTold, ...]
+    areas: tuple[MessageArea, ...]
     amount_minor: int
     currency: str
     held_at: str
@@ -49,19 +49,19 @@ class Message(Struct, frozen=True):
 
     type: MessageKind
     timestamp: str
-    data: BookingTold
+    data: MessageBooking
 
 
 def encode_message(kind: MessageKind, at_ms: int, booking_json: str) -> bytes:
     """The body for one journal entry; the same bytes each time it is sent."""
     booking = _decode(booking_json)
-    told = BookingTold(
+    told = MessageBooking(
         id=booking.id,
         event_id=booking.event_id,
         customer_id=booking.customer_id,
         status=booking.status,
         seat_ids=booking.seats,
-        areas=tuple(AreaTold(area.area_id, area.quantity) for area in booking.areas),
+        areas=tuple(MessageArea(area.area_id, area.quantity) for area in booking.areas),
         amount_minor=booking.amount_minor,
         currency=booking.currency,
         held_at=_rfc3339(booking.held_at_ms),

@@ -35,7 +35,7 @@ _QUERIES = named_queries("journal/queries.sql")
 _log = logs.get("refusals")
 
 
-class Unwritable(Exception):
+class Rejected(Exception):
     """Postgres is there and refuses the rows: a value it cannot take, or a seat that is sold."""
 
     def __init__(
@@ -54,11 +54,11 @@ class Unwritable(Exception):
         """It says what a restore has decided without it; no later try can help."""
 
 
-class Refusal(NamedTuple):
+class Rejection(NamedTuple):
     """An entry that was not written, and why."""
 
     entry: JournalEntry
-    error: Unwritable
+    error: Rejected
 
 
 def is_about_money(claim: Booking) -> bool:
@@ -109,7 +109,7 @@ async def current_entries(
     is left out where that is settled, as if it had been refused: a webhook must not hear of it.
     What is found holds until the transaction ends: a restore waits for it.
 
-    Raises Unwritable for those about money that are not settled: the restore did not know them.
+    Raises Rejected for those about money that are not settled: the restore did not know them.
     """
     events = sorted({entry.event_id for entry in entries})
     await connection.execute(_QUERIES["share_epochs"], events)
@@ -130,7 +130,7 @@ async def current_entries(
         else:
             settled.add(row["number"] - 1)
     if unknown:
-        raise Unwritable("it came after a restore that did not know it", unknown, outdated=True)
+        raise Rejected("it came after a restore that did not know it", unknown, outdated=True)
     for number in settled:
         booking_id = arrays[6][number]
         entry_id, kind = entries[number].entry_id, entries[number].kind

@@ -20,8 +20,8 @@ from persistence.journal.columns import EventRow, StoredBooking
 from persistence.journal.rejections import (
     ERRORS,
     ONE_OWNER,
-    Refusal,
-    Unwritable,
+    Rejected,
+    Rejection,
     current_entries,
     find_contested,
 )
@@ -45,20 +45,20 @@ class Store:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def write(self, entries: Sequence[JournalEntry]) -> list[Refusal]:
+    async def write(self, entries: Sequence[JournalEntry]) -> list[Rejection]:
         """Write journal entries and what follows from them; those that Postgres refuses.
 
         All others are written, in one transaction if it refuses none. Any error says that
         Postgres is away, busy or wrong, and the same entries may be tried again.
         """
         unreadable = [entry for entry in entries if entry.booking is None and entry.event is None]
-        refusals = [Refusal(entry, Unwritable(entry.kind)) for entry in unreadable]
+        refusals = [Rejection(entry, Rejected(entry.kind)) for entry in unreadable]
         parts = [columns.without(entries, unreadable)]
         while parts:
             part = parts.pop()
             try:
                 await self._write_whole(part)
-            except Unwritable as error:
+            except Rejected as error:
                 refused = error.entries
                 if error.seat_sold_twice:
                     refused = await find_contested(self._pool, error.entries)
@@ -67,7 +67,7 @@ class Store:
                     parts += [part[middle:], part[:middle]]
                     continue
                 refused = refused or part
-                refusals += [Refusal(entry, error) for entry in refused]
+                refusals += [Rejection(entry, error) for entry in refused]
                 parts.append(columns.without(part, refused))
         return refusals
 
@@ -148,7 +148,7 @@ class Store:
             constraint = getattr(error, "constraint_name", None)
             if constraint == _ONE_ENTRY:
                 raise _Repeated from error
-            raise Unwritable(str(error)) from error
+            raise Rejected(str(error)) from error
 
 
 async def _copy(connection: Connection, arrays: columns.Columns) -> None:
@@ -170,7 +170,7 @@ async def _queue(connection: Connection, entries: Sequence[JournalEntry]) -> Non
 
 
 async def _put_bookings(connection: Connection, entries: Sequence[JournalEntry]) -> set[str]:
-    """Move bookings to their newest entries; which ones did. Raises Unwritable."""
+    """Move bookings to their newest entries; which ones did. Raises Rejected."""
     if not entries:
         return set()
     rows = await connection.fetch(QUERIES["put_bookings"], *columns.booking_columns(entries))
@@ -185,7 +185,7 @@ async def _put_bookings(connection: Connection, entries: Sequence[JournalEntry])
     except asyncpg.UniqueViolationError as error:
         if error.constraint_name != ONE_OWNER:
             raise
-        raise Unwritable(str(error), entries, seat_sold_twice=True) from error
+        raise Rejected(str(error), entries, seat_sold_twice=True) from error
     return moved
 
 

@@ -24,9 +24,9 @@ from engine.metrics import metrics
 from engine.models import JournalEntry
 from persistence.database import Pool
 from persistence.journal.columns import without
-from persistence.journal.rejections import Refusal
+from persistence.journal.rejections import Rejection
 from persistence.journal.tables import Store
-from persistence.loss_detector import Watch
+from persistence.loss_detector import LossDetector
 
 TRIES_MAX = 5
 """How often a writer tries an entry before it is set aside as a dead letter."""
@@ -51,7 +51,7 @@ class Writer:
     def __init__(self, engine: Engine, pool: Pool, settings: Settings) -> None:
         self._engine = engine
         self._store = Store(pool)
-        self._watch = Watch(engine, pool)
+        self._watch = LossDetector(engine, pool)
         self._settings = settings
         self._consumer = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(2).hex()}"
         self._events: list[EventId] = []
@@ -167,7 +167,7 @@ class Writer:
         for event in {refusal.entry.event_id for refusal in refusals}:
             await self._refuse(event, [r for r in refusals if r.entry.event_id == event])
 
-    async def _refuse(self, event: EventId, refusals: Sequence[Refusal]) -> None:
+    async def _refuse(self, event: EventId, refusals: Sequence[Rejection]) -> None:
         """Count those that nothing explains, and set aside what was refused often enough."""
         counts = self._refusals.setdefault(event, Counter())
         waiting = await self._out_of_order(event, refusals)
@@ -189,7 +189,7 @@ class Writer:
             metrics.set_aside.labels(reason).inc()
             _log.error("entry_set_aside", reason=reason, **named)
 
-    async def _out_of_order(self, event: EventId, refusals: Sequence[Refusal]) -> set[str]:
+    async def _out_of_order(self, event: EventId, refusals: Sequence[Rejection]) -> set[str]:
         """The sales among them whose seat an older entry may free, which a writer has in hand.
 
         Older, open, and not refused itself: who has it writes it, or falls silent and loses it to

@@ -12,7 +12,7 @@ import msgspec
 
 from engine import Booking, BookingStatus, Engine, Refused
 from engine.event_state import EventState
-from persistence.journal.rejections import Unwritable
+from persistence.journal.rejections import Rejected
 from persistence.journal.tables import Store, event_row
 from persistence.reconcile.comparison import Finding
 
@@ -92,7 +92,7 @@ async def _write_event(
             try:
                 await store.put_event(row)
                 tried[key_of(finding)] = "written from Redis"
-            except Unwritable as error:
+            except Rejected as error:
                 tried[key_of(finding)] = f"Postgres refused it: {error}"
     return tried
 
@@ -125,7 +125,7 @@ async def _put(store: Store, state: EventState, bookings: Sequence[Booking]) -> 
         return {}
     try:
         written = await store.put_bookings(bookings, state.event.epoch, state.event.position)
-    except Unwritable as error:
+    except Rejected as error:
         if len(bookings) == 1:
             return {bookings[0].id: f"Postgres refused it: {error}"}
         middle = len(bookings) // 2

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 import redis as sync_redis
 
-from cli import main
+from cli.commands import main
 from engine import Settings
 from tests.support.factories import GALA
 

@@ -12,7 +12,7 @@ import redis as sync_redis
 from argon2 import PasswordHasher
 
 from api.http.permissions import ROLES
-from cli import main
+from cli.commands import main
 from engine import Settings
 from persistence.stores.stores import PostgresStores
 

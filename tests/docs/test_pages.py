@@ -10,7 +10,7 @@ import pytest
 
 from api.http.problems import KINDS
 from api.routes import ROUTES
-from cli import main
+from cli.commands import main
 from manual.cli_page import cli_page, commands
 from manual.schema_page import read_tables, schema_page
 from tests.support.commands import SHELL, commands_of, fences, mentions_of, parse

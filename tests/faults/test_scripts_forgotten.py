@@ -9,7 +9,7 @@ import pytest
 
 from engine import Engine, Settings
 from engine.bookings import Bookings
-from engine.limits import Limit, Meter
+from engine.limits import Limit, LimitCheck
 from engine.scripts import Script, Scripts
 from engine.transport.batcher import Batcher
 from engine.transport.wire import Argument
@@ -54,7 +54,7 @@ async def test_flushed_scripts_fail_no_call(engine: Engine, trial: Trial) -> Non
 async def test_flushed_script_is_sent_once_for_all_that_wait(engine: Engine) -> None:
     """In a rush thousands wait; its text is 10 kB."""
     await engine.events.load_event(GALA, layout(4, 50), terms())
-    meter = Meter((Limit("sale", "ann", 1, 1000),))
+    meter = LimitCheck((Limit("sale", "ann", 1, 1000),))
     seats = seats_of(4, 50)
     for some, limited in ((seats[:100], False), (seats[100:], True)):
         await engine.client.script_flush()

@@ -5,18 +5,18 @@ import asyncio
 import pytest
 
 from engine.errors import EventNotFound, RateLimited, Refused, SeatTaken
-from engine.limits import Limit, Meter
+from engine.limits import Limit, LimitCheck
 from engine.models import Booking
 from tests.support.box_office import START_MS, BoxOffice
 from tests.support.factories import selection
 
 
-def meter(subject: str = "ann", *, interval_ms: float = 1000, burst: int = 2) -> Meter:
+def meter(subject: str = "ann", *, interval_ms: float = 1000, burst: int = 2) -> LimitCheck:
     """One limit of two calls at once and one a second."""
-    return Meter((Limit("sale", subject, interval_ms, burst),))
+    return LimitCheck((Limit("sale", subject, interval_ms, burst),))
 
 
-async def _hold(office: BoxOffice, seat: str, under: Meter) -> Booking:
+async def _hold(office: BoxOffice, seat: str, under: LimitCheck) -> Booking:
     return await office.bookings.under(under).hold_seats(selection("ann", seat))
 
 
@@ -55,7 +55,7 @@ async def test_hold_seats_that_is_refused_counts_too(office: BoxOffice) -> None:
 
 async def test_hold_seats_under_two_limits_meets_the_stricter(office: BoxOffice) -> None:
     await office.open()
-    both = Meter((Limit("sale", "ann", 1000, 5), Limit("sale", "10.0.0.1", 5000, 1)))
+    both = LimitCheck((Limit("sale", "ann", 1000, 5), Limit("sale", "10.0.0.1", 5000, 1)))
     await _hold(office, "A-1-1", both)
     assert both.left == 0
     await office.refused(RateLimited, _hold(office, "A-1-2", both))
@@ -67,7 +67,7 @@ async def test_limits_of_other_subjects_and_classes_are_their_own(office: BoxOff
     await office.open()
     await _hold(office, "A-1-1", meter("ann", interval_ms=1000, burst=1))
     await _hold(office, "A-1-2", meter("bob", interval_ms=1000, burst=1))
-    await _hold(office, "A-1-3", Meter((Limit("pay", "ann", 1000, 1),)))
+    await _hold(office, "A-1-3", LimitCheck((Limit("pay", "ann", 1000, 1),)))
 
 
 async def test_many_calls_at_once_pass_exactly_the_burst(office: BoxOffice) -> None:

@@ -9,7 +9,7 @@ from engine import keys
 from engine.errors import LoadIncomplete, RestoreSuperseded, Restoring
 from engine.models import Sales, SalesState
 from engine.plans import layout as layouts
-from engine.restore.rebuild import Rebuilt, Remembered, rebuild
+from engine.restore.rebuild import EventImage, StoredEvent, rebuild
 from engine.restore.staging import Stub
 from tests.support.box_office import BoxOffice
 from tests.support.factories import GALA, layout, terms
@@ -18,7 +18,7 @@ FIRST, SECOND = "0" * 26, "1" * 26
 NOTHING = Stub({}, b"")
 
 
-def _rebuilt(**over: Any) -> Rebuilt:
+def _rebuilt(**over: Any) -> EventImage:
     """The gala as a record that knows no booking would give it back."""
     found = layout(areas={"pit": 4})
     values: dict[str, Any] = {
@@ -32,10 +32,10 @@ def _rebuilt(**over: Any) -> Rebuilt:
         "blocked": frozenset({"A-1-2"}),
         "bookings": (),
     }
-    return rebuild(Remembered(**(values | over)), (), epoch=2, now_ms=10, first_ms=11)
+    return rebuild(StoredEvent(**(values | over)), (), epoch=2, now_ms=10, first_ms=11)
 
 
-async def _staged(office: BoxOffice, restore: str) -> Rebuilt:
+async def _staged(office: BoxOffice, restore: str) -> EventImage:
     rebuilt = _rebuilt()
     await office.engine.restores.stage(rebuilt, restore, lambda _: None)
     return rebuilt

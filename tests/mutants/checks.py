@@ -20,11 +20,11 @@ from hypothesis.stateful import run_state_machine_as_test
 from engine import Settings
 from engine.errors import BookingNotFound, RateLimited, Restoring, Unavailable
 from engine.ids import BookingId, CustomerId
-from engine.limits import Limit, Meter
+from engine.limits import Limit, LimitCheck
 from engine.models import Sales
 from engine.restore.staging import Stub
 from persistence.database import Pool
-from persistence.journal.rejections import Refusal, Unwritable
+from persistence.journal.rejections import Rejected, Rejection
 from persistence.journal.writer import TRIES_MAX, Writer
 from tests.model.machine import BoxOfficeMachine, Stage
 from tests.mutants.tour import tour
@@ -86,9 +86,9 @@ async def _limits(stage: Stage) -> None:
     await _open(stage)
     limit = Limit("calls", "ann", 60_000, 3)
     for _ in range(3):
-        await stage.engine.limits.take_limits(Meter((limit,)))
+        await stage.engine.limits.take_limits(LimitCheck((limit,)))
     with pytest.raises(RateLimited):
-        await stage.engine.limits.take_limits(Meter((limit,)))
+        await stage.engine.limits.take_limits(LimitCheck((limit,)))
 
 
 async def _redis_clock(stage: Stage) -> None:
@@ -132,7 +132,7 @@ async def _resale(stage: Stage) -> None:
     await bookings.hold_seats(selection("ann", "A-1-1"))
     resale = await journal.read([GALA], "w", count=10, block_ms=0)
     writer = Writer(stage.engine, cast("Pool", None), Settings(jwt_secret="s" * 48))
-    refusal = Refusal(resale[0], Unwritable("", seat_sold_twice=True))
+    refusal = Rejection(resale[0], Rejected("", seat_sold_twice=True))
     with mock.patch.object(writer._store, "write", mock.AsyncMock(return_value=[refusal])):
         for _ in range(TRIES_MAX):
             await writer._write(resale)

@@ -9,14 +9,14 @@ import pytest
 from engine import Booking
 from engine.models import JournalEntry
 from persistence.database import Pool
-from persistence.journal.rejections import Refusal
+from persistence.journal.rejections import Rejection
 from persistence.journal.tables import Store
 from tests.persistence.entries import booking, entry, loaded, seat
 from tests.persistence.running import sold_seats
 from tests.support.factories import layout
 
 
-def _entries(refusals: list[Refusal]) -> list[JournalEntry]:
+def _entries(refusals: list[Rejection]) -> list[JournalEntry]:
     return [refusal.entry for refusal in refusals]
 
 

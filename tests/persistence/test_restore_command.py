@@ -6,7 +6,7 @@ import json
 import pytest
 from click.testing import CliRunner, Result
 
-from cli import main
+from cli.commands import main
 from engine import Settings
 from tests.persistence.sale import Sale
 from tests.support.factories import GALA

@@ -10,7 +10,7 @@ from engine import Booking, Engine, SalesChange
 from engine.errors import LimitReached, RefundDue, Restoring
 from engine.models import Counts, JournalEntry, Sales, SalesState
 from engine.restore.rebuild import rebuild
-from engine.restore.staging import Head, position_of
+from engine.restore.staging import EventHead, position_of
 from persistence.database import Pool
 from persistence.journal.tables import Store
 from persistence.restorer import Restorer
@@ -216,4 +216,4 @@ async def test_restore_under_the_old_epoch_and_clock_would_leave_differences(
 async def test_heads_of_events_that_are_not_there_are_left_out(engine: Engine, sale: Sale) -> None:
     heads = await engine.restores.read_heads([GALA, "nothing"])  # type: ignore[list-item]
     position = position_of((await sale.state()).event.position)
-    assert heads == {GALA: Head(1, position, SalesState.OPEN)}
+    assert heads == {GALA: EventHead(1, position, SalesState.OPEN)}

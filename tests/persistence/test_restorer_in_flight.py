@@ -11,7 +11,6 @@ from engine.errors import SeatTaken
 from engine.models import JournalEntry
 from persistence.database import Pool
 from persistence.journal import rejections
-from persistence.journal.rejections import Refusal
 from persistence.journal.tables import Store
 from persistence.journal.writer import Writer
 from persistence.restorer import Restored, Restorer
@@ -38,7 +37,7 @@ class Slow:
             await self.wake.wait()
         return found
 
-    async def write(self, entries: list[JournalEntry]) -> "asyncio.Task[list[Refusal]]":
+    async def write(self, entries: list[JournalEntry]) -> "asyncio.Task[list[Rejection]]":
         """Begin to write, and stop."""
         self._monkeypatch.setattr("persistence.journal.tables.current_entries", self._stop)
         writing = asyncio.create_task(self._store.write(entries))

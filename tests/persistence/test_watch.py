@@ -13,7 +13,7 @@ from engine.errors import Restoring
 from engine.models import SalesState
 from persistence.database import Pool
 from persistence.journal.writer import Writer
-from persistence.loss_detector import Watch, look_once
+from persistence.loss_detector import LossDetector, look_once
 from persistence.restorer import Restorer
 from tests.persistence.running import drained, running, sold_seats
 from tests.persistence.sale import Sale, ulid
@@ -47,7 +47,7 @@ def _closed(engine: Engine) -> Callable[[], Awaitable[bool]]:
 
 
 async def test_look_at_a_sound_sale_closes_nothing(sale: Sale, engine: Engine, pool: Pool) -> None:
-    watch = Watch(engine, pool)
+    watch = LossDetector(engine, pool)
     assert await watch.look() == []
     await sale.hold("A-2-1")  # Redis is ahead now
     assert await watch.look() == []
@@ -64,7 +64,7 @@ async def test_look_at_an_older_copy_closes_it_and_restore_brings_back_what_was_
     lost = await _sell(sale, "bob", "A-2-2")
     await sale.write()
     await _come_back_with(sale.redis, copy)
-    assert await Watch(engine, pool).look() == [GALA]
+    assert await LossDetector(engine, pool).look() == [GALA]
     for call in (sale.hold("A-2-2"), engine.bookings.confirm_booking(held.id, None)):
         with pytest.raises(Restoring):
             await call
@@ -86,7 +86,7 @@ async def test_what_was_sold_before_it_was_noticed_is_kept_or_refunded_once(
     await _come_back_with(sale.redis, copy)
     again = await _sell(sale, "cleo", "A-2-1")
     kept = await _sell(sale, "dora", "A-2-2")
-    assert await Watch(engine, pool).look() == []
+    assert await LossDetector(engine, pool).look() == []
     async with running(writer):
         await until(_closed(engine), timeout_s=3)
         restored = await Restorer(engine, pool).restore(GALA)
@@ -160,7 +160,7 @@ async def test_look_after_another_has_restored_leaves_the_event_open(
         return await fence(*arguments, **named)
 
     monkeypatch.setattr(engine.restores, "fence_event", late)
-    assert await Watch(engine, pool).look() == []
+    assert await LossDetector(engine, pool).look() == []
     assert (await engine.events.read_event(GALA)).sales == SalesState.OPEN
 
 
@@ -171,7 +171,7 @@ async def test_look_with_postgres_away_goes_by_what_it_said_last(
     copy = await _copy(sale.redis)
     await engine.bookings.confirm_booking(held.id, None)
     await sale.write()
-    watch = Watch(engine, pool)
+    watch = LossDetector(engine, pool)
     assert await watch.look() == []
     await _come_back_with(sale.redis, copy)
     monkeypatch.setattr("persistence.event_record.QUERIES", {"read_newest": "SELECT pg_sleep(9)"})
@@ -208,7 +208,7 @@ async def test_two_writers_at_one_journal_are_no_reason_to_close_it(
             await engine.bookings.release_booking(held.id, None)
         await drained(engine)
     assert not await _closed(engine)()
-    assert await Watch(engine, pool).look() == []
+    assert await LossDetector(engine, pool).look() == []
     assert await sale.found() == []
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import click
 
-from cli import main
+from cli.commands import main
 
 _OPENING = re.compile(r"^(?P<indent> *)(?P<mark>`{3,}|~{3,}) *(?P<info>[^`\n]*)$")
 _INLINE = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)

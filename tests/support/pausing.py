@@ -15,7 +15,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cli import main
+from cli.commands import main
 from engine import Engine, Settings
 from engine.bookings import Bookings
 from engine.journal import Journal

@@ -10,7 +10,7 @@ from bench.war import scenarios
 from bench.war.aftermath import Outcome, judge, settle
 from bench.war.scenarios.bounds import Bound
 from bench.war.tally import Answer, Receipt, Tally, spread_of
-from bench.war.war import Fought, War
+from bench.war.war import War, WarResult
 from engine import Engine, Settings
 from engine.expirer import Expirer
 from engine.models import Booking
@@ -40,7 +40,7 @@ class Battlefield:
 
     async def outcome(self, *, written: bool = True) -> Outcome:
         """The verdict, after a writer had its time or without one."""
-        fought = Fought(
+        fought = WarResult(
             began_ms=0,
             lag=spread_of([400]),
             summary=self.tally.summary(1),

@@ -14,8 +14,8 @@ from api.server.load_shedding import (
     CLOSE,
     OVERBOOKED,
     TURNS_PER_S,
-    Appointments,
-    Door,
+    LoadShedder,
+    RetrySchedule,
     allow_files,
 )
 from engine import Settings
@@ -27,8 +27,8 @@ PLACES = 10
 
 
 @pytest.fixture
-def door() -> Door:
-    return Door(Settings(requests_in_flight_max=PLACES))
+def door() -> LoadShedder:
+    return LoadShedder(Settings(requests_in_flight_max=PLACES))
 
 
 WHOLE = {
@@ -58,12 +58,12 @@ NOT_WHOLE = {
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_a_whole_request_may_be_turned_away(door: Door, name: str) -> None:
+def test_a_whole_request_may_be_turned_away(door: LoadShedder, name: str) -> None:
     assert door.may_refuse(WHOLE[name], PLACES)
 
 
 @pytest.mark.parametrize("name", NOT_WHOLE)
-def test_what_is_not_surely_one_request_goes_on(door: Door, name: str) -> None:
+def test_what_is_not_surely_one_request_goes_on(door: LoadShedder, name: str) -> None:
     assert not door.may_refuse(NOT_WHOLE[name], PLACES)
 
 
@@ -76,13 +76,13 @@ def test_what_is_not_surely_one_request_goes_on(door: Door, name: str) -> None:
         "OPTIONS /api/v1/booking",
     ],
 )
-def test_who_pays_or_watches_has_twice_the_places(door: Door, line: str) -> None:
+def test_who_pays_or_watches_has_twice_the_places(door: LoadShedder, line: str) -> None:
     data = f"{line} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
     assert not door.may_refuse(data, PAYING_FACTOR * PLACES - 1)
     assert door.may_refuse(data, PAYING_FACTOR * PLACES) == (not line.startswith("OPTIONS"))
 
 
-async def test_the_answer_is_one_of_ours(door: Door) -> None:
+async def test_the_answer_is_one_of_ours(door: LoadShedder) -> None:
     answer, after_s = door.turn_away(0)
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
@@ -98,7 +98,7 @@ async def test_the_answer_is_one_of_ours(door: Door) -> None:
     await asyncio.sleep(0)  # it is counted with the others of its tick
 
 
-async def test_an_appointment_that_was_made_is_kept_and_takes_no_other(door: Door) -> None:
+async def test_an_appointment_that_was_made_is_kept_and_takes_no_other(door: LoadShedder) -> None:
     for _ in range(10 * PLACES * TURNS_PER_S):
         answer, after_s = door.turn_away(0, appointed_s=2.99)
         assert after_s == 3
@@ -109,13 +109,13 @@ async def test_an_appointment_that_was_made_is_kept_and_takes_no_other(door: Doo
 
 
 async def test_pages_of_other_origins_may_read_it() -> None:
-    answer, _ = Door(Settings(cors_origins="https://shop.example")).turn_away(0)
+    answer, _ = LoadShedder(Settings(cors_origins="https://shop.example")).turn_away(0)
     assert b"\r\naccess-control-allow-origin: *\r\n" in answer
     assert b"\r\naccess-control-expose-headers: Retry-After\r\n" in answer
 
 
 def test_appointments_are_no_more_a_second_than_can_be_kept() -> None:
-    book = Appointments(per_s=100)
+    book = RetrySchedule(per_s=100)
     told = [book.make(50.0, 0) for _ in range(1000)]
     assert told == sorted(told), "who came first is first"
     assert set(Counter(told).values()) <= {100 * OVERBOOKED, 1000 % (100 * OVERBOOKED)}
@@ -123,7 +123,7 @@ def test_appointments_are_no_more_a_second_than_can_be_kept() -> None:
 
 
 def test_appointments_that_are_all_booked_are_by_chance() -> None:
-    book = Appointments(per_s=10)
+    book = RetrySchedule(per_s=10)
     told = [book.make(50.0, 0) for _ in range(5000)]
     assert max(told) == AHEAD_S_MAX
     rest = Counter(told[1000:])
@@ -132,20 +132,20 @@ def test_appointments_that_are_all_booked_are_by_chance() -> None:
 
 
 def test_appointments_follow_what_is_answered() -> None:
-    book = Appointments(per_s=1000)
+    book = RetrySchedule(per_s=1000)
     last = [
         max(book.make(100.0 + second, second * 100) for _ in range(2000)) for second in range(8)
     ]
     assert last[0] == 2
     assert last[-1] > 10, "a tenth is answered: they are told to come much later"
-    quiet = Appointments(per_s=1000)
+    quiet = RetrySchedule(per_s=1000)
     quiet.make(100.0, 0)
     quiet.make(101.0, 5000)
     assert max(quiet.make(101.5, 5000) for _ in range(7000)) == 1, "it can do more than was thought"
 
 
 def test_appointments_are_free_again_after_a_pause() -> None:
-    book = Appointments(per_s=10)
+    book = RetrySchedule(per_s=10)
     for _ in range(5000):
         book.make(50.0, 0)
     assert book.make(50.0 + 2 * AHEAD_S_MAX, 0) == 1

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from cli.status.poller import Lookout
+from cli.status.poller import StatusPoller
 from cli.status.refusal_counts import RefusalCounts
 from cli.status.text import lines_of, status_of
 from engine import Engine, Settings
@@ -57,11 +57,11 @@ def api() -> Iterator[tuple[str, list[int]]]:
     server.server_close()
 
 
-def _lookout(engine: Engine, tmp_path: Path, event: EventId | None = GALA) -> Lookout:
-    return Lookout(engine, RefusalCounts(None, tmp_path), event, house=True)
+def _lookout(engine: Engine, tmp_path: Path, event: EventId | None = GALA) -> StatusPoller:
+    return StatusPoller(engine, RefusalCounts(None, tmp_path), event, house=True)
 
 
-async def _is_well(lookout: Lookout) -> bool:
+async def _is_well(lookout: StatusPoller) -> bool:
     return (await lookout.look_again()).trouble is None
 
 
@@ -80,7 +80,9 @@ async def test_refusals_come_from_the_files_that_processes_share(
 ) -> None:
     folder = tmp_path / "shared"
     folder.mkdir()
-    count = "from engine import metrics; [metrics.calls.labels('hold', c).inc() for c in {!r}]"
+    count = (
+        "from engine.metrics import metrics; [metrics.calls.labels('hold', c).inc() for c in {!r}]"
+    )
     for codes in (["seat_taken", "seat_taken", "ok"], ["seat_taken", "area_full"]):
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-c", count.format(codes)),

@@ -11,9 +11,9 @@ from uvicorn.server import ServerState
 from api.http.decoding import read_body
 from api.http.drain_state import DRAINING
 from api.http.problems import Problem
-from api.http.responses import NO_STORE, SAFE, Answer, Header, send_answer
+from api.http.responses import NO_STORE, SAFE, Header, Response, send_answer
 from api.server import protocol
-from api.server.load_shedding import Door
+from api.server.load_shedding import LoadShedder
 from api.server.protocol import BoundedProtocol
 from engine import Settings
 from tests.support.waiting import until
@@ -22,14 +22,14 @@ GET = b"GET /%d HTTP/1.1\r\nhost: a\r\n\r\n"
 LOCATION: Header = (b"location", b"/api/v1/booking/gala:1")
 LONG = b"x" * 100_000
 ANSWERS = {
-    "a body": (200, Answer(b'{"a":1}')),
-    "a header of its own": (201, Answer(b"{}", (LOCATION,))),
-    "a problem": (409, Answer(b"{}", content_type=b"application/problem+json")),
-    "a page": (200, Answer(b"<p>", content_type=b"text/html", policy=b"default-src 'self'")),
-    "a long body": (200, Answer(LONG)),
-    "an empty body": (200, Answer(b"")),
-    "no content": (204, Answer(b"")),
-    "not modified": (304, Answer(b"", ((b"etag", b'"1-0"'),))),
+    "a body": (200, Response(b'{"a":1}')),
+    "a header of its own": (201, Response(b"{}", (LOCATION,))),
+    "a problem": (409, Response(b"{}", content_type=b"application/problem+json")),
+    "a page": (200, Response(b"<p>", content_type=b"text/html", policy=b"default-src 'self'")),
+    "a long body": (200, Response(LONG)),
+    "an empty body": (200, Response(b"")),
+    "no content": (204, Response(b"")),
+    "not modified": (304, Response(b"", ((b"etag", b'"1-0"'),))),
 }
 
 
@@ -65,13 +65,13 @@ class _Transport(asyncio.Transport):
 
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(protocol, "_door", lambda: Door(Settings()))
+    monkeypatch.setattr(protocol, "_door", lambda: LoadShedder(Settings()))
     monkeypatch.setattr(protocol, "_read_s", lambda: 60)
     yield
     DRAINING.forget()
 
 
-def _app(status: int, answer: Answer, *, in_two: bool) -> ASGIApp:
+def _app(status: int, answer: Response, *, in_two: bool) -> ASGIApp:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         async def seen(message: Message) -> None:
             await send(message)
@@ -143,7 +143,7 @@ async def test_a_draining_process_closes_after_its_answer() -> None:
 
 @pytest.mark.parametrize("value", [b"a\r\nset-cookie: b=c", b"a\nb", b"a\rb"])
 async def test_a_value_with_a_line_of_its_own_is_not_sent(value: bytes) -> None:
-    answer = Answer(b"{}", ((b"location", value),))
+    answer = Response(b"{}", ((b"location", value),))
     answered = await _answered(_app(200, answer, in_two=False))
     assert answered.text == b""
     assert answered.closed
@@ -173,7 +173,7 @@ async def test_a_body_is_read_however_it_comes(name: str, in_two: bool) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         scope["api.headers"] = ()
         body = await read_body(wrapped(receive) if in_two else receive, dict(scope["headers"]), 99)
-        await send_answer(scope, send, Answer(body), 200)
+        await send_answer(scope, send, Response(body), 200)
 
     connection, transport = _connected(app)
     for part in WAYS[name]:
@@ -193,7 +193,7 @@ async def test_a_body_that_is_too_large_is_refused(head: bytes) -> None:
         with pytest.raises(Problem, match="at most 5 bytes"):
             await read_body(receive, dict(scope["headers"]), 5)
         scope["api.headers"] = ()
-        await send_answer(scope, send, Answer(b""), 413)
+        await send_answer(scope, send, Response(b""), 413)
 
     body = BODY if b"length" in head else b"7\r\n" + BODY + b"\r\n0\r\n\r\n"
     answered = await _answered(app, POST + head + b"\r\n" + body)
@@ -212,7 +212,7 @@ async def test_a_connection_ends_when_it_is_idle_and_not_before(
         if scope["path"] == "/2":
             asked.set()
             await answer.wait()
-        await send_answer(scope, send, Answer(b"{}"), 200)
+        await send_answer(scope, send, Response(b"{}"), 200)
 
     connections = [_connected(app, timeout_keep_alive=1) for _ in range(3)]
     (idle, left), (busy, used), (slow, waited) = connections

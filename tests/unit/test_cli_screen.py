@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from cli.status.bars import bar, glyphs_of, spark
-from cli.status.poller import Looked, Seen, Trouble
+from cli.status.poller import EventSnapshot, StatusSnapshot, Trouble
 from cli.status.pulse import Pulse
 from cli.status.rates import Course, Snapshot
 from cli.status.screen import Screen
@@ -38,7 +38,7 @@ def looked(
     trouble: Trouble | None = None,
     dead_letters: int = 0,
     sections: Sequence[SectionCounts] = SECTIONS,
-) -> Looked:
+) -> StatusSnapshot:
     """A sale in full swing."""
     course = Course()
     course.begin(0)
@@ -50,11 +50,13 @@ def looked(
         pending_count=171, backlog_entries=54, lag_ms=23, dead_letter_count=dead_letters,
     )  # fmt: skip
     parts = {"expirer": True, "writer": False, "deliverer": True}
-    return Looked(1_800_000_000.0, {GALA: Seen(pulse, course, sections)}, parts, refusals, trouble)
+    return StatusSnapshot(
+        1_800_000_000.0, {GALA: EventSnapshot(pulse, course, sections)}, parts, refusals, trouble
+    )
 
 
 def drawn(
-    what: Looked, width: int, height: int, *, encoding: str = "utf-8", color: bool = False
+    what: StatusSnapshot, width: int, height: int, *, encoding: str = "utf-8", color: bool = False
 ) -> str:
     """The frame as a terminal of this size gets it."""
     raw = io.BytesIO()
@@ -68,7 +70,7 @@ def drawn(
         return raw.getvalue().decode(encoding)
 
 
-def plain(what: Looked, width: int, height: int) -> list[str]:
+def plain(what: StatusSnapshot, width: int, height: int) -> list[str]:
     """The frame's lines, without its styles."""
     console = Console(file=io.StringIO(), width=width, height=height, record=True)
     console.print(Screen(what), end="")

@@ -17,7 +17,7 @@ import yaml
 from packaging.requirements import Requirement
 from redis.commands import AsyncCoreCommands
 
-from cli import main
+from cli.commands import main
 from engine.settings import settings
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from api.routes import ROUTES
-from cli import main
+from cli.commands import main
 from engine.settings import settings
 
 ROOT = Path(__file__).parents[2]

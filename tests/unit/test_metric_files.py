@@ -15,7 +15,7 @@ from tests.support.servers import is_running
 _ROOT = Path(__file__).parents[2]
 _BEGIN = """
 import os, signal, sys
-from engine import metric_files, metrics
+from engine.metrics import metrics, shared_files
 
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
@@ -53,7 +53,7 @@ def test_gauges_of_a_killed_process_vanish_and_its_counters_stay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said = "metrics.tickets_sold.inc(3); metrics.writer_up.set(1); metrics.http_in_flight.set(2);"
-    died = _run(tmp_path, said + "print(metric_files.scrape().decode()); die()")
+    died = _run(tmp_path, said + "print(shared_files.scrape().decode()); die()")
     assert died.returncode == -signal.SIGKILL
     assert "writer_up 1.0" in died.stdout
     assert "http_requests_in_flight 2.0" in died.stdout
@@ -84,7 +84,7 @@ for number in range(30):
 
 
 def test_processes_that_run_are_shown_by_part_and_slot(tmp_path: Path) -> None:
-    shows = "print(metric_files.scrape().decode(), flush=True)"
+    shows = "print(shared_files.scrape().decode(), flush=True)"
     body = f"in_a_child(lambda: (metrics.tickets_sold.inc(), {shows}))"
     lines = _run(tmp_path, body, part="serve").stdout.splitlines()
     shown = [line.split()[0] for line in lines if line.startswith("process_resident_memory_bytes")]
@@ -100,9 +100,9 @@ pending = metrics.PerEvent(metrics.bookings_pending)
 pending.set("gala", 2)
 pending.set("opera", 0)
 pending.keep(["opera"])
-print(metric_files.scrape().decode())
+print(shared_files.scrape().decode())
 pending.set("gala", 5)
-print(metric_files.scrape().decode())
+print(shared_files.scrape().decode())
 """
     lines = _run(tmp_path, body).stdout.splitlines()
     assert [line for line in lines if line.startswith("bookings_pending")] == [

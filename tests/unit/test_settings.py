@@ -8,7 +8,7 @@ import click.testing
 import msgspec
 import pytest
 
-from cli import main
+from cli.commands import main
 from engine.errors import Misconfigured
 from engine.settings import settings
 from engine.settings.checks import PARTS

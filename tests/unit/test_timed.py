@@ -4,7 +4,7 @@ import asyncio
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from engine.metrics.per_tick import Timed
+from engine.metrics.per_tick import PerTick
 
 BOUNDS = (0.1, 1.0)
 VALUES = (0.05, 0.1, 0.1000001, 0.5, 1.0, 7.0, 0.0)
@@ -21,7 +21,7 @@ def _figures(registry: CollectorRegistry) -> dict[str, float]:
 
 async def test_add_counts_what_observe_would() -> None:
     ours, theirs = CollectorRegistry(), CollectorRegistry()
-    timed = Timed(
+    timed = PerTick(
         Counter("calls", "Calls.", registry=ours),
         Histogram("seconds", "Time.", buckets=BOUNDS, registry=ours),
     )

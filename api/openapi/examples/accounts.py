@@ -26,12 +26,12 @@ ACCOUNTS: dict[type, Any] = {
     told.Verified: {"status": "verified"},
     told.PasswordChanged: {"status": "changed"},
     told.SessionEnded: {"status": "ended"},
-    told.TokensShown: {
+    told.TokensView: {
         "accessToken": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhY2NfMDEifQ.c2lnbmF0dXJl",
         "refreshToken": _SECRET,
         "expiresIn": 900,
     },
-    told.AssignedShown: {
+    told.AssignedView: {
         "accountId": "acc_01JDTESTTESTTESTTESTTESTTE",
         "email": _EMAIL,
         "role": "ORGANIZER",

@@ -54,14 +54,14 @@ PAYMENTS: dict[type, Any] = {
     payment_notices.NoticeTaken: {"outcome": "confirmed"},
     payment_notices.NoticeList: {"data": [_NOTICE], "next": None},
     refunds.SettleBody: {"reference": "bank 77"},
-    refunds.RefundShown: _REFUND,
+    refunds.RefundView: _REFUND,
     refunds.RefundList: {"data": [_REFUND], "next": None},
     webhooks.WebhookBody: {
         "url": "https://tickets.example.org/hook",
         "kinds": ["booking.confirmed", "refund.due"],
         "eventId": "gala",
     },
-    webhooks.WebhookShown: _WEBHOOK,
+    webhooks.WebhookView: _WEBHOOK,
     webhooks.WebhookCreated: {
         **_WEBHOOK,
         "secret": "whsec_a2V5IG9mIG5vYm9keSwgMzIgYnl0ZXMgbG9uZyE=",
@@ -69,5 +69,5 @@ PAYMENTS: dict[type, Any] = {
     webhooks.WebhookList: {"data": [_WEBHOOK], "next": None},
     webhooks.DeliveryList: {"data": [_DELIVERY], "next": None},
     webhooks.ReplayBody: {"from": "2030-06-01T19:30:00Z"},
-    webhooks.ReplayShown: {"count": 12},
+    webhooks.ReplayView: {"count": 12},
 }

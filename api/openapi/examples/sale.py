@@ -3,7 +3,7 @@
 from typing import Any
 
 from api.http import payloads as told
-from api.sales import SalesShown
+from api.sales import SalesView
 from engine.models import Layout
 from engine.plans.event_json import EventPlan, MoreSeats
 
@@ -63,7 +63,7 @@ SALE: dict[type, Any] = {
     told.HoldBody: {"seatIds": ["gala:A-1-1", "gala:A-1-2"]},
     told.SalesBody: {"sales": "open", "opensAt": "2030-06-01T10:00:00Z", "closesAt": None},
     told.SeatIdsBody: {"seatIds": ["gala:A-1-1"]},
-    SalesShown: {
+    SalesView: {
         "eventId": "gala",
         "position": "1906572600000-0",
         "currency": "EUR",
@@ -72,12 +72,12 @@ SALE: dict[type, Any] = {
         ],
         "soldMinor": 9800,
     },
-    told.BookingShown: _BOOKING,
+    told.BookingView: _BOOKING,
     told.BookingList: {"data": [_BOOKING], "next": None},
     told.SeatList: {"data": [_SEAT], "next": "gala:0.1"},
-    told.EventShown: _EVENT,
+    told.EventView: _EVENT,
     told.EventList: {"data": [_EVENT], "next": None},
-    told.AvailabilityShown: {
+    told.AvailabilityView: {
         "eventId": "gala",
         "layoutVersion": "5f2b9c0d1e3a4b6c",
         "position": "1906572600000-0",
@@ -86,7 +86,7 @@ SALE: dict[type, Any] = {
         "map": "hh",
         "areas": [{"areaId": "floor", "quantity": 4}],
     },
-    told.HealthShown: {
+    told.HealthView: {
         "status": "ready",
         "parts": {"redis": {"state": "up"}, "writer": {"state": "up", "heartbeatAgeS": 0.4}},
     },
