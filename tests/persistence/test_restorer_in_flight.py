@@ -11,6 +11,7 @@ from engine.errors import SeatTaken
 from engine.models import JournalEntry
 from persistence.database import Pool
 from persistence.journal import rejections
+from persistence.journal.rejections import Rejection
 from persistence.journal.tables import Store
 from persistence.journal.writer import Writer
 from persistence.restorer import Restored, Restorer
