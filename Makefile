@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PORT ?= 8000
 SCENARIO ?= rush
 
-.PHONY: up down lock demo war test watch-test dashboards check format races faults model mutants coverage lua bench schema docs clean
+.PHONY: up down lock demo war test watch-test dashboards check format races faults model mutants coverage lua bench schema docs pictures clean
 .DEFAULT_GOAL := help
 
 help:
@@ -23,6 +23,7 @@ help:
 	@echo "make up      everything in containers (needs Docker);   make down   stop it, data kept"
 	@echo "make lock    pin the image's dependencies anew (deploy/requirements*.txt)"
 	@echo "make docs    the documents as a site in site/, strictly: no dead link"
+	@echo "make pictures  docs/architecture/*.dot as SVG (Debian: graphviz)"
 	@echo "make lua     luacheck on the assembled scripts (Debian: lua-check)"
 
 $(VENV)/.war: pyproject.toml
@@ -109,6 +110,9 @@ schema: $(VENV)/.war
 docs: $(VENV)/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@echo "site/index.html"
+
+pictures: $(VENV)/.dev
+	$(BIN)/python -m manual.pictures
 
 clean:
 	rm -rf $(VENV) site build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -16,6 +16,8 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("engine", "api", "persistence", "embedded", "cli", "bench", "manual", "tests")
 MODULES = sorted(path for name in PACKAGES for path in (ROOT / name).rglob("*.py"))
 LUA = sorted((ROOT / "lua").rglob("*.lua"))
+# Limits that only a god file trips: a smoke alarm, not a target. Cut by noun, not by number.
+MODULE_LINES_MAX, FUNCTION_LINES_MAX, PARAMETERS_MAX = 600, 80, 8
 BANNED = re.compile(r"(^|_)(utils?|helpers?|common|managers?|misc)(_|$)")
 # A name at every layer: the field's other words for the same things.
 SYNONYMS = re.compile(r"reservation|\bcart\b|\border\b|_order\b|unlock|timeslot", re.IGNORECASE)
@@ -34,19 +36,19 @@ def _functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_module_is_small_and_opens_with_what_it_is_for(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= 300
+    assert len(text.splitlines()) <= MODULE_LINES_MAX
     tree = ast.parse(text)
     if tree.body:
         opening = ast.get_docstring(tree)
         assert opening, "a module opens with what it is for"
-        assert len(opening.splitlines()) <= 14
+        assert len(opening.splitlines()) <= (40 if path.stem == "__init__" else 20)
     assert not BANNED.search(path.stem)
     for function in _functions(tree):
         lines = (function.end_lineno or 0) - function.lineno + 1
         start = function.body[0]
         if ast.get_docstring(function):
             lines -= (start.end_lineno or 0) - start.lineno + 1
-        assert lines <= 45, f"{function.name} has {lines} lines"
+        assert lines <= FUNCTION_LINES_MAX, f"{function.name} has {lines} lines"
 
 
 @pytest.mark.parametrize("path", _modules(tests=False), ids=lambda p: str(p.relative_to(ROOT)))
@@ -61,7 +63,7 @@ def test_classes_and_signatures_are_small(path: Path) -> None:
     for function in _functions(tree):
         named = [a.arg for a in (*function.args.args, *function.args.kwonlyargs)]
         count = len([name for name in named if name not in ("self", "cls")])
-        assert count <= 5, f"{function.name} has {count} parameters"
+        assert count <= PARAMETERS_MAX, f"{function.name} has {count} parameters"
 
 
 @pytest.mark.parametrize("path", _modules(tests=False), ids=lambda p: str(p.relative_to(ROOT)))
