@@ -10,8 +10,8 @@ import click
 
 from cli import output
 from cli.metrics_port import metrics_port_option, metrics_shown
-from cli.parts import log_as, run_part
 from cli.sources import data_option, event_id_of, json_option, refuse_without_database, settings_for
+from cli.workers import log_as, run_part
 from engine import logs
 from engine.engine import Engine
 from engine.errors import Misconfigured, Unavailable
