@@ -4,8 +4,8 @@
 # The files that only repeat passwords (URLs, the users of Redis) are rewritten each time.
 #
 # Only the owner can enter the folder (0700). The files in it are 0444: compose mounts a file with the
-# mode it has here, and no two images run under the same uid; none of them could
-# read a file of mode 0600. The mode of the folder keeps all other users out.
+# mode it has here, and no two images run under the same uid; none of them could read a file of mode
+# 0600. The mode of the folder keeps all other users out.
 set -eu
 umask 077
 export LC_ALL=C
