@@ -14,6 +14,7 @@ from engine import keys
 from engine.booking_json import booking_of
 from engine.ids import EventId
 from engine.models import JournalEntry
+from engine.positions import position_of
 from engine.transport.connection import RedisClient
 
 GROUP = "writer"
@@ -114,7 +115,7 @@ class Journal:
         """Remove entries below an id, never one that is not acknowledged. How many went."""
         first_open = await self._first_open(event, await self._group(event))
         if first_open is not None:
-            below_entry_id = min(below_entry_id, first_open, key=_position)
+            below_entry_id = min(below_entry_id, first_open, key=position_of)
         trimmed: int = await self._client.xtrim(
             _journal(event), minid=below_entry_id, approximate=False
         )
@@ -161,7 +162,7 @@ class Journal:
         unread = group["lag"]
         if unread is None:  # Redis does not know it after entries were deleted
             unread = sum([len(page) async for page in self._pages(event, f"({group['last']}")])
-        return Backlog(group["pending"] + unread, _position(first)[0], now_ms)
+        return Backlog(group["pending"] + unread, position_of(first).ms, now_ms)
 
     async def _pages(self, event: EventId, first: str) -> AsyncIterator[list[tuple[bytes, Fields]]]:
         """The entries from one on: hours of them in one answer would come too late."""
@@ -192,21 +193,11 @@ class Journal:
         unread = await self._client.xrange(_journal(event), min=f"({group['last']}", count=1)
         if unread:
             candidates.append(unread[0][0].decode())
-        return min(candidates, key=_position) if candidates else None
+        return min(candidates, key=position_of) if candidates else None
 
 
 def _journal(event: EventId) -> str:
     return keys.of_event(event).journal
-
-
-def is_older(entry_id: str, than: str) -> bool:
-    """Whether an entry stands before another of the same journal."""
-    return _position(entry_id) < _position(than)
-
-
-def _position(entry_id: str) -> tuple[int, int]:
-    ms, _, sequence = entry_id.partition("-")
-    return int(ms), int(sequence or 0)
 
 
 def entry_of(event: EventId, entry_id: bytes, fields: Fields) -> JournalEntry:

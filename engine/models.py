@@ -12,6 +12,7 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from engine.ids import CUSTOMER_PATTERN, AreaId, BookingId, CustomerId, EventId, SeatId
+from engine.positions import Position, position_of
 
 MILLISECONDS_MAX = 10**14
 Milliseconds = Annotated[int, Meta(ge=0, le=MILLISECONDS_MAX)]
@@ -266,6 +267,11 @@ class JournalEntry(Struct, frozen=True, kw_only=True):
     booking: Booking | None = None
     event: dict[str, str] | None = None
     layout: bytes | None = None
+
+    @property
+    def position(self) -> Position:
+        """Where the entry stands among those of its event and epoch."""
+        return position_of(self.entry_id)
 
 
 class Expired(Struct, frozen=True):

@@ -156,7 +156,7 @@ class Restorer:
         now_ms = (await self._engine.journal.backlog(event)).now_ms
         remembered = await self._remembered(event, now_ms, claims)
         # Above every id either side ever gave: the clock of this Redis may be behind.
-        first_ms = max(now_ms, remembered.newest[0] + 1, head.position[0] + 1)
+        first_ms = max(now_ms, remembered.newest.ms + 1, head.position.ms + 1)
         rebuilt = rebuild(remembered, claims, epoch=epoch, now_ms=now_ms, first_ms=first_ms)
         return rebuilt, claims
 

@@ -17,10 +17,8 @@ from engine.events import event_fields
 from engine.ids import AreaId, EventId
 from engine.models import Booking, BookingStatus, JournalEntry, Layout, SalesState, Terms
 from engine.plans import layout as layouts
+from engine.positions import Position
 from engine.transport.wire import Argument
-
-Position = tuple[int, int]
-"""A journal entry's id as numbers: (ms, sequence)."""
 
 
 class StoredEvent(Struct, frozen=True, kw_only=True):

@@ -19,7 +19,8 @@ from engine.errors import Unavailable
 from engine.ids import EventId
 from engine.journal import GROUP
 from engine.models import JournalEntry, Sales, SalesState
-from engine.restore.rebuild import EventImage, Position
+from engine.positions import Position, position_of
+from engine.restore.rebuild import EventImage
 from engine.scripts import Scripts
 from engine.transport.batcher import Batcher
 from engine.transport.connection import RedisClient
@@ -90,8 +91,9 @@ class Restores:
         self, event: EventId, first: Position, last: Position
     ) -> set[Position]:
         """Where the journal has entries between two positions, themselves included."""
-        start, end = (f"{ms}-{sequence}" for ms, sequence in (first, last))
-        found = await self._client.xrange(keys.of_event(event).journal, min=start, max=end)
+        found = await self._client.xrange(
+            keys.of_event(event).journal, min=first.entry_id, max=last.entry_id
+        )
         return {position_of(entry_id.decode()) for entry_id, _ in found}
 
     async def trimmed_below(self, event: EventId, keep_ms: int) -> Position:
@@ -100,7 +102,7 @@ class Restores:
         Above it, they are there or were lost. `keep_ms` is what a trim leaves alone.
         """
         seconds, micros = await self._client.time()
-        kept = (seconds * 1000 + micros // 1000 - keep_ms, 0)
+        kept = Position(seconds * 1000 + micros // 1000 - keep_ms, 0)
         oldest = await self._client.xrange(keys.of_event(event).journal, count=1)
         return min(kept, position_of(oldest[0][0].decode())) if oldest else kept
 
@@ -190,12 +192,6 @@ class Restores:
             await self._client.unlink(*(keys.restored(event, restore, name) for name in _STAGED))
         except (RedisError, OSError, Unavailable):
             return  # it has a TTL
-
-
-def position_of(entry_id: str) -> Position:
-    """An entry's id as numbers: what was later compares greater."""
-    ms, _, sequence = entry_id.partition("-")
-    return int(ms), int(sequence or 0)
 
 
 def _append(pipeline: RedisClient, journal: str, entries: Sequence[JournalEntry]) -> None:

@@ -9,6 +9,7 @@ from engine import keys
 from engine.errors import LoadIncomplete, RestoreSuperseded, Restoring
 from engine.models import Sales, SalesState
 from engine.plans import layout as layouts
+from engine.positions import Position
 from engine.restore.rebuild import EventImage, StoredEvent, rebuild
 from engine.restore.staging import Stub
 from tests.support.box_office import BoxOffice
@@ -28,7 +29,7 @@ def _rebuilt(**over: Any) -> EventImage:
         "gzipped": b"gz",
         "loaded_at_ms": 5,
         "epoch": 1,
-        "newest": (9, 0),
+        "newest": Position(9, 0),
         "blocked": frozenset({"A-1-2"}),
         "bookings": (),
     }
