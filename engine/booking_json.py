@@ -3,7 +3,7 @@
 import msgspec
 from msgspec import Struct
 
-from engine.ids import AreaId, BookingId, CustomerId, EventId, SeatId
+from engine.ids import AreaId, BookingId, CustomerId, EventId, local_ids, seat_ids
 from engine.models import AreaQuantity, Booking, BookingStatus
 
 
@@ -38,7 +38,7 @@ def booking_of(event: EventId, ulid: str, json: bytes) -> Booking:
         event_id=event,
         customer_id=record.customer,
         status=record.status,
-        seats=tuple([SeatId(f"{event}:{seat}") for seat in record.seats.split()]),
+        seats=tuple(seat_ids(event, record.seats.split())),
         areas=tuple([_area(text) for text in record.areas.split()]) if record.areas else (),
         amount_minor=record.amount_minor,
         currency=record.currency,
@@ -54,12 +54,11 @@ def booking_of(event: EventId, ulid: str, json: bytes) -> Booking:
 
 def json_of(booking: Booking) -> bytes:
     """The record of a booking: what `booking_of` reads."""
-    start = len(booking.event_id) + 1
     record = BookingJson(
         customer=booking.customer_id,
         status=booking.status,
         places=booking.place_count,
-        seats=" ".join(seat[start:] for seat in booking.seats),
+        seats=" ".join(local_ids(booking.event_id, booking.seats)),
         areas=" ".join(f"{area.area_id}={area.quantity}" for area in booking.areas),
         amount_minor=booking.amount_minor,
         currency=booking.currency,

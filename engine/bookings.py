@@ -11,7 +11,7 @@ from typing import Self
 from engine import keys
 from engine.booking_json import booking_of, json_of
 from engine.errors import BookingNotFound, Unavailable
-from engine.ids import BookingId, CustomerId, EventId, new_ulid, split_booking
+from engine.ids import BookingId, CustomerId, EventId, local_ids, new_ulid, split_booking
 from engine.limits import LimitCheck, LimitedScripts
 from engine.metrics import metrics
 from engine.metrics.per_tick import observe_all
@@ -48,8 +48,7 @@ class Bookings:
         """
         event, customer = selection.event_id, selection.customer_id
         ulid = new_ulid()
-        start = len(event) + 1
-        seats = [seat[start:] for seat in selection.seats]
+        seats = local_ids(event, selection.seats)
         areas = [item for area in selection.areas for item in (area.area_id, area.quantity)]
         digest = _digest(seats, selection.areas) if request_id else ""
         code, found = await self._scripts.outcome(

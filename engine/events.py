@@ -12,7 +12,7 @@ from ulid import ULID
 
 from engine import keys
 from engine.errors import EventNotFound, SeatExists, SeatNotFound, SeatTaken, Unavailable
-from engine.ids import EventId, SeatId
+from engine.ids import EventId, SeatId, local_ids, seat_ids
 from engine.models import Counts, Event, Layout, SalesChange, SalesState, Terms
 from engine.plans import layout as layouts
 from engine.scripts import Scripts
@@ -120,7 +120,7 @@ class Events:
                 "add_seats", [*keys.of_event(event), keys.layout(event)], arguments
             )
         except SeatExists as refused:
-            raise SeatExists(*(f"{event}:{seat}" for seat in refused.found)) from None
+            raise SeatExists(*seat_ids(event, refused.found)) from None
         return await self.read_event(event)
 
     async def set_sales(self, event: EventId, change: SalesChange, *, owner_id: str = "") -> Event:
@@ -139,15 +139,14 @@ class Events:
         """
         if len(seats) > BLOCK_SEATS_MAX:
             raise ValueError(f"at most {BLOCK_SEATS_MAX} seats can be blocked at once")
-        start = len(event) + 1
         letter = "b" if blocked else "a"
-        local = [seat[start:] for seat in seats]
+        local = local_ids(event, seats)
         try:
             await self._scripts.run(
                 "block_seats", keys.of_event(event), ["", owner_id, letter, *local]
             )
         except (SeatTaken, SeatNotFound) as refused:
-            raise type(refused)(*(f"{event}:{seat}" for seat in refused.found)) from None
+            raise type(refused)(*seat_ids(event, refused.found)) from None
         return await self.read_event(event)
 
     async def repair_event(self, event: EventId) -> dict[str, int]:

@@ -5,6 +5,7 @@ at the edge: what passes can be put into a Redis key, a Lua list or a URL withou
 """
 
 import re
+from collections.abc import Iterable
 from os import register_at_fork, urandom
 from time import time_ns
 from typing import NewType
@@ -106,6 +107,22 @@ def split_booking(text: str) -> tuple[EventId, str]:
     if not found:
         raise InvalidId("a booking id", text)
     return EventId(found[1]), found[2]
+
+
+def local_id(full_id: str) -> str:
+    """The part of a seat or booking id behind the event: what the scripts know it by."""
+    return full_id.partition(":")[2]
+
+
+def local_ids(event: EventId, full_ids: Iterable[str]) -> list[str]:
+    """`local_id` of many ids of one event: twice as fast, as a hold of ten seats needs it."""
+    start = len(event) + 1
+    return [full_id[start:] for full_id in full_ids]
+
+
+def seat_ids(event: EventId, local: Iterable[str]) -> list[SeatId]:
+    """Full seat ids: the way back from `local_ids`."""
+    return [SeatId(f"{event}:{seat}") for seat in local]
 
 
 def split_seat(text: str) -> tuple[EventId, str]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from engine.event_state import EventState
+from engine.ids import local_ids
 from engine.models import Booking, BookingStatus
 
 OVERDUE_MS_MAX = 1000
@@ -51,9 +52,8 @@ def _active(state: EventState) -> Iterator[tuple[str, Booking]]:
     return ((u, b) for u, b in state.bookings.items() if b.status in _LETTER)
 
 
-def _local_seats(booking: Booking) -> Iterator[str]:
-    start = len(booking.event_id) + 1
-    return (seat[start:] for seat in booking.seats)
+def _local_seats(booking: Booking) -> list[str]:
+    return local_ids(booking.event_id, booking.seats)
 
 
 def _sold_twice(state: EventState) -> Iterator[Violation]:

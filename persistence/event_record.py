@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from engine import logs
-from engine.ids import BookingId, EventId
+from engine.ids import BookingId, EventId, local_id
 from engine.models import Booking, Terms
 from engine.plans import layout as layouts
 from engine.positions import Position
@@ -69,7 +69,6 @@ async def read_event(
             return None
         terms = msgspec.convert(dict(row), Terms)
         newest = (await connection.fetch(QUERIES["read_newest_of"], event))[0]
-        start = len(event) + 1
         blocked = await connection.fetch(QUERIES["list_blocked"], event)
         return StoredEvent(
             event_id=event,
@@ -79,7 +78,7 @@ async def read_event(
             loaded_at_ms=row["loaded_at_ms"],
             epoch=max(row["epoch"], newest["epoch"]),
             newest=Position(newest["entry_ms"] or 0, 0),
-            blocked=frozenset(seat["seat_id"][start:] for seat in blocked),
+            blocked=frozenset(local_id(seat["seat_id"]) for seat in blocked),
             bookings=()
             if now_ms is None
             else tuple(await _bookings(connection, event, now_ms - terms.ended_ttl_ms, claimed)),

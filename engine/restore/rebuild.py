@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.events import event_fields
-from engine.ids import AreaId, EventId
+from engine.ids import AreaId, EventId, local_id
 from engine.models import Booking, BookingStatus, JournalEntry, Layout, SalesState, Terms
 from engine.plans import layout as layouts
 from engine.positions import Position
@@ -67,7 +67,6 @@ class _Places:
     """Whose the places are while they are dealt out again."""
 
     def __init__(self, remembered: StoredEvent) -> None:
-        self._start = len(remembered.event_id) + 1
         values = dict(layouts.seat_values(remembered.layout))
         blocked = remembered.blocked
         self._plain = {seat: value.rpartition(",")[0] for seat, value in values.items()}
@@ -79,7 +78,7 @@ class _Places:
 
     def free_for(self, booking: Booking) -> bool:
         """Whether all of the booking's places are available."""
-        seats = all(self.letters.get(seat[self._start :]) == "a" for seat in booking.seats)
+        seats = all(self.letters.get(local_id(seat)) == "a" for seat in booking.seats)
         areas = all(area.area_id in self.capacity for area in booking.areas)
         return seats and areas and self.has_room_for(booking)
 
@@ -93,9 +92,9 @@ class _Places:
 
     def sell(self, booking: Booking) -> None:
         """Make them the booking's, as the record says; a place that is not there stays away."""
-        for seat in (seat[self._start :] for seat in booking.seats):
+        for seat in map(local_id, booking.seats):
             if seat in self.letters:
-                self.letters[seat], self.owners[seat] = "s", booking.id[self._start :]
+                self.letters[seat], self.owners[seat] = "s", local_id(booking.id)
         for area in booking.areas:
             if area.area_id in self.sold:
                 self.sold[area.area_id] += area.quantity
@@ -132,16 +131,16 @@ def rebuild(
     `claims` were confirmed in the Redis that is given up, or came too late there and are to be paid
     back, and the record refused or lacks them.
     """
-    start, terms = len(remembered.event_id) + 1, remembered.terms
-    bookings = {booking.id[start:]: booking for booking in remembered.bookings}
+    terms = remembered.terms
+    bookings = {local_id(booking.id): booking for booking in remembered.bookings}
     places = _Places(remembered)
     changed = list(_deal_out(remembered.bookings, places, now_ms))
-    bookings |= {booking.id[start:]: booking for _, booking in changed}
+    bookings |= {local_id(booking.id): booking for _, booking in changed}
     for claim in sorted(claims, key=_paid_first):
-        known = bookings.get(claim.id[start:])
+        known = bookings.get(local_id(claim.id))
         if known is None or not (known.status in _SETTLED or _is_refunded(known)):
             kind, settled = _settle(claim, places, now_ms)
-            bookings[claim.id[start:]] = settled
+            bookings[local_id(claim.id)] = settled
             changed.append((kind, settled))
     for ulid, booking in bookings.items():
         if booking.status == BookingStatus.PENDING:

@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 from engine import keys
 from engine.booking_json import json_of
 from engine.errors import Unavailable
-from engine.ids import EventId
+from engine.ids import EventId, local_id
 from engine.journal import GROUP
 from engine.models import JournalEntry, Sales, SalesState
 from engine.positions import Position, position_of
@@ -203,7 +203,7 @@ def _append(pipeline: RedisClient, journal: str, entries: Sequence[JournalEntry]
             "epoch": entry.epoch,
         }
         if entry.booking is not None:
-            fields["booking_id"] = entry.booking.id[len(entry.event_id) + 1 :]
+            fields["booking_id"] = local_id(entry.booking.id)
             fields["booking"] = json_of(entry.booking)
         else:
             fields["event"] = msgspec.json.encode(entry.event)

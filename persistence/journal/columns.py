@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from engine.ids import EventId
+from engine.ids import EventId, SeatId, seat_ids
 from engine.models import Booking, BookingStatus, JournalEntry, Layout, Terms
 from engine.plans import layout as layouts
 from engine.positions import Position
@@ -144,7 +144,7 @@ def event_values(row: EventRow) -> tuple[object, ...]:
     )
 
 
-def blocked_seats(row: EventRow, blocks: Iterable[tuple[str, str]]) -> list[str]:
+def blocked_seats(row: EventRow, blocks: Iterable[tuple[str, str]]) -> list[SeatId]:
     """The seats that are blocked: by the layout, then by what was blocked and unblocked since."""
     blocked = {
         seat.id for place in layouts.rows_of(row.layout) for seat in place.seats if seat.blocked
@@ -154,7 +154,7 @@ def blocked_seats(row: EventRow, blocks: Iterable[tuple[str, str]]) -> list[str]
             blocked.update(seats.split())
         else:
             blocked.difference_update(seats.split())
-    return [f"{row.event_id}:{seat}" for seat in blocked]
+    return seat_ids(row.event_id, blocked)
 
 
 def seat_columns(event: EventId, layout: Layout) -> Columns:
