@@ -14,7 +14,7 @@ import asyncpg
 
 from engine import Engine, logs
 from engine.errors import Unavailable
-from engine.events import event_fields
+from engine.event_image import image_of
 from engine.ids import EventId
 from engine.models import JournalEntry, SalesState
 from engine.positions import Position, position_of
@@ -124,10 +124,12 @@ class LossDetector:
 
 def stub_of(remembered: StoredEvent) -> Stub:
     """What an event says of itself while there is nothing else of it."""
-    fields = event_fields(remembered.layout, remembered.terms)
+    image = image_of(remembered.event_id, remembered.layout, remembered.terms, remembered.gzipped)
     none: dict[str, Argument] = {"available": 0, "held": 0, "sold": 0, "blocked": 0}
     own: dict[str, Argument] = {"epoch": remembered.epoch, "position": remembered.newest.entry_id}
-    return Stub(fields | none | own | {"loaded_at_ms": remembered.loaded_at_ms}, remembered.gzipped)
+    return Stub(
+        image.fields | none | own | {"loaded_at_ms": remembered.loaded_at_ms}, remembered.gzipped
+    )
 
 
 async def look_once(engine: Engine, database_url: str) -> list[EventId]:

@@ -5,7 +5,6 @@
 """
 
 from engine.plans.event_json import add_sections, event_schema
-from engine.plans.layout import capacity, decode, encode, map_of, seat_values
 from engine.plans.plan import Plan, PlanOptions
 from engine.plans.problems import PlanError
 from engine.plans.reader import parse_event, read_plan
@@ -15,12 +14,7 @@ __all__ = [
     "PlanError",
     "PlanOptions",
     "add_sections",
-    "capacity",
-    "decode",
-    "encode",
     "event_schema",
-    "map_of",
     "parse_event",
     "read_plan",
-    "seat_values",
 ]

@@ -8,6 +8,7 @@ one `/`. A category's number is its position in `layout.categories`, from 0.
 import gzip
 import hashlib
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import msgspec
 
@@ -20,34 +21,41 @@ def rows_of(layout: Layout) -> Iterator[LayoutRow]:
         yield from section.rows
 
 
-def map_of(layout: Layout) -> str:
-    """The map before any sale: `a` or `b` a seat, `/` between rows."""
-    letters = bytearray(b"/" * map_length(layout))
-    for row in rows_of(layout):
-        run = bytes(b"b"[0] if seat.blocked else b"a"[0] for seat in row.seats)
-        letters[row.index : row.index + len(run)] = run
-    return letters.decode()
-
-
 def map_length(layout: Layout) -> int:
     """How many bytes the map has."""
     return max((row.index + len(row.seats) for row in rows_of(layout)), default=0)
 
 
-def seat_values(layout: Layout) -> Iterator[tuple[str, str]]:
-    """Seat id (without the event) and `<index>,<category number>,<letter>`, row by row."""
-    numbers = _category_numbers(layout)
+class LayoutValues(NamedTuple):
+    """A layout as Redis has it before any sale: a value a seat and an area, and the map.
+
+    `seats` has `<index>,<category number>,<letter>` by seat id (without the event), row by row;
+    `areas` has `<capacity>,<category number>,<held>,<sold>` by area id; `map` has `a` or `b` a
+    seat, by index, and `/` between rows.
+    """
+
+    seats: dict[str, str]
+    map: str
+    areas: dict[str, str]
+
+
+def values_of(layout: Layout) -> LayoutValues:
+    """What a load puts into Redis, all of it read in one pass."""
+    numbers = {category.id: number for number, category in enumerate(layout.categories)}
+    seats: dict[str, str] = {}
+    letters: list[str] = []
     for row in rows_of(layout):
+        letters += "/" * (row.index + len(row.seats) - len(letters))
         for index, seat in enumerate(row.seats, row.index):
-            letter = "b" if seat.blocked else "a"
-            yield seat.id, f"{index},{numbers[seat.category]},{letter}"
+            letter = letters[index] = "b" if seat.blocked else "a"
+            seats[seat.id] = f"{index},{numbers[seat.category]},{letter}"
+    areas = {area.id: f"{area.capacity},{numbers[area.category]},0,0" for area in layout.areas}
+    return LayoutValues(seats, "".join(letters), areas)
 
 
-def area_values(layout: Layout) -> Iterator[tuple[str, str]]:
-    """Area id and `<capacity>,<category number>,<held>,<sold>`, before any sale."""
-    numbers = _category_numbers(layout)
-    for area in layout.areas:
-        yield area.id, f"{area.capacity},{numbers[area.category]},0,0"
+def prices(layout: Layout) -> str:
+    """The price of each category, by its number."""
+    return ",".join(str(category.price_minor) for category in layout.categories)
 
 
 def capacity(layout: Layout) -> int:
@@ -71,7 +79,3 @@ def encode(layout: Layout) -> bytes:
 def decode(gzipped: bytes) -> Layout:
     """The layout `encode` was given."""
     return msgspec.json.decode(gzip.decompress(gzipped), type=Layout)
-
-
-def _category_numbers(layout: Layout) -> dict[str, int]:
-    return {category.id: number for number, category in enumerate(layout.categories)}

@@ -6,31 +6,22 @@ process slept, is refused by the script (RESTORE_SUPERSEDED).
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
-import msgspec
 from redis.exceptions import RedisError
 
 from engine import keys
-from engine.booking_json import json_of
 from engine.errors import Unavailable
-from engine.ids import EventId, local_id
+from engine.event_image import EventImage, Progress, flat, stage
+from engine.ids import EventId
 from engine.journal import GROUP
-from engine.models import JournalEntry, Sales, SalesState
+from engine.models import Sales, SalesState
 from engine.positions import Position, position_of
-from engine.restore.rebuild import EventImage
 from engine.scripts import Scripts
 from engine.transport.batcher import Batcher
 from engine.transport.connection import RedisClient
 from engine.transport.wire import Argument
-
-STAGE_VALUES = 1000
-STAGE_TTL_S = 600
-
-Progress = Callable[[int], None]
-T = TypeVar("T")
 
 _STAGED = ("seats", "bookings", "customers", "ended", "journal")
 
@@ -119,67 +110,27 @@ class Restores:
         reply = await self._scripts.run(
             "fence_event",
             [*keys.of_event(event), keys.layout(event)],
-            ["", restore, said, why, stub.gzipped, *_flat(stub.fields.items())],
+            ["", restore, said, why, stub.gzipped, *flat(stub.fields)],
         )
         return reply[0] != b"newer"
 
-    async def stage(self, rebuilt: EventImage, restore: str, progress: Progress) -> None:
+    async def stage(self, image: EventImage, restore: str, progress: Progress) -> None:
         """Gather everything under keys of this restore. Raises: Unavailable."""
-        event = rebuilt.event_id
-        names = [keys.restored(event, restore, name) for name in _STAGED]
-        seats, bookings, customers, ended, journal = names
-
-        async def send(chunk: Sequence[T], add: Callable[[RedisClient, Sequence[T]], None]) -> None:
-            pipeline = self._client.pipeline(transaction=False)
-            add(pipeline, chunk)
-            for name in names:
-                pipeline.expire(name, STAGE_TTL_S)
-            await pipeline.execute()
-            progress(len(chunk))
-
         try:
-            for some in _chunks(rebuilt.seats.items()):
-                await send(some, lambda pipe, chunk: pipe.hset(seats, mapping=dict(chunk)))
-            for booked in _chunks(rebuilt.bookings.items()):
-                await send(
-                    booked,
-                    lambda pipe, chunk: pipe.hset(
-                        bookings, mapping={ulid: json_of(booking) for ulid, booking in chunk}
-                    ),
-                )
-            for members in _chunks(rebuilt.customers):
-                await send(
-                    members, lambda pipe, chunk: pipe.zadd(customers, dict.fromkeys(chunk, 0))
-                )
-            for ends in _chunks(rebuilt.ended.items()):
-                await send(ends, lambda pipe, chunk: pipe.zadd(ended, dict(chunk)))
-            for entries in _chunks(rebuilt.entries):
-                await send(entries, lambda pipe, chunk: _append(pipe, journal, chunk))
-            await self._client.xgroup_create(journal, GROUP, id="0")
+            await stage(self._client, image, _staging_keys(image.event_id, restore), progress)
         except (RedisError, OSError) as error:
             raise Unavailable(f"the restore broke off: {error}") from error
 
-    async def restore_event(self, rebuilt: EventImage, restore: str) -> None:
+    async def restore_event(self, image: EventImage, restore: str) -> None:
         """Put what is staged in place, whole, at one instant; the event stays closed.
 
         Raises: RestoreSuperseded, LoadIncomplete.
         """
-        event = rebuilt.event_id
+        event = image.event_id
         await self._scripts.run(
             "restore_event",
-            [
-                *keys.of_event(event),
-                keys.layout(event),
-                *(keys.restored(event, restore, name) for name in _STAGED),
-            ],
-            [
-                *("", restore),
-                *(len(rebuilt.seats), len(rebuilt.bookings), len(rebuilt.customers)),
-                *(len(rebuilt.ended), len(rebuilt.entries)),
-                *(rebuilt.map, rebuilt.gzipped, len(rebuilt.fields)),
-                *_flat(rebuilt.fields.items()),
-                *_flat(rebuilt.areas.items()),
-            ],
+            [*keys.of_event(event), keys.layout(event), *_staging_keys(event, restore)],
+            ["", restore, *image.staged_counts, *image.arguments],
         )
 
     async def reopen_event(self, event: EventId, restore: str, sales: Sales) -> None:
@@ -189,34 +140,10 @@ class Restores:
     async def forget(self, event: EventId, restore: str) -> None:
         """Drop what a restore staged and did not put in place."""
         try:
-            await self._client.unlink(*(keys.restored(event, restore, name) for name in _STAGED))
+            await self._client.unlink(*_staging_keys(event, restore))
         except (RedisError, OSError, Unavailable):
             return  # it has a TTL
 
 
-def _append(pipeline: RedisClient, journal: str, entries: Sequence[JournalEntry]) -> None:
-    """As `lua/lib/journal.lua` writes them, under ids of our own."""
-    for entry in entries:
-        fields: dict[str, Argument] = {
-            "kind": entry.kind,
-            "at_ms": entry.at_ms,
-            "epoch": entry.epoch,
-        }
-        if entry.booking is not None:
-            fields["booking_id"] = local_id(entry.booking.id)
-            fields["booking"] = json_of(entry.booking)
-        else:
-            fields["event"] = msgspec.json.encode(entry.event)
-        pipeline.xadd(journal, fields, id=entry.entry_id)
-
-
-def _flat(pairs: Iterable[tuple[str, Argument]]) -> Iterator[Argument]:
-    for name, value in pairs:
-        yield name
-        yield value
-
-
-def _chunks(values: Iterable[T]) -> Iterator[list[T]]:
-    source = iter(values)
-    while chunk := list(islice(source, STAGE_VALUES)):
-        yield chunk
+def _staging_keys(event: EventId, restore: str) -> list[str]:
+    return [keys.restored(event, restore, name) for name in _STAGED]

@@ -7,10 +7,11 @@ import pytest
 
 from engine import keys
 from engine.errors import LoadIncomplete, RestoreSuperseded, Restoring
+from engine.event_image import EventImage
 from engine.models import Sales, SalesState
 from engine.plans import layout as layouts
 from engine.positions import Position
-from engine.restore.rebuild import EventImage, StoredEvent, rebuild
+from engine.restore.rebuild import StoredEvent, rebuild
 from engine.restore.staging import Stub
 from tests.support.box_office import BoxOffice
 from tests.support.factories import GALA, layout, terms

@@ -1,0 +1,151 @@
+"""An event as Redis has it, computed whole: what a load and a restore put in place.
+
+Both gather the large parts in staging keys by plain pipelined writes, then one script puts the
+event in place. So an event of any size blocks no other, and a load that breaks off leaves nothing.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from engine.booking_json import json_of
+from engine.ids import EventId, local_id
+from engine.journal import GROUP
+from engine.models import Booking, BookingStatus, JournalEntry, Layout, Terms
+from engine.plans import layout as layouts
+from engine.transport.connection import RedisClient
+from engine.transport.wire import Argument
+
+STAGE_VALUES = 1000
+STAGE_TTL_S = 600
+
+Progress = Callable[[int], None]
+"""Told how many values were staged since it was told last."""
+T = TypeVar("T")
+
+
+class EventImage(Struct, frozen=True, kw_only=True):
+    """One event. Seats, areas and bookings by local id; a load has no bookings.
+
+    `entries` begin the new journal of a restore, in this sequence; a load's script writes its own.
+    """
+
+    event_id: EventId
+    gzipped: bytes
+    fields: dict[str, Argument]
+    seats: dict[str, str]
+    map: str
+    areas: dict[str, str]
+    bookings: dict[str, Booking] = {}
+    ended: dict[str, int] = {}
+    entries: tuple[JournalEntry, ...] = ()
+
+    @property
+    def customers(self) -> list[str]:
+        """The members of the list that purchase limits are counted from."""
+        return [
+            f"{booking.customer_id} {ulid}"
+            for ulid, booking in self.bookings.items()
+            if booking.status == BookingStatus.CONFIRMED
+        ]
+
+    @property
+    def staged_counts(self) -> list[int]:
+        """How many values each staging key gets."""
+        parts = (self.seats, self.bookings, self.customers, self.ended, self.entries)
+        return [len(part) for part in parts]
+
+    @property
+    def arguments(self) -> list[Argument]:
+        """What is not staged: how the argument lists of `load_event` and `restore_event` end."""
+        return [self.map, self.gzipped, len(self.fields), *flat(self.fields), *flat(self.areas)]
+
+
+def image_of(event: EventId, layout: Layout, terms: Terms, gzipped: bytes = b"") -> EventImage:
+    """The event before any sale; epoch, position and time of the load are the script's."""
+    values = layouts.values_of(layout)
+    capacity, blocked = layouts.capacity(layout), values.map.count("b")
+    fields: dict[str, Argument] = {
+        **msgspec.structs.asdict(terms),
+        "currency": layout.currency,
+        "hold_max_ms": terms.hold_max_ms or 2 * terms.hold_ttl_ms,
+        "capacity": capacity,
+        "layout_version": layout.version,
+        "prices": layouts.prices(layout),
+        "available": capacity - blocked,
+        "held": 0,
+        "sold": 0,
+        "blocked": blocked,
+    }
+    return EventImage(
+        event_id=event,
+        gzipped=gzipped or layouts.encode(layout),
+        fields=fields,
+        seats=values.seats,
+        map=values.map,
+        areas=values.areas,
+    )
+
+
+async def stage(
+    client: RedisClient, image: EventImage, staging_keys: Sequence[str], progress: Progress
+) -> None:
+    """Gather seats, bookings, customers, ended and journal under these keys, in this sequence.
+
+    A load has seats alone, so it gives one key. Raises what the client raises.
+    """
+    parts: tuple[tuple[_Write, Iterable[tuple[str, Any]]], ...] = (
+        (_add_to_hash, image.seats.items()),
+        (_add_to_hash, ((ulid, json_of(booking)) for ulid, booking in image.bookings.items())),
+        (_add_to_sorted_set, ((member, 0) for member in image.customers)),
+        (_add_to_sorted_set, image.ended.items()),
+        (_add_to_stream, ((entry.entry_id, _entry_fields(entry)) for entry in image.entries)),
+    )
+    for key, (write, values) in zip(staging_keys, parts, strict=False):
+        for chunk in _chunks(values):
+            pipeline = client.pipeline(transaction=False)
+            write(pipeline, key, chunk)
+            for each in staging_keys:
+                pipeline.expire(each, STAGE_TTL_S)
+            await pipeline.execute()
+            progress(len(chunk))
+    if image.entries:
+        await client.xgroup_create(staging_keys[-1], GROUP, id="0")
+
+
+def flat(pairs: Mapping[str, Argument] | Mapping[str, str]) -> Iterator[Argument]:
+    """Name, value, name, value: as a script reads them."""
+    return chain.from_iterable(pairs.items())
+
+
+_Write = Callable[[RedisClient, str, Sequence[tuple[str, Any]]], None]
+
+
+def _add_to_hash(pipeline: RedisClient, key: str, chunk: Sequence[tuple[str, Any]]) -> None:
+    pipeline.hset(key, mapping=dict(chunk))
+
+
+def _add_to_sorted_set(pipeline: RedisClient, key: str, chunk: Sequence[tuple[str, Any]]) -> None:
+    pipeline.zadd(key, dict(chunk))
+
+
+def _add_to_stream(pipeline: RedisClient, key: str, chunk: Sequence[tuple[str, Any]]) -> None:
+    for entry_id, fields in chunk:
+        pipeline.xadd(key, fields, id=entry_id)
+
+
+def _entry_fields(entry: JournalEntry) -> dict[str, Argument]:
+    """As `lua/lib/journal.lua` writes them."""
+    fields: dict[str, Argument] = {"kind": entry.kind, "at_ms": entry.at_ms, "epoch": entry.epoch}
+    if entry.booking is None:
+        return fields | {"event": msgspec.json.encode(entry.event)}
+    return fields | {"booking_id": local_id(entry.booking.id), "booking": json_of(entry.booking)}
+
+
+def _chunks(values: Iterable[T]) -> Iterator[list[T]]:
+    source = iter(values)
+    while chunk := list(islice(source, STAGE_VALUES)):
+        yield chunk
