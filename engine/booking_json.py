@@ -1,4 +1,4 @@
-"""A booking as Redis and the journal have it: JSON in the scripts' own terms, and back."""
+"""Converts a booking to the JSON that Redis and the journal have, and back."""
 
 import msgspec
 from msgspec import Struct
@@ -7,8 +7,8 @@ from engine.ids import AreaId, BookingId, CustomerId, EventId, local_ids, seat_i
 from engine.models import AreaQuantity, Booking, BookingStatus
 
 
-class BookingJson(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """What `lua/lib/bookings.lua` writes; seats and areas are lists in one string each."""
+class BookingRecord(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """The fields that `lua/lib/bookings.lua` writes. `seats` and `areas` are space-separated."""
 
     customer: CustomerId
     status: BookingStatus
@@ -26,12 +26,12 @@ class BookingJson(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tru
     refund_reason: str | None = None
 
 
-_decode = msgspec.json.Decoder(BookingJson, strict=False).decode
+_decode = msgspec.json.Decoder(BookingRecord, strict=False).decode
 _encode = msgspec.json.Encoder().encode
 
 
 def booking_of(event: EventId, ulid: str, json: bytes) -> Booking:
-    """The booking a record describes."""
+    """The booking in its JSON."""
     record = _decode(json)
     return Booking(
         id=BookingId(f"{event}:{ulid}"),
@@ -53,8 +53,8 @@ def booking_of(event: EventId, ulid: str, json: bytes) -> Booking:
 
 
 def json_of(booking: Booking) -> bytes:
-    """The record of a booking: what `booking_of` reads."""
-    record = BookingJson(
+    """The JSON of a booking: what `booking_of` reads."""
+    record = BookingRecord(
         customer=booking.customer_id,
         status=booking.status,
         places=booking.place_count,

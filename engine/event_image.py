@@ -1,7 +1,7 @@
 """An event as Redis has it, computed whole: what a load and a restore put in place.
 
-Both gather the large parts in staging keys by plain pipelined writes, then one script puts the
-event in place. So an event of any size blocks no other, and a load that breaks off leaves nothing.
+Both write the large parts to staging keys in plain pipelines; then one script puts the event in
+place. So an event of any size blocks no other, and a load or restore that fails leaves nothing.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,14 +23,14 @@ STAGE_VALUES = 1000
 STAGE_TTL_S = 600
 
 Progress = Callable[[int], None]
-"""Told how many values were staged since it was told last."""
+"""Called with the number of values staged since the last call."""
 T = TypeVar("T")
 
 
 class EventImage(Struct, frozen=True, kw_only=True):
-    """One event. Seats, areas and bookings by local id; a load has no bookings.
+    """One event, with seats, areas and bookings by local id. A load has no bookings.
 
-    `entries` begin the new journal of a restore, in this sequence; a load's script writes its own.
+    `entries` start the new journal of a restore; the script of a load writes its entry itself.
     """
 
     event_id: EventId
@@ -54,18 +54,18 @@ class EventImage(Struct, frozen=True, kw_only=True):
 
     @property
     def staged_counts(self) -> list[int]:
-        """How many values each staging key gets."""
+        """The number of values in each staging key."""
         parts = (self.seats, self.bookings, self.customers, self.ended, self.entries)
         return [len(part) for part in parts]
 
     @property
     def arguments(self) -> list[Argument]:
-        """What is not staged: how the argument lists of `load_event` and `restore_event` end."""
+        """The last arguments of `load_event` and `restore_event`: all that is not staged."""
         return [self.map, self.gzipped, len(self.fields), *flat(self.fields), *flat(self.areas)]
 
 
 def image_of(event: EventId, layout: Layout, terms: Terms, gzipped: bytes = b"") -> EventImage:
-    """The event before any sale; epoch, position and time of the load are the script's."""
+    """The event before any sale. The script adds epoch, position and the time of the load."""
     values = layouts.values_of(layout)
     capacity, blocked = layouts.capacity(layout), values.map.count("b")
     fields: dict[str, Argument] = {
@@ -93,9 +93,9 @@ def image_of(event: EventId, layout: Layout, terms: Terms, gzipped: bytes = b"")
 async def stage(
     client: RedisClient, image: EventImage, staging_keys: Sequence[str], progress: Progress
 ) -> None:
-    """Gather seats, bookings, customers, ended and journal under these keys, in this sequence.
+    """Write seats, bookings, customers, ended and journal to these keys, in this sequence.
 
-    A load has seats alone, so it gives one key. Raises what the client raises.
+    A load has only seats, so it passes one key. Raises what the client raises.
     """
     parts: tuple[tuple[_Write, Iterable[tuple[str, Any]]], ...] = (
         (_add_to_hash, image.seats.items()),
@@ -117,7 +117,7 @@ async def stage(
 
 
 def flat(pairs: Mapping[str, Argument] | Mapping[str, str]) -> Iterator[Argument]:
-    """Name, value, name, value: as a script reads them."""
+    """Name, value, name, value: the form in which scripts read pairs."""
     return chain.from_iterable(pairs.items())
 
 
@@ -138,7 +138,7 @@ def _add_to_stream(pipeline: RedisClient, key: str, chunk: Sequence[tuple[str, A
 
 
 def _entry_fields(entry: JournalEntry) -> dict[str, Argument]:
-    """As `lua/lib/journal.lua` writes them."""
+    """The fields that `lua/lib/journal.lua` writes."""
     fields: dict[str, Argument] = {"kind": entry.kind, "at_ms": entry.at_ms, "epoch": entry.epoch}
     if entry.booking is None:
         return fields | {"event": msgspec.json.encode(entry.event)}

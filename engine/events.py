@@ -1,7 +1,6 @@
-"""Events: put in place, added to, opened and closed.
+"""Events: loaded, extended with seats, opened and closed for sale, repaired, read.
 
-A load gathers its seats in a staging hash by plain pipelined writes and puts them in place with
-one script: a stadium blocks nobody, and a load that breaks off leaves no event.
+A load stages its seats first, as `engine/event_image.py` describes; one script puts them in place.
 """
 
 from collections.abc import Sequence
@@ -29,7 +28,7 @@ _FIELDS = (*Event.__struct_fields__[1:-1], *Counts.__struct_fields__)
 
 
 class Events:
-    """What happens to a whole event. One method a script, of the same name."""
+    """Changes and reads whole events. Each method runs the script of the same name."""
 
     def __init__(self, scripts: Scripts, batcher: Batcher, client: RedisClient) -> None:
         self._scripts = scripts
@@ -45,7 +44,7 @@ class Events:
         replace: bool = False,
         progress: Progress | None = None,
     ) -> Event:
-        """Put an event in place, whole or not at all. `progress` is told seats staged.
+        """Load an event, whole or not at all. `progress` is called with the number of seats staged.
 
         Raises: EventExists, EventInUse (with `replace`), LoadIncomplete.
         """
@@ -75,7 +74,7 @@ class Events:
     async def add_seats(
         self, event: EventId, layout: Layout, known: Layout, *, owner_id: str = ""
     ) -> Event:
-        """Give the event the seats and areas that `layout` has beyond `known`.
+        """Add the seats and areas that `layout` has and `known` lacks.
 
         Raises: EventNotFound, NotOwner, LayoutChanged, SeatExists; ValueError over ADD_SEATS_MAX.
         """
@@ -98,7 +97,7 @@ class Events:
         return await self.read_event(event)
 
     async def set_sales(self, event: EventId, change: SalesChange, *, owner_id: str = "") -> Event:
-        """Open, pause, close or schedule. Raises: EventNotFound, NotOwner."""
+        """Open, pause, close or schedule the sale. Raises: EventNotFound, NotOwner."""
         asked = (change.sales, change.opens_at_ms, change.closes_at_ms)
         arguments: list[Argument] = ["" if value is None else value for value in asked]
         await self._scripts.run("set_sales", keys.of_event(event), ["", owner_id, *arguments])
@@ -107,7 +106,7 @@ class Events:
     async def block_seats(
         self, event: EventId, seats: Sequence[SeatId], *, blocked: bool, owner_id: str = ""
     ) -> Event:
-        """Take seats off sale, or put them back; repeatable.
+        """Block seats, or make blocked seats available; repeatable.
 
         Raises: EventNotFound, NotOwner, SeatNotFound, SeatTaken; ValueError over BLOCK_SEATS_MAX.
         """
@@ -124,7 +123,7 @@ class Events:
         return await self.read_event(event)
 
     async def repair_event(self, event: EventId) -> dict[str, int]:
-        """Recompute map, counts and lists from the seats; how many of each were wrong.
+        """Recompute map, counts and lists from the seats. Returns how many of each were wrong.
 
         Raises: EventNotFound.
         """
@@ -139,7 +138,7 @@ class Events:
         return event_of(event, dict(zip(_FIELDS, map(bytes.decode, texts), strict=True)))
 
     async def list_events(self) -> list[EventId]:
-        """Every event that is, or is being, loaded, in order."""
+        """Every event that is loaded or being loaded, sorted by id."""
         members = await self._batcher.ask("SMEMBERS", keys.EVENTS)
         return sorted(EventId(member.decode()) for member in members)
 

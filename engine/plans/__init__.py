@@ -1,7 +1,7 @@
-"""Plans: own event JSON, pretix seating plans, CSV and made venues, all into one layout.
+"""Plans: event JSON, pretix seating plans, CSV and generated venues, all read into one layout.
 
-`read_plan` is for the command line, `parse_event` and `add_sections` for the API, and
-`engine.plans.layout` for who loads a layout into Redis.
+The command line uses `read_plan`, the API `parse_event` and `add_sections`. `engine.plans.layout`
+has what Redis needs of a layout.
 """
 
 from engine.plans.event_json import add_sections, event_schema

@@ -1,8 +1,8 @@
-"""What is read off a finished layout: the map, the values of seats and areas, the capacity.
+"""Derives from a layout what Redis needs: the map, the values of seats and areas, the capacity.
 
-A row's `index` decides where its seats stand in the map, never the order of the sections: seats
-added later stand at the end of the map, in whichever section they are. Between two rows there is
-one `/`. A category's number is its position in `layout.categories`, from 0.
+The `index` of a row decides where its seats are in the map, not the order of the sections: seats
+added later are at the end of the map, whatever their section. Between two rows there is one `/`.
+The number of a category is its index in `layout.categories`.
 """
 
 import gzip
@@ -22,16 +22,16 @@ def rows_of(layout: Layout) -> Iterator[LayoutRow]:
 
 
 def map_length(layout: Layout) -> int:
-    """How many bytes the map has."""
+    """The length of the map in bytes."""
     return max((row.index + len(row.seats) for row in rows_of(layout)), default=0)
 
 
 class LayoutValues(NamedTuple):
-    """A layout as Redis has it before any sale: a value a seat and an area, and the map.
+    """A layout as Redis has it before any sale.
 
-    `seats` has `<index>,<category number>,<letter>` by seat id (without the event), row by row;
-    `areas` has `<capacity>,<category number>,<held>,<sold>` by area id; `map` has `a` or `b` a
-    seat, by index, and `/` between rows.
+    `seats` maps a local seat id to `<index>,<category number>,<letter>`, row by row. `areas` maps
+    an area id to `<capacity>,<category number>,<held>,<sold>`. `map` has `a` or `b` for each seat,
+    by index, and `/` between rows.
     """
 
     seats: dict[str, str]
@@ -40,7 +40,7 @@ class LayoutValues(NamedTuple):
 
 
 def values_of(layout: Layout) -> LayoutValues:
-    """What a load puts into Redis, all of it read in one pass."""
+    """Seats, map and areas of a layout, computed in one pass."""
     numbers = {category.id: number for number, category in enumerate(layout.categories)}
     seats: dict[str, str] = {}
     letters: list[str] = []
@@ -54,28 +54,28 @@ def values_of(layout: Layout) -> LayoutValues:
 
 
 def prices(layout: Layout) -> str:
-    """The price of each category, by its number."""
+    """The prices by category number, separated by commas."""
     return ",".join(str(category.price_minor) for category in layout.categories)
 
 
 def capacity(layout: Layout) -> int:
-    """All places: seats, blocked ones too, and the capacity of the standing areas."""
+    """The number of places: seats, including blocked ones, and the capacity of the areas."""
     seats = sum(len(row.seats) for row in rows_of(layout))
     return seats + sum(area.capacity for area in layout.areas)
 
 
 def with_version(layout: Layout) -> Layout:
-    """The same layout under the version its content gives: 16 hex digits."""
+    """The same layout with its version: a hash of its content, 16 hex digits."""
     content = msgspec.json.encode(msgspec.structs.replace(layout, version=""))
     version = hashlib.blake2b(content, digest_size=8).hexdigest()
     return msgspec.structs.replace(layout, version=version)
 
 
 def encode(layout: Layout) -> bytes:
-    """Gzipped JSON, as Redis keeps it and the API serves it; the same layout, the same bytes."""
+    """Gzipped JSON, as Redis stores it and the API serves it. Equal layouts give equal bytes."""
     return gzip.compress(msgspec.json.encode(layout), mtime=0)
 
 
 def decode(gzipped: bytes) -> Layout:
-    """The layout `encode` was given."""
+    """The layout that `encode` encoded."""
     return msgspec.json.decode(gzip.decompress(gzipped), type=Layout)

@@ -40,7 +40,7 @@ class StoredEvent(Struct, frozen=True, kw_only=True):
 
 
 class _Places:
-    """Which booking has which place, while the places are dealt out again."""
+    """Which booking has which place, while `rebuild` assigns the places."""
 
     def __init__(self, stored: StoredEvent, image: EventImage) -> None:
         self.seats = dict(image.seats)
@@ -149,7 +149,7 @@ def _settle_bookings(
     stored: Iterable[Booking], claims: Iterable[Booking], places: _Places, now_ms: int
 ) -> tuple[dict[str, Booking], list[tuple[str, Booking]]]:
     """Every booking after the restore, and those it changed, each with the kind of its entry."""
-    changed = list(_deal_out(stored, places, now_ms))
+    changed = list(_assign_places(stored, places, now_ms))
     bookings = {local_id(booking.id): booking for booking in stored}
     bookings |= {local_id(booking.id): booking for _, booking in changed}
     for claim in sorted(claims, key=_paid_first):
@@ -174,7 +174,7 @@ def _is_refunded(booking: Booking) -> bool:
     return bool(booking.refund_minor or booking.refund_reason)
 
 
-def _deal_out(
+def _assign_places(
     bookings: Iterable[Booking], places: _Places, now_ms: int
 ) -> Iterator[tuple[str, Booking]]:
     """Give confirmed bookings their places, the first paid first; cancel what an area cannot hold.

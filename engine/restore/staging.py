@@ -1,8 +1,7 @@
-"""Restores: an event closed, put in place again as the system of record has it, and opened.
+"""The steps of a restore in Redis, and the reads that decide whether an event needs one.
 
-As a load does it: everything gathers in staging keys by plain pipelined writes, one script puts it
-in place. Each restore has an id, the newest one counts: a restore that was overtaken, or whose
-process slept, is refused by the script (RESTORE_SUPERSEDED).
+A restore stages as a load does. Each restore has an id, and the newest is a fencing token: the
+scripts refuse an older restore, for example one whose process was suspended (RESTORE_SUPERSEDED).
 """
 
 import asyncio
@@ -27,7 +26,7 @@ _STAGED = ("seats", "bookings", "customers", "ended", "journal")
 
 
 class EventHead(NamedTuple):
-    """How far an event has come in Redis: what was promised last, and under which epoch."""
+    """The newest position of an event in Redis, its epoch, and whether it sells."""
 
     epoch: int
     position: Position
@@ -35,14 +34,14 @@ class EventHead(NamedTuple):
 
 
 class Stub(NamedTuple):
-    """What an event that is gone can still say of itself while it is closed."""
+    """The event hash and layout of a fenced event that Redis has lost: enough to answer reads."""
 
     fields: Mapping[str, Argument]
     gzipped: bytes
 
 
 class Restores:
-    """One method a script, of the same name; what is staged for them, and what they start from."""
+    """Fences, stages, restores and reopens events. Scripts and methods have the same names."""
 
     def __init__(self, scripts: Scripts, batcher: Batcher, client: RedisClient) -> None:
         self._scripts = scripts
@@ -50,7 +49,7 @@ class Restores:
         self._client = client
 
     async def read_heads(self, events: Iterable[EventId]) -> dict[EventId, EventHead]:
-        """The heads of those events that are there. Raises: Unavailable."""
+        """The head of each event that Redis has. Raises: Unavailable."""
         wanted = list(events)
         rows = await asyncio.gather(
             *(
@@ -65,7 +64,7 @@ class Restores:
         }
 
     async def handed_out(self, events: Sequence[EventId]) -> dict[EventId, str]:
-        """The newest entry the writers were given of each event; "0-0" for none."""
+        """The newest entry of each event that was delivered to the writers; "0-0" for none."""
         pipeline = self._client.pipeline(transaction=False)
         for event in events:
             pipeline.xinfo_groups(keys.of_event(event).journal)
@@ -81,16 +80,16 @@ class Restores:
     async def read_positions(
         self, event: EventId, first: Position, last: Position
     ) -> set[Position]:
-        """Where the journal has entries between two positions, themselves included."""
+        """The positions of the journal's entries from `first` to `last`, both included."""
         found = await self._client.xrange(
             keys.of_event(event).journal, min=first.entry_id, max=last.entry_id
         )
         return {position_of(entry_id.decode()) for entry_id, _ in found}
 
     async def trimmed_below(self, event: EventId, keep_ms: int) -> Position:
-        """Below this, entries may have been trimmed: the journal has none so old.
+        """The position below which entries may be missing because they were trimmed.
 
-        Above it, they are there or were lost. `keep_ms` is what a trim leaves alone.
+        At or above it, a missing entry was lost. A trim keeps entries younger than `keep_ms`.
         """
         seconds, micros = await self._client.time()
         kept = Position(seconds * 1000 + micros // 1000 - keep_ms, 0)
@@ -100,29 +99,29 @@ class Restores:
     async def fence_event(
         self, event: EventId, why: str, stub: Stub, *, restore: str = "", epoch: int | str | None
     ) -> bool:
-        """Close the event until it is restored. False: it is not what was looked at any more.
+        """Fence the event until it is restored. False if its epoch is no longer `epoch`.
 
-        `epoch` is the one that was looked at, None if the event was not there, "*" for any;
-        `restore` takes the event over.
+        `epoch` is the one the caller read, None if the event did not exist, "*" for any.
+        `restore` is the id of a restore that takes the event over.
         """
         await self._client.sadd(keys.EVENTS, event)
-        said = "" if epoch is None else epoch
+        expected = "" if epoch is None else epoch
         reply = await self._scripts.run(
             "fence_event",
             [*keys.of_event(event), keys.layout(event)],
-            ["", restore, said, why, stub.gzipped, *flat(stub.fields)],
+            ["", restore, expected, why, stub.gzipped, *flat(stub.fields)],
         )
         return reply[0] != b"newer"
 
     async def stage(self, image: EventImage, restore: str, progress: Progress) -> None:
-        """Gather everything under keys of this restore. Raises: Unavailable."""
+        """Write the image to staging keys of this restore. Raises: Unavailable."""
         try:
             await stage(self._client, image, _staging_keys(image.event_id, restore), progress)
         except (RedisError, OSError) as error:
             raise Unavailable(f"the restore broke off: {error}") from error
 
     async def restore_event(self, image: EventImage, restore: str) -> None:
-        """Put what is staged in place, whole, at one instant; the event stays closed.
+        """Put the staged image in place, whole, in one step; the event stays fenced.
 
         Raises: RestoreSuperseded, LoadIncomplete.
         """
@@ -134,11 +133,11 @@ class Restores:
         )
 
     async def reopen_event(self, event: EventId, restore: str, sales: Sales) -> None:
-        """Sell it again as the system of record says. Raises: RestoreSuperseded."""
+        """Set the sales that Postgres has, which lifts the fence. Raises: RestoreSuperseded."""
         await self._scripts.run("reopen_event", keys.of_event(event), ["", restore, sales])
 
     async def forget(self, event: EventId, restore: str) -> None:
-        """Drop what a restore staged and did not put in place."""
+        """Delete the staging keys of a restore."""
         try:
             await self._client.unlink(*_staging_keys(event, restore))
         except (RedisError, OSError, Unavailable):
