@@ -13,7 +13,6 @@ from msgspec import Struct
 
 from engine.booking_json import json_of
 from engine.ids import EventId, local_id
-from engine.journal import GROUP
 from engine.models import Booking, BookingStatus, JournalEntry, Layout, Terms
 from engine.plans import layout as layouts
 from engine.transport.connection import RedisClient
@@ -112,8 +111,6 @@ async def stage(
                 pipeline.expire(each, STAGE_TTL_S)
             await pipeline.execute()
             progress(len(chunk))
-    if image.entries:
-        await client.xgroup_create(staging_keys[-1], GROUP, id="0")
 
 
 def flat(pairs: Mapping[str, Argument] | Mapping[str, str]) -> Iterator[Argument]:

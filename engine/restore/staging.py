@@ -115,8 +115,10 @@ class Restores:
 
     async def stage(self, image: EventImage, restore: str, progress: Progress) -> None:
         """Write the image to staging keys of this restore. Raises: Unavailable."""
+        staging_keys = _staging_keys(image.event_id, restore)
         try:
-            await stage(self._client, image, _staging_keys(image.event_id, restore), progress)
+            await stage(self._client, image, staging_keys, progress)
+            await self._client.xgroup_create(staging_keys[-1], GROUP, id="0")
         except (RedisError, OSError) as error:
             raise Unavailable(f"the restore broke off: {error}") from error
 
