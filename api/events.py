@@ -73,7 +73,7 @@ async def add_seats(call: Call[NoQuery, bytes]) -> Response:
     try:
         layout = await asyncio.to_thread(add_sections, known, call.body)
     except SeatExists as refused:  # a plan knows seats without their event
-        raise SeatExists(*(f"{call.event_id}:{seat}" for seat in refused.found)) from refused
+        raise SeatExists(*ids.seat_ids(call.event_id, refused.found)) from refused
     try:
         event = await call.engine.events.add_seats(
             call.event_id, layout, known, owner_id=call.owner_id

@@ -1,4 +1,4 @@
-"""The engine: one connection to one Redis, and what can be done there."""
+"""The engine: the connection to one Redis, and one attribute for each group of operations."""
 
 from collections.abc import Sequence
 from types import TracebackType
@@ -22,12 +22,13 @@ from engine.transport.batcher import Batcher
 from engine.transport.connection import RedisClient
 
 HEARTBEAT_S = 5
-"""A part that did not beat for so long does not run."""
+"""A part counts as running for this long after its last heartbeat."""
 _REMEMBERED_S = 3600
+"""How long a heartbeat stays readable."""
 
 
 class Engine:
-    """Everything a process needs of Redis. Make one with `connect`, use it as a context."""
+    """Everything a process needs of Redis. Call `connect`, and use the result in `async with`."""
 
     def __init__(self, client: RedisClient, batcher: Batcher) -> None:
         scripts = Scripts(batcher)
@@ -47,7 +48,8 @@ class Engine:
     async def connect(cls, settings: Settings) -> Self:
         """Connect and check the server.
 
-        Raises: Misconfigured (too old, less durable than asked, password), Unavailable.
+        Raises: Misconfigured (server too old, less durable than configured, wrong password),
+        Unavailable.
         """
         await connection.check(settings)
         batcher = Batcher(
@@ -58,7 +60,7 @@ class Engine:
         return cls(connection.client_of(settings), batcher)
 
     async def close(self) -> None:
-        """Finish what was sent and close the connections."""
+        """Wait for the calls in flight, then close the connections."""
         await self._batcher.close()
         await self.client.aclose()
 
@@ -69,13 +71,14 @@ class Engine:
             raise Unavailable(f"Redis answers {answer!r}")
 
     async def beat(self, part: str) -> None:
-        """Say that a part of the system runs. To be repeated within HEARTBEAT_S."""
+        """Write the heartbeat of a part (`expirer`, `writer`). Repeat it within HEARTBEAT_S."""
         await self.client.set(keys.heartbeat(part), "1", ex=_REMEMBERED_S)
 
     async def heartbeats(self, parts: Sequence[str]) -> dict[str, float | None]:
-        """How many seconds ago each part last beat; None: not within the hour.
+        """Seconds since each part's last heartbeat; None if there was none within the hour.
 
-        By Redis' own clock: a beat's age is what its key's TTL has lost. Raises Unavailable.
+        By Redis' own clock: the age is the time that has passed from the key's TTL.
+        Raises Unavailable.
         """
         ages: dict[str, float | None] = {}
         for part in parts:
@@ -84,7 +87,7 @@ class Engine:
         return ages
 
     async def parts_running(self, parts: Sequence[str]) -> dict[str, bool]:
-        """Which of these parts said lately that they run. Raises Unavailable."""
+        """Whether each part sent a heartbeat within HEARTBEAT_S. Raises Unavailable."""
         ages = await self.heartbeats(parts)
         return {part: age is not None and age < HEARTBEAT_S for part, age in ages.items()}
 

@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 
 from engine import keys, logs
 from engine.errors import EngineError
+from engine.positions import position_of
 from engine.transport.connection import BLOCK_MS_MAX, RedisClient
 
 KEEP_MORE_S = 60
@@ -124,5 +125,5 @@ class Revocations:
 
 def _a_little_before(entry_id: str) -> str:
     """Another primary's clock may be behind: read again what the outage may have hidden."""
-    milliseconds = int(entry_id.partition("-")[0])
+    milliseconds = position_of(entry_id).ms
     return f"{max(0, milliseconds - KEEP_MORE_S * 1000)}-0"

@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from engine import Engine, keys
 from engine.errors import Refused
-from engine.events import event_fields
+from engine.event_image import image_of
 from engine.ids import BookingId, CustomerId, SeatId
 from engine.models import Counts, Expired, SalesChange
 from tests.model import choices
@@ -77,7 +77,8 @@ class BoxOfficeMachine(RuleBasedStateMachine):
         )
 
     def _loaded(self, event: EventModel) -> None:
-        fields = {name: str(v) for name, v in event_fields(event.layout, event.terms).items()}
+        image = image_of(GALA, event.layout, event.terms)
+        fields = {name: str(value) for name, value in image.fields.items()}
         event.noted.append(("event_loaded", fields))
 
     # What customers do.
