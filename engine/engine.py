@@ -19,7 +19,7 @@ from engine.scripts import Scripts
 from engine.settings.settings import Settings
 from engine.transport import connection
 from engine.transport.batcher import Batcher
-from engine.transport.connection import RedisClient
+from engine.transport.client import RedisClient
 
 HEARTBEAT_S = 5
 """A part that did not beat for so long does not run."""

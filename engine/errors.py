@@ -7,6 +7,7 @@ EngineError
     Overloaded       turned away before anything was tried
     RequestInProgress   the first call with this request id is not done
     Restoring        the event is closed until it is restored, nothing was tried
+    ErrorReply       Redis answered a command with an error
     ScriptDefect     a bug: a script and its caller disagree
     Misconfigured    a setting or a server is wrong, said at start
 
@@ -15,6 +16,11 @@ in the HTTP problem. The engine knows no HTTP status; `api/http/problems.py` has
 """
 
 from typing import ClassVar
+
+_TRANSIENT = frozenset(
+    ("BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "OOM", "READONLY")
+)
+"""Prefixes of error replies for a command that did nothing and may succeed later."""
 
 
 class EngineError(Exception):
@@ -51,6 +57,20 @@ class Restoring(EngineError):
     """Redis lost some of the event: it is closed until it is restored; nothing was tried."""
 
     code = "restoring"
+
+
+class ErrorReply(EngineError):
+    """Redis answered a command with an error. The batcher returns it as a value."""
+
+    @property
+    def prefix(self) -> str:
+        """The first word, which names the kind of error: `NOSCRIPT`, `LOADING`, `OOM`."""
+        return str(self).partition(" ")[0]
+
+    @property
+    def is_transient(self) -> bool:
+        """Whether the server could not run the command now: it did nothing."""
+        return self.prefix in _TRANSIENT
 
 
 class ScriptDefect(EngineError):

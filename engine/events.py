@@ -5,19 +5,19 @@ one script: a stadium blocks nobody, and a load that breaks off leaves no event.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 
-from redis.exceptions import RedisError
 from ulid import ULID
 
 from engine import keys
-from engine.errors import EventNotFound, SeatExists, SeatNotFound, SeatTaken, Unavailable
+from engine.errors import EngineError, EventNotFound, SeatExists, SeatNotFound, SeatTaken
 from engine.ids import EventId, SeatId
 from engine.models import Counts, Event, Layout, SalesChange, SalesState, Terms
 from engine.plans import layout as layouts
 from engine.scripts import Scripts
 from engine.transport.batcher import Batcher
-from engine.transport.connection import RedisClient
+from engine.transport.client import RedisClient
 from engine.transport.wire import Argument
 
 STAGE_SEATS = 1000
@@ -83,17 +83,13 @@ class Events:
                     *_flat(layouts.area_values(layout)),
                 ],
             )
-        except (RedisError, OSError) as error:
-            raise Unavailable(f"the load broke off: {error}") from error
         finally:
             await self._forget(staged)
         return await self.read_event(event)
 
     async def _forget(self, staged: str) -> None:
-        try:
+        with suppress(EngineError):  # it has a TTL
             await self._client.unlink(staged)
-        except (RedisError, OSError):
-            return  # it has a TTL
 
     async def add_seats(
         self, event: EventId, layout: Layout, known: Layout, *, owner_id: str = ""

@@ -6,11 +6,9 @@ else changes the event. One pipeline for all events, a few fields each, however 
 
 from collections.abc import Sequence
 
-from redis.exceptions import NoPermissionError, RedisError, ResponseError
-
 from engine import keys, logs
 from engine.engine import Engine
-from engine.errors import EngineError
+from engine.errors import EngineError, ErrorReply
 from engine.ids import EventId
 from engine.metrics import metrics
 from engine.models import Counts
@@ -56,7 +54,7 @@ class Gauges:
         try:
             info = await self._engine.client.info("persistence")
             reached = await self._is_durable(info)
-        except (EngineError, RedisError, OSError):
+        except EngineError:
             metrics.redis_up.set(0)
             metrics.durability_reached.set(0)
             raise
@@ -77,7 +75,7 @@ class Gauges:
             return True
         try:
             config = await self._engine.client.config_get("appendfsync")
-        except (NoPermissionError, ResponseError) as error:
+        except ErrorReply as error:
             self._may_ask = False
             _log.warning("appendfsync_not_known", why=str(error))
             return True

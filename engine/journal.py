@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from typing import NamedTuple, TypedDict
 
 import msgspec
-from redis.exceptions import ResponseError
 
 from engine import keys
 from engine.booking_json import booking_of
+from engine.errors import ErrorReply
 from engine.ids import EventId
 from engine.models import JournalEntry
-from engine.transport.connection import RedisClient
+from engine.transport.client import RedisClient
 
 GROUP = "writer"
 _PAGE_ENTRIES = 5000
@@ -58,8 +58,8 @@ class Journal:
         """Make the writer's group, from the journal's start; harmless if it is there."""
         try:
             await self._client.xgroup_create(_journal(event), GROUP, id="0", mkstream=True)
-        except ResponseError as error:
-            if not str(error).startswith("BUSYGROUP"):
+        except ErrorReply as reply:
+            if reply.prefix != "BUSYGROUP":
                 raise
 
     async def read(
@@ -173,8 +173,8 @@ class Journal:
         """What the writer's group has; before the first writer came, everything is unread."""
         try:
             groups = await self._client.xinfo_groups(_journal(event))
-        except ResponseError as error:
-            if "no such key" not in str(error):
+        except ErrorReply as reply:
+            if "no such key" not in str(reply):
                 raise
             groups = []  # the event is being loaded, or gone
         for group in groups:

@@ -10,11 +10,9 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from redis.exceptions import RedisError
-
 from engine import keys, logs
 from engine.errors import EngineError
-from engine.transport.connection import RedisClient
+from engine.transport.client import RedisClient
 
 LOOK_S = 1.0
 _log = logs.get("logs")
@@ -60,7 +58,7 @@ class LogLevel:
         level = usual
         # Not `while True`: redis-py may swallow a cancellation when its answer has just arrived.
         while not stop.is_set():
-            with contextlib.suppress(EngineError, RedisError, OSError):  # it stays as it is
+            with contextlib.suppress(EngineError):  # it stays as it is
                 wanted = await self.read() or usual
                 if wanted != level:
                     level = wanted

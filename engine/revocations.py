@@ -11,14 +11,13 @@ the time a message takes.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager
-
-from redis.exceptions import RedisError
 
 from engine import keys, logs
 from engine.errors import EngineError
-from engine.transport.connection import BLOCK_MS_MAX, RedisClient
+from engine.transport.client import Entries, RedisClient
+from engine.transport.connection import BLOCK_MS_MAX
 
 KEEP_MORE_S = 60
 """Clocks differ, and a token may be signed while its session is being ended."""
@@ -27,7 +26,6 @@ _READ_MAX = 10_000
 _FORGET_EVERY_S = 60.0
 
 _log = logs.get("revocations")
-_Entries = Sequence[tuple[bytes, dict[bytes, bytes]]]
 
 
 class Revocations:
@@ -69,7 +67,7 @@ class Revocations:
                     entry = {"session": session_id, "until_s": until_s}
                     pipeline.xadd(keys.REVOKED, entry, minid=oldest_ms, approximate=True)
                 await pipeline.execute()
-        except (RedisError, OSError) as error:
+        except EngineError as error:
             _log.warning("revocations_not_told", count=len(told), why=str(error))
             return False
         for session_id in told:
@@ -96,7 +94,7 @@ class Revocations:
             try:
                 await self._tell()
                 await self._read(block_ms=BLOCK_MS_MAX)
-            except (EngineError, RedisError, OSError) as error:
+            except EngineError as error:
                 _log.warning("revocations_interrupted", why=str(error))
                 self._last = _a_little_before(self._last)
                 await asyncio.sleep(RETRY_S)
@@ -106,7 +104,7 @@ class Revocations:
         found = await self._client.xread(
             {keys.REVOKED: self._last}, count=_READ_MAX, block=block_ms
         )
-        entries: _Entries = found[0][1] if found else ()
+        entries: Entries = found[0][1] if found else []
         for entry_id, fields in entries:
             self._until_s[fields[b"session"].decode()] = int(fields[b"until_s"])
             self._last = entry_id.decode()

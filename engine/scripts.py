@@ -14,17 +14,13 @@ from importlib import resources
 from time import perf_counter
 from typing import NamedTuple
 
-from engine.errors import REFUSALS, Restoring, ScriptDefect, Unavailable
+from engine.errors import REFUSALS, ErrorReply, Restoring, ScriptDefect, Unavailable
 from engine.metrics import metrics
 from engine.metrics.per_tick import PerTick
 from engine.transport.batcher import Batcher
-from engine.transport.wire import Answer, Argument, ErrorReply
+from engine.transport.wire import Answer, Argument
 
 _INCLUDE = re.compile(r"^-- @include (\S+)\n", re.MULTILINE)
-_UNABLE = frozenset(
-    ("BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "OOM", "READONLY")
-)
-"""Error codes that say: not now, and nothing was done."""
 _GUARDED = "return limits.guard(script, KEYS, ARGV)\n"
 
 
@@ -100,7 +96,7 @@ class Scripts:
         try:
             call = (len(keys), *keys, *arguments)
             reply = await self.batcher.call(("EVALSHA", script.sha, *call))
-            if isinstance(reply, ErrorReply) and reply.code == "NOSCRIPT":
+            if isinstance(reply, ErrorReply) and reply.prefix == "NOSCRIPT":
                 reply = await self._run_forgotten(script, call)
             code, answer = _understood(script.name, reply)
         finally:
@@ -113,7 +109,7 @@ class Scripts:
         if sent is not None:
             await asyncio.wait((sent,))
             reply = await self.batcher.call(("EVALSHA", script.sha, *call))
-            if not (isinstance(reply, ErrorReply) and reply.code == "NOSCRIPT"):
+            if not (isinstance(reply, ErrorReply) and reply.prefix == "NOSCRIPT"):
                 return reply
             return await self.batcher.call(("EVAL", script.text, *call))
         sent = self._sent[script.sha] = self.batcher.call(("EVAL", script.text, *call))
@@ -142,8 +138,8 @@ def _understood(name: str, reply: object) -> tuple[str, list[bytes]]:
         if code == "OK" or code in REFUSALS:
             return code.lower(), reply[1:]
         raise ScriptDefect(f"{name} answered {code!r}, which its header does not name")
-    if isinstance(reply, ErrorReply) and reply.code in _UNABLE:
+    if isinstance(reply, ErrorReply) and reply.is_transient:
         raise Unavailable(f"Redis cannot run {name}: {reply}")
-    if isinstance(reply, ErrorReply) and reply.code == "RESTORING":
+    if isinstance(reply, ErrorReply) and reply.prefix == "RESTORING":
         raise Restoring(f"{name}: the event is closed until it is restored")
     raise ScriptDefect(f"{name}: {reply!r}")

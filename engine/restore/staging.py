@@ -7,22 +7,22 @@ process slept, is refused by the script (RESTORE_SUPERSEDED).
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
 import msgspec
-from redis.exceptions import RedisError
 
 from engine import keys
 from engine.booking_json import json_of
-from engine.errors import Unavailable
+from engine.errors import EngineError
 from engine.ids import EventId
 from engine.journal import GROUP
 from engine.models import JournalEntry, Sales, SalesState
 from engine.restore.rebuild import EventImage, Position
 from engine.scripts import Scripts
 from engine.transport.batcher import Batcher
-from engine.transport.connection import RedisClient
+from engine.transport.client import Pipeline, RedisClient
 from engine.transport.wire import Argument
 
 STAGE_VALUES = 1000
@@ -127,7 +127,7 @@ class Restores:
         names = [keys.restored(event, restore, name) for name in _STAGED]
         seats, bookings, customers, ended, journal = names
 
-        async def send(chunk: Sequence[T], add: Callable[[RedisClient, Sequence[T]], None]) -> None:
+        async def send(chunk: Sequence[T], add: Callable[[Pipeline, Sequence[T]], None]) -> None:
             pipeline = self._client.pipeline(transaction=False)
             add(pipeline, chunk)
             for name in names:
@@ -135,27 +135,22 @@ class Restores:
             await pipeline.execute()
             progress(len(chunk))
 
-        try:
-            for some in _chunks(rebuilt.seats.items()):
-                await send(some, lambda pipe, chunk: pipe.hset(seats, mapping=dict(chunk)))
-            for booked in _chunks(rebuilt.bookings.items()):
-                await send(
-                    booked,
-                    lambda pipe, chunk: pipe.hset(
-                        bookings, mapping={ulid: json_of(booking) for ulid, booking in chunk}
-                    ),
-                )
-            for members in _chunks(rebuilt.customers):
-                await send(
-                    members, lambda pipe, chunk: pipe.zadd(customers, dict.fromkeys(chunk, 0))
-                )
-            for ends in _chunks(rebuilt.ended.items()):
-                await send(ends, lambda pipe, chunk: pipe.zadd(ended, dict(chunk)))
-            for entries in _chunks(rebuilt.entries):
-                await send(entries, lambda pipe, chunk: _append(pipe, journal, chunk))
-            await self._client.xgroup_create(journal, GROUP, id="0")
-        except (RedisError, OSError) as error:
-            raise Unavailable(f"the restore broke off: {error}") from error
+        for some in _chunks(rebuilt.seats.items()):
+            await send(some, lambda pipe, chunk: pipe.hset(seats, mapping=dict(chunk)))
+        for booked in _chunks(rebuilt.bookings.items()):
+            await send(
+                booked,
+                lambda pipe, chunk: pipe.hset(
+                    bookings, mapping={ulid: json_of(booking) for ulid, booking in chunk}
+                ),
+            )
+        for members in _chunks(rebuilt.customers):
+            await send(members, lambda pipe, chunk: pipe.zadd(customers, dict.fromkeys(chunk, 0)))
+        for ends in _chunks(rebuilt.ended.items()):
+            await send(ends, lambda pipe, chunk: pipe.zadd(ended, dict(chunk)))
+        for entries in _chunks(rebuilt.entries):
+            await send(entries, lambda pipe, chunk: _append(pipe, journal, chunk))
+        await self._client.xgroup_create(journal, GROUP, id="0")
 
     async def restore_event(self, rebuilt: EventImage, restore: str) -> None:
         """Put what is staged in place, whole, at one instant; the event stays closed.
@@ -186,10 +181,8 @@ class Restores:
 
     async def forget(self, event: EventId, restore: str) -> None:
         """Drop what a restore staged and did not put in place."""
-        try:
+        with suppress(EngineError):  # it has a TTL
             await self._client.unlink(*(keys.restored(event, restore, name) for name in _STAGED))
-        except (RedisError, OSError, Unavailable):
-            return  # it has a TTL
 
 
 def position_of(entry_id: str) -> Position:
@@ -198,7 +191,7 @@ def position_of(entry_id: str) -> Position:
     return int(ms), int(sequence or 0)
 
 
-def _append(pipeline: RedisClient, journal: str, entries: Sequence[JournalEntry]) -> None:
+def _append(pipeline: Pipeline, journal: str, entries: Sequence[JournalEntry]) -> None:
     """As `lua/lib/journal.lua` writes them, under ids of our own."""
     for entry in entries:
         fields: dict[str, Argument] = {

@@ -13,9 +13,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
-from engine.errors import EngineError, Overloaded, Unavailable
+from engine.errors import EngineError, ErrorReply, Overloaded, Unavailable
 from engine.metrics import metrics
-from engine.transport.wire import LOOKS, Answer, Argument, Command, ErrorReply, Wire
+from engine.transport.wire import LOOKS, Answer, Argument, Command, Wire
 
 Opener: TypeAlias = Callable[[Wire], Awaitable[None]]
 """Connects a wire. Raises Unavailable."""

@@ -20,7 +20,7 @@ from typing import TypeAlias
 
 import hiredis
 
-from engine.errors import OutcomeUnknown
+from engine.errors import ErrorReply, OutcomeUnknown
 
 Argument: TypeAlias = str | bytes | int
 Command: TypeAlias = tuple[Argument, ...]
@@ -28,15 +28,6 @@ Answer: TypeAlias = "asyncio.Future[object]"
 
 LOOKS = 4
 """Times the oldest call is looked at within its deadline."""
-
-
-class ErrorReply(Exception):
-    """Redis answered with an error: a value here, raised by nobody."""
-
-    @property
-    def code(self) -> str:
-        """Its first word, which names the kind: `NOSCRIPT`, `LOADING`, `OOM`."""
-        return str(self).partition(" ")[0]
 
 
 class Wire(asyncio.Protocol):

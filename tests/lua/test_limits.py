@@ -9,6 +9,7 @@ from engine.limits import Limit, LimitCheck
 from engine.models import Booking
 from tests.support.box_office import START_MS, BoxOffice
 from tests.support.factories import selection
+from tests.support.raw_redis import raw
 
 
 def meter(subject: str = "ann", *, interval_ms: float = 1000, burst: int = 2) -> LimitCheck:
@@ -101,5 +102,5 @@ async def test_hold_seats_of_an_event_that_is_none_counts_in_one_bucket(office: 
 
 async def test_limits_leave_no_key_behind(office: BoxOffice) -> None:
     await office.engine.limits.take_limits(meter(interval_ms=500, burst=3))
-    (key,) = await office.engine.client.keys("*:limit:*")
+    (key,) = await raw(office.engine).keys("*:limit:*")
     assert 0 < await office.engine.client.pttl(key) <= 500

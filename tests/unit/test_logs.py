@@ -12,6 +12,7 @@ import pytest
 import structlog
 
 from engine import Engine, Settings, logs
+from tests.support.raw_redis import raw
 from tests.support.waiting import until
 
 
@@ -136,7 +137,7 @@ async def test_the_level_changes_while_it_runs_and_goes_back(
 
 
 async def test_a_level_that_is_none_is_not_followed(engine: Engine) -> None:
-    await engine.client.set("log_level", "shout")
+    await raw(engine).set("log_level", "shout")
     assert await engine.verbosity.read() is None
 
 
