@@ -15,12 +15,15 @@ from time import perf_counter
 from typing import NamedTuple
 
 from engine.errors import REFUSALS, ErrorReply, Restoring, ScriptDefect, Unavailable
+from engine.keys import LIMITS
+from engine.limits import LimitCheck
 from engine.metrics import metrics
 from engine.metrics.per_tick import PerTick
 from engine.transport.batcher import Batcher
 from engine.transport.wire import Answer, Argument
 
 _INCLUDE = re.compile(r"^-- @include (\S+)\n", re.MULTILINE)
+TAKE_LIMITS = "take_limits"
 _GUARDED = "return limits.guard(script, KEYS, ARGV)\n"
 
 
@@ -64,25 +67,51 @@ def _assemble(name: str, included: list[str]) -> str:
 class Scripts:
     """Runs scripts through the batcher."""
 
-    def __init__(self, batcher: Batcher, sent: dict[str, Answer] | None = None) -> None:
-        self.batcher = batcher
-        self._sent = {} if sent is None else sent  # by hash: a text on its way
+    def __init__(self, batcher: Batcher) -> None:
+        self._batcher = batcher
+        self._sent: dict[str, Answer] = {}  # script texts being sent, by hash
 
     async def run(
-        self, name: str, keys: Sequence[str], arguments: Sequence[Argument]
+        self,
+        name: str,
+        keys: Sequence[str],
+        arguments: Sequence[Argument],
+        limit_check: LimitCheck | None = None,
     ) -> list[bytes]:
-        """What the script answered behind "OK".
+        """What the script returned after "OK".
 
         Raises: Refused by its code, OutcomeUnknown, Unavailable, Overloaded, Restoring,
         ScriptDefect.
         """
-        return checked(*await self.outcome(name, keys, arguments))
+        return checked(*await self.outcome(name, keys, arguments, limit_check))
 
     async def outcome(
-        self, name: str, keys: Sequence[str], arguments: Sequence[Argument]
+        self,
+        name: str,
+        keys: Sequence[str],
+        arguments: Sequence[Argument],
+        limit_check: LimitCheck | None = None,
     ) -> tuple[str, list[bytes]]:
-        """As `run`, a refusal not raised: its code in lower case, and what it names."""
-        return await self.call(load(name), keys, arguments)
+        """As `run`, but a refusal is returned: its code in lower case, and what it names.
+
+        A `limit_check` runs in front of the script. If the code is rate_limited, the script did
+        not run.
+        """
+        if limit_check is None:
+            return await self.call(load(name), keys, arguments)
+        tag = keys[0].partition(":")[0] if keys else LIMITS
+        code, answer = await self.call(
+            load(name, limited=name != TAKE_LIMITS),
+            [*keys, *limit_check.keys(tag)],
+            [*arguments, *limit_check.arguments()],
+        )
+        if code != "rate_limited":
+            *answer, left, full_in_ms = answer
+            limit_check.read(left, full_in_ms)
+        if code == "event_not_found":
+            counted, limited = await self.outcome(TAKE_LIMITS, [], [""], limit_check)
+            return (code, answer) if counted == "ok" else (counted, limited)
+        return code, answer
 
     async def call(
         self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]
@@ -95,7 +124,7 @@ class Scripts:
         code, answer = "unanswered", list[bytes]()
         try:
             call = (len(keys), *keys, *arguments)
-            reply = await self.batcher.call(("EVALSHA", script.sha, *call))
+            reply = await self._batcher.call(("EVALSHA", script.sha, *call))
             if isinstance(reply, ErrorReply) and reply.prefix == "NOSCRIPT":
                 reply = await self._run_forgotten(script, call)
             code, answer = _understood(script.name, reply)
@@ -108,11 +137,11 @@ class Scripts:
         sent = self._sent.get(script.sha)
         if sent is not None:
             await asyncio.wait((sent,))
-            reply = await self.batcher.call(("EVALSHA", script.sha, *call))
+            reply = await self._batcher.call(("EVALSHA", script.sha, *call))
             if not (isinstance(reply, ErrorReply) and reply.prefix == "NOSCRIPT"):
                 return reply
-            return await self.batcher.call(("EVAL", script.text, *call))
-        sent = self._sent[script.sha] = self.batcher.call(("EVAL", script.text, *call))
+            return await self._batcher.call(("EVAL", script.text, *call))
+        sent = self._sent[script.sha] = self._batcher.call(("EVAL", script.text, *call))
         try:
             return await sent
         finally:

@@ -55,14 +55,14 @@ async def test_flushed_scripts_fail_no_call(engine: Engine, trial: Trial) -> Non
 async def test_flushed_script_is_sent_once_for_all_that_wait(engine: Engine) -> None:
     """In a rush thousands wait; its text is 10 kB."""
     await engine.events.load_event(GALA, layout(4, 50), terms())
-    meter = LimitCheck((Limit("sale", "ann", 1, 1000),))
+    limit_check = LimitCheck((Limit("sale", "ann", 1, 1000),))
     seats = seats_of(4, 50)
     for some, limited in ((seats[:100], False), (seats[100:], True)):
         await raw(engine).script_flush()
         before = await _evals(engine)
         held = await asyncio.gather(
             *(
-                (engine.bookings.under(meter) if limited else engine.bookings).hold_seats(
+                (engine.bookings.under(limit_check) if limited else engine.bookings).hold_seats(
                     selection("ann", seat)
                 )
                 for seat in some

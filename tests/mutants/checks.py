@@ -87,9 +87,9 @@ async def _limits(stage: Stage) -> None:
     await _open(stage)
     limit = Limit("calls", "ann", 60_000, 3)
     for _ in range(3):
-        await stage.engine.limits.take_limits(LimitCheck((limit,)))
+        await stage.engine.take_limits(LimitCheck((limit,)))
     with pytest.raises(RateLimited):
-        await stage.engine.limits.take_limits(LimitCheck((limit,)))
+        await stage.engine.take_limits(LimitCheck((limit,)))
 
 
 async def _redis_clock(stage: Stage) -> None:
