@@ -38,10 +38,10 @@ class Engine:
         self.bookings = Bookings(scripts, batcher)
         self.availability = AvailabilityReader(scripts, batcher)
         self.journal = Journal(client)
-        self.requests = KeptAnswers(batcher)
+        self.idempotency = KeptAnswers(batcher)
         self.revocations = Revocations(client)
         self.restores = Restores(scripts, batcher, client)
-        self.verbosity = LogLevel(client)
+        self.log_level = LogLevel(client)
 
     @classmethod
     async def connect(cls, settings: Settings) -> Self:

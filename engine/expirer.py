@@ -47,7 +47,7 @@ class Expirer:
 
     def __init__(self, engine: Engine, durability: Durability = "fsync") -> None:
         self._engine = engine
-        self._readings = Gauges(engine, durability)
+        self._gauges = Gauges(engine, durability)
         self._look_at: dict[EventId, float] = {}
         self._failing: set[str] = set()
         self._stop = asyncio.Event()
@@ -62,7 +62,7 @@ class Expirer:
                 (self._listen, RETRY_S),
                 (self.sweep, SWEEP_S),
                 (self._discover, IDLE_S),
-                (self._readings.read_server, SERVER_S),
+                (self._gauges.read_server, SERVER_S),
             )
         ]
         try:
@@ -92,7 +92,7 @@ class Expirer:
         events = await self._engine.events.list_events()
         self._look_at = {event: self._look_at.get(event, 0.0) for event in events}
         await self._engine.beat("expirer")
-        await self._readings.read_events(events)
+        await self._gauges.read_events(events)
 
     async def sweep(self) -> None:
         """Release what is overdue in every event whose next deadline may have come.

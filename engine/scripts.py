@@ -1,8 +1,8 @@
-"""The only EVALSHA caller: a script by name, an answer or a refusal.
+"""The only EVALSHA caller: runs a script by name and returns its answer or its refusal.
 
-Includes are put in front of a script when it is loaded, each once, the included before what
-includes it. A script is found by the hash of its text, so two releases run side by side, and a
-flushed script cache heals: NOSCRIPT says that nothing ran, so the text itself is sent.
+When a script is loaded, each of its includes is put in front of it once, after its own includes. A
+script is addressed by the hash of its text, so two releases can run side by side. After a flush of
+the script cache Redis answers NOSCRIPT: nothing ran, so the script is sent as text.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ def load(name: str, *, limited: bool = False) -> Script:
 
 
 def names() -> list[str]:
-    """Every script there is, in order."""
+    """Every script, in order."""
     files = resources.files("lua").iterdir()
     return sorted(file.name[:-4] for file in files if file.name.endswith(".lua"))
 
@@ -116,7 +116,7 @@ class Scripts:
     async def call(
         self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]
     ) -> tuple[str, list[bytes]]:
-        """The code a script answered, in lower case, and what stands behind it.
+        """The code a script returned, in lower case, and the values after it.
 
         Raises: OutcomeUnknown, Unavailable, Overloaded, Restoring, ScriptDefect.
         """
@@ -126,14 +126,14 @@ class Scripts:
             call = (len(keys), *keys, *arguments)
             reply = await self._batcher.call(("EVALSHA", script.sha, *call))
             if isinstance(reply, ErrorReply) and reply.prefix == "NOSCRIPT":
-                reply = await self._run_forgotten(script, call)
-            code, answer = _understood(script.name, reply)
+                reply = await self._run_uncached(script, call)
+            code, answer = _parse(script.name, reply)
         finally:
             _timed(script.name, code).add(perf_counter() - started)
         return code, answer
 
-    async def _run_forgotten(self, script: Script, call: tuple[Argument, ...]) -> object:
-        """Send the text, once for all the calls of a moment: in a rush they are thousands."""
+    async def _run_uncached(self, script: Script, call: tuple[Argument, ...]) -> object:
+        """Send the text once for all concurrent calls (single-flight): there may be thousands."""
         sent = self._sent.get(script.sha)
         if sent is not None:
             await asyncio.wait((sent,))
@@ -150,25 +150,25 @@ class Scripts:
 
 @cache
 def _timed(name: str, code: str) -> PerTick:
-    """The metrics of one script and outcome: finding them costs more than adding to them."""
+    """The metrics of one script and outcome: looking them up costs more than adding to them."""
     return PerTick(metrics.calls.labels(name, code), metrics.call_duration.labels(name))
 
 
 def checked(code: str, answer: list[bytes]) -> list[bytes]:
-    """The answer behind "OK"; any other code is raised as its refusal."""
+    """The values after "OK"; any other code is raised as its refusal."""
     if code == "ok":
         return answer
     raise REFUSALS[code.upper()](*(item.decode() for item in answer))
 
 
-def _understood(name: str, reply: object) -> tuple[str, list[bytes]]:
+def _parse(name: str, reply: object) -> tuple[str, list[bytes]]:
     if isinstance(reply, list) and reply and isinstance(reply[0], bytes):
         code = reply[0].decode()
         if code == "OK" or code in REFUSALS:
             return code.lower(), reply[1:]
-        raise ScriptDefect(f"{name} answered {code!r}, which its header does not name")
+        raise ScriptDefect(f"{name} returned {code!r}, which its header does not name")
     if isinstance(reply, ErrorReply) and reply.is_transient:
         raise Unavailable(f"Redis cannot run {name}: {reply}")
     if isinstance(reply, ErrorReply) and reply.prefix == "RESTORING":
-        raise Restoring(f"{name}: the event is closed until it is restored")
+        raise Restoring(f"{name}: the event is fenced until it is restored")
     raise ScriptDefect(f"{name}: {reply!r}")

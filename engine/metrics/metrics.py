@@ -1,8 +1,8 @@
 """Every metric of the system, in one place. `docs/metrics.md` lists them; a test keeps it complete.
 
-Several processes may share one set of metrics (`metric_files`), so gauges name how they are
-merged, and all of them end with their process: a gauge says what is, and the dead know nothing.
-What can be counted is there from the start with 0, as an alert cannot see a series appear.
+Several processes may share one set of metrics (`shared_files`), so gauges name how they are merged,
+and the gauges of a process end with it: they describe a current state. A counter starts at 0 when
+the process starts, because an alert cannot see a new series appear.
 """
 
 from collections.abc import Collection
@@ -32,7 +32,7 @@ def _from_the_start(metric: MetricT, *labels: str) -> MetricT:
 def _gauge(name: str, text: str, labels: Collection[str] = ()) -> Gauge:
     gauge = Gauge(name, text, labels, multiprocess_mode="livemostrecent")
     if not labels and not shared_files.shared():
-        gauge.set(shared_files.FORGOTTEN)  # else the expirer would say that no writer is up
+        gauge.set(shared_files.FORGOTTEN)  # or the expirer would report that no writer is up
     return gauge
 
 
@@ -155,7 +155,7 @@ webhook_oldest = _gauge(
 
 
 class PerEvent:
-    """One gauge's series by event, its first label: they go when the event does."""
+    """The series of one gauge by event, its first label; they are removed with the event."""
 
     def __init__(self, gauge: Gauge) -> None:
         self._gauge = gauge
@@ -167,7 +167,7 @@ class PerEvent:
         self._gauge.labels(event, *labels).set(value)
 
     def keep(self, events: Collection[str]) -> None:
-        """Take off the series of every event but these."""
+        """Remove the series of every event but these."""
         for event in self._series.keys() - set(events):
             for labels in self._series.pop(event):
                 if shared_files.shared():

@@ -1,7 +1,4 @@
-"""Redis as this engine needs it: which versions, how durable, and no hidden retries.
-
-redis-py re-sends a command on a lost reply, ten times by default; here nothing is sent twice.
-"""
+"""Connects to Redis, and checks the server's version and durability at the start."""
 
 import asyncio
 from socket import SO_KEEPALIVE, SOL_SOCKET
@@ -18,13 +15,13 @@ from engine.transport.client import RedisClient, open_client, pool_of
 from engine.transport.wire import Answer, Command, Wire
 
 BLOCK_MS_MAX = 2000
-"""A blocking read must end well before the socket's time-out, or redis-py gives it up."""
+"""A blocking read must end well before the socket timeout, or redis-py fails it."""
 
 _log = logs.get("redis")
 
 
 def opener_of(settings: Settings) -> Opener:
-    """How the batcher connects its wire. redis-py reads the URL and makes the TLS context."""
+    """How the batcher connects its wire. redis-py parses the URL and makes the TLS context."""
     pool = pool_of(settings.redis_url, timeout_s=None)
     found = pool.connection_kwargs
     greeting: list[Command] = []
@@ -49,7 +46,7 @@ def opener_of(settings: Settings) -> Opener:
             answer: Answer = loop.create_future()
             wire.send([(command, answer)])
             if isinstance(refused := await answer, ErrorReply):
-                raise Unavailable(f"Redis refuses to be greeted: {refused}")
+                raise Unavailable(f"Redis rejects the connection: {refused}")
 
     return connect
 
@@ -60,13 +57,13 @@ def _tls_of(pool: ConnectionPool) -> SSLContext | None:
 
 
 def client_of(settings: Settings) -> RedisClient:
-    """A client for all that is not a script: streams, notifications, administration."""
+    """A client for everything that is not a script. Raises Misconfigured."""
     timeout_s = (settings.redis_timeout_ms + BLOCK_MS_MAX) / 1000
     return open_client(settings.redis_url, timeout_s=timeout_s)
 
 
 def place_of(url: str) -> str:
-    """Where a URL points, without its password."""
+    """The address in a URL, without its password."""
     parts = urlsplit(url)
     if parts.scheme == "unix":
         return f"unix://{parts.path}"
@@ -74,7 +71,7 @@ def place_of(url: str) -> str:
 
 
 async def check(settings: Settings) -> None:
-    """Refuse a server that is too old or less durable than asked for.
+    """Reject a server that is too old or less durable than DURABILITY asks for.
 
     Raises: Misconfigured, Unavailable; the message names the server and what to change.
     """

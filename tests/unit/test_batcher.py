@@ -140,7 +140,7 @@ async def test_call_answered_with_what_is_not_the_protocol_is_of_unknown_outcome
 
     async with await asyncio.start_unix_server(babble, tmp_path / "babble.sock"):
         batcher = make(f"unix://{tmp_path / 'babble.sock'}")
-        with pytest.raises(OutcomeUnknown, match="not its protocol"):
+        with pytest.raises(OutcomeUnknown, match="broke the protocol"):
             await batcher.call(("PING",))
         await batcher.close()
 
