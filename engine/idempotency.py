@@ -33,7 +33,13 @@ class KeptAnswers:
         """
         key = keys.answered(customer, request_id)
         found: bytes | None = await self._batcher.ask(
-            *("SET", key, digest, "NX", "GET", "PX", CLAIM_MS)
+            "SET",
+            key,
+            digest,
+            "NX",
+            "GET",
+            "PX",
+            CLAIM_MS,
         )
         if found is None:
             return None

@@ -57,7 +57,10 @@ logins = _from_the_start(
 )
 mails = _from_the_start(
     Counter("mails_total", "Mails by what became of them.", ["outcome"]),
-    *("sent", "printed", "failed", "dropped"),
+    "sent",
+    "printed",
+    "failed",
+    "dropped",
 )
 tickets_sold = Counter("tickets_sold_total", "Places confirmed, each booking once.")
 bookings_expired = Counter("bookings_expired_total", "Bookings whose deadline passed.")
@@ -80,7 +83,9 @@ release_delay = _from_the_start(
         ["path"],
         buckets=(0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 60),
     ),
-    *("listener", "sweep", "hold"),
+    "listener",
+    "sweep",
+    "hold",
 )
 expirer_up = _gauge("expirer_up", "1 while an expirer sweeps.")
 listener_reconnects = Counter(
@@ -109,7 +114,8 @@ journal_lag = _gauge(
 )
 set_aside = _from_the_start(
     Counter("writer_entries_set_aside_total", "Entries Postgres refused for good.", ["reason"]),
-    *("seat_sold_twice", "refused"),
+    "seat_sold_twice",
+    "refused",
 )
 dead_letters = _gauge(
     "writer_dead_letters", "Entries that stand set aside, not in Postgres.", ["event"]
@@ -127,7 +133,9 @@ violations = _gauge(
 )
 reconcile_runs = _from_the_start(
     Counter("reconcile_runs_total", "Runs of the reconciler by outcome.", ["outcome"]),
-    *("clean", "differences", "failed"),
+    "clean",
+    "differences",
+    "failed",
 )
 reconcile_last_run = _gauge(
     "reconcile_last_run_timestamp_seconds", "When the reconciler last ended a whole run."
@@ -146,7 +154,10 @@ webhook_attempts = _from_the_start(
         "Messages sent to webhooks, by outcome of the attempt.",
         ["outcome"],
     ),
-    *("delivered", "failed", "dead", "gone"),
+    "delivered",
+    "failed",
+    "dead",
+    "gone",
 )
 webhook_oldest = _gauge(
     "webhook_oldest_undelivered_seconds",
