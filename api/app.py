@@ -40,7 +40,7 @@ def create_app(engine_settings: Settings, stores: Stores | None = None) -> Starl
         except EngineError as error:
             logs.get("api").error("start_refused", code=error.code, why=str(error))
             raise
-        following = services.engine.verbosity.followed(engine_settings.log_level)
+        following = services.engine.log_level.followed(engine_settings.log_level)
         accounts = accounts_running(services)
         async with services.engine, following, accounts, in_flight_shown(services):
             yield

@@ -12,7 +12,7 @@ from engine import keys
 from engine.booking_json import booking_of, json_of
 from engine.errors import BookingNotFound, Unavailable
 from engine.ids import BookingId, CustomerId, EventId, local_ids, new_ulid, split_booking
-from engine.limits import LimitCheck, LimitedScripts
+from engine.limits import LimitCheck
 from engine.metrics import metrics
 from engine.metrics.per_tick import observe_all
 from engine.models import AreaQuantity, Booking, BookingStatus, Expired, Page, Selection
@@ -31,14 +31,17 @@ class Bookings:
     Only tests set `now_ms`; otherwise Redis' own clock counts.
     """
 
-    def __init__(self, scripts: Scripts, batcher: Batcher) -> None:
+    def __init__(
+        self, scripts: Scripts, batcher: Batcher, limit_check: LimitCheck | None = None
+    ) -> None:
         self._scripts = scripts
         self._batcher = batcher
+        self._limit_check = limit_check
         self.now_ms: int | str = ""
 
-    def under(self, limits: LimitCheck) -> Self:
+    def under(self, limit_check: LimitCheck) -> Self:
         """The same bookings under these rate limits. Their calls also raise RateLimited."""
-        limited = type(self)(LimitedScripts(self._scripts, limits), self._batcher)
+        limited = type(self)(self._scripts, self._batcher, limit_check)
         limited.now_ms = self.now_ms
         return limited
 
@@ -61,6 +64,7 @@ class Bookings:
                 keys.request(event, customer, request_id),
             ],
             [self.now_ms, ulid, customer, digest, len(seats), *seats, *areas],
+            self._limit_check,
         )
         if code in ("seat_taken", "seat_not_found"):  # the script knows seats without their event
             found = [b"%b:%b" % (event.encode(), seat) for seat in found]
@@ -169,6 +173,7 @@ class Bookings:
             script,
             [*keys.of_event(event), keys.hold(event, ulid)],
             [self.now_ms, ulid, customer or "", *more],
+            self._limit_check,
         )
         return _answer(event, found)
 

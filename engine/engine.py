@@ -11,15 +11,15 @@ from engine.errors import Unavailable
 from engine.events import Events
 from engine.idempotency import KeptAnswers
 from engine.journal import Journal
-from engine.limits import Limits
+from engine.limits import LimitCheck
 from engine.log_level import LogLevel
 from engine.restore.staging import Restores
 from engine.revocations import Revocations
-from engine.scripts import Scripts
+from engine.scripts import TAKE_LIMITS, Scripts
 from engine.settings.settings import Settings
 from engine.transport import connection
 from engine.transport.batcher import Batcher
-from engine.transport.connection import RedisClient
+from engine.transport.client import RedisClient
 
 HEARTBEAT_S = 5
 """A part counts as running for this long after its last heartbeat."""
@@ -34,15 +34,15 @@ class Engine:
         scripts = Scripts(batcher)
         self.client = client
         self._batcher = batcher
+        self._scripts = scripts
         self.events = Events(scripts, batcher, client)
         self.bookings = Bookings(scripts, batcher)
         self.availability = AvailabilityReader(scripts, batcher)
         self.journal = Journal(client)
-        self.requests = KeptAnswers(batcher)
-        self.limits = Limits(scripts)
+        self.idempotency = KeptAnswers(batcher)
         self.revocations = Revocations(client)
         self.restores = Restores(scripts, batcher, client)
-        self.verbosity = LogLevel(client)
+        self.log_level = LogLevel(client)
 
     @classmethod
     async def connect(cls, settings: Settings) -> Self:
@@ -69,6 +69,10 @@ class Engine:
         answer = await self._batcher.call(("PING",))
         if answer != b"PONG":
             raise Unavailable(f"Redis answers {answer!r}")
+
+    async def take_limits(self, limit_check: LimitCheck) -> None:
+        """Count a call that carries no limits of its own. Raises: RateLimited."""
+        await self._scripts.run(TAKE_LIMITS, [], [""], limit_check)
 
     async def beat(self, part: str) -> None:
         """Write the heartbeat of a part (`expirer`, `writer`). Repeat it within HEARTBEAT_S."""

@@ -15,7 +15,7 @@ from engine.booking_json import json_of
 from engine.ids import EventId, local_id
 from engine.models import Booking, BookingStatus, JournalEntry, Layout, Terms
 from engine.plans import layout as layouts
-from engine.transport.connection import RedisClient
+from engine.transport.client import Pipeline, RedisClient
 from engine.transport.wire import Argument
 
 STAGE_VALUES = 1000
@@ -118,18 +118,18 @@ def flat(pairs: Mapping[str, Argument] | Mapping[str, str]) -> Iterator[Argument
     return chain.from_iterable(pairs.items())
 
 
-_Write = Callable[[RedisClient, str, Sequence[tuple[str, Any]]], None]
+_Write = Callable[[Pipeline, str, Sequence[tuple[str, Any]]], None]
 
 
-def _add_to_hash(pipeline: RedisClient, key: str, chunk: Sequence[tuple[str, Any]]) -> None:
+def _add_to_hash(pipeline: Pipeline, key: str, chunk: Sequence[tuple[str, Any]]) -> None:
     pipeline.hset(key, mapping=dict(chunk))
 
 
-def _add_to_sorted_set(pipeline: RedisClient, key: str, chunk: Sequence[tuple[str, Any]]) -> None:
+def _add_to_sorted_set(pipeline: Pipeline, key: str, chunk: Sequence[tuple[str, Any]]) -> None:
     pipeline.zadd(key, dict(chunk))
 
 
-def _add_to_stream(pipeline: RedisClient, key: str, chunk: Sequence[tuple[str, Any]]) -> None:
+def _add_to_stream(pipeline: Pipeline, key: str, chunk: Sequence[tuple[str, Any]]) -> None:
     for entry_id, fields in chunk:
         pipeline.xadd(key, fields, id=entry_id)
 

@@ -5,12 +5,11 @@ blocks Redis for about 10 ms at 50,000 seats.
 """
 
 from msgspec import Struct
-from redis.exceptions import RedisError
 
 from engine import keys
 from engine.booking_json import booking_of
 from engine.engine import Engine
-from engine.errors import EventNotFound, Unavailable
+from engine.errors import EventNotFound
 from engine.events import event_of
 from engine.ids import EventId
 from engine.models import Booking, Event
@@ -60,11 +59,7 @@ async def read_state(engine: Engine, event: EventId) -> EventState:
     pipeline.hgetall(named.bookings)
     pipeline.zrange(named.deadlines, 0, -1, withscores=True)
     pipeline.zrange(named.customers, 0, -1)
-    try:
-        answers = await pipeline.execute()
-    except (RedisError, OSError) as error:
-        raise Unavailable(f"Redis cannot be reached: {error}") from error
-    time, fields, seats, letters, areas, bookings, deadlines, customers = answers
+    time, fields, seats, letters, areas, bookings, deadlines, customers = await pipeline.execute()
     if b"sales" not in fields:
         raise EventNotFound(event)
     return EventState(

@@ -4,20 +4,20 @@ A load stages its seats first, as `engine/event_image.py` describes; one script 
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
-from redis.exceptions import RedisError
 from ulid import ULID
 
 from engine import keys
-from engine.errors import EventNotFound, SeatExists, SeatNotFound, SeatTaken, Unavailable
+from engine.errors import EngineError, EventNotFound, SeatExists, SeatNotFound, SeatTaken
 from engine.event_image import Progress, flat, image_of, stage
 from engine.ids import EventId, SeatId, local_ids, seat_ids
 from engine.models import Counts, Event, Layout, SalesChange, Terms
 from engine.plans import layout as layouts
 from engine.scripts import Scripts
 from engine.transport.batcher import Batcher
-from engine.transport.connection import RedisClient
+from engine.transport.client import RedisClient
 from engine.transport.wire import Argument
 
 ADD_SEATS_MAX = 2000
@@ -59,17 +59,13 @@ class Events:
                 [*keys.of_event(event), staged, keys.layout(event)],
                 ["", mode, len(image.seats), *image.arguments],
             )
-        except (RedisError, OSError) as error:
-            raise Unavailable(f"the load broke off: {error}") from error
         finally:
             await self._forget(staged)
         return await self.read_event(event)
 
     async def _forget(self, staged: str) -> None:
-        try:
+        with suppress(EngineError):  # it has a TTL
             await self._client.unlink(staged)
-        except (RedisError, OSError):
-            return  # it has a TTL
 
     async def add_seats(
         self, event: EventId, layout: Layout, known: Layout, *, owner_id: str = ""

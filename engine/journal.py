@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from typing import NamedTuple, TypedDict
 
 import msgspec
-from redis.exceptions import ResponseError
 
 from engine import keys
 from engine.booking_json import booking_of
+from engine.errors import ErrorReply
 from engine.ids import EventId
 from engine.models import JournalEntry
 from engine.positions import position_of
-from engine.transport.connection import RedisClient
+from engine.transport.client import RedisClient
 
 GROUP = "writer"
 _PAGE_ENTRIES = 5000
@@ -59,8 +59,8 @@ class Journal:
         """Create the writer's consumer group at the journal's start, unless it exists."""
         try:
             await self._client.xgroup_create(_journal(event), GROUP, id="0", mkstream=True)
-        except ResponseError as error:
-            if not str(error).startswith("BUSYGROUP"):
+        except ErrorReply as reply:
+            if reply.prefix != "BUSYGROUP":
                 raise
 
     async def read(
@@ -174,8 +174,8 @@ class Journal:
         """The writer's consumer group; before the first writer, every entry is unread."""
         try:
             groups = await self._client.xinfo_groups(_journal(event))
-        except ResponseError as error:
-            if "no such key" not in str(error):
+        except ErrorReply as reply:
+            if "no such key" not in str(reply):
                 raise
             groups = []  # the event is being loaded, or was deleted
         for group in groups:

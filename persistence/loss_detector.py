@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 import asyncpg
 
 from engine import Engine, logs
-from engine.errors import Unavailable
+from engine.errors import EngineError
 from engine.event_image import image_of
 from engine.ids import EventId
 from engine.models import JournalEntry, SalesState
@@ -140,7 +140,7 @@ async def look_once(engine: Engine, database_url: str) -> list[EventId]:
     try:
         async with asyncio.timeout(LOOK_S_MAX), await database.connect(database_url) as pool:
             return await LossDetector(engine, pool).look()
-    except (Unavailable, asyncpg.PostgresError, *database.AWAY) as error:
+    except (EngineError, asyncpg.PostgresError, *database.AWAY) as error:
         _log.warning("started_without_a_look", why=str(error))
         return []
 

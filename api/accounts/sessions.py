@@ -107,7 +107,7 @@ async def _count_attempt(call: Call[NoQuery, LoginBody], email: str) -> None:
         return
     limit = Limit("login", email, ATTEMPT_EVERY_MS, ATTEMPTS_BURST)
     try:
-        await call.engine.limits.take_limits(LimitCheck((limit,)))
+        await call.engine.take_limits(LimitCheck((limit,)))
     except RateLimited:
         metrics.logins.labels("throttled").inc()
         raise

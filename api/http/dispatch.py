@@ -135,10 +135,10 @@ class Operation:
             if route.limit_class in RIDING:
                 answer = await self._endpoint(call)
             elif route.method == "GET":
-                async with PendingLimitCheck(call.engine.limits, meter):
+                async with PendingLimitCheck(call.engine, meter):
                     answer = await self._endpoint(call)
             else:
-                await call.engine.limits.take_limits(meter)
+                await call.engine.take_limits(meter)
                 answer = await self._endpoint(call)
         except RateLimited as error:
             raise refusal(error, limits.headers(route.limit_class, meter)) from error

@@ -47,18 +47,18 @@ def answering_once(route: Route) -> Endpoint:
         request_id = request_id_of(call.headers)
         if request_id is None:
             return await route.endpoint(call)
-        requests, customer = call.engine.requests, call.caller.customer_id
+        kept_answers, customer = call.engine.idempotency, call.caller.customer_id
         asked = _encode((route.method, route.path, call.path, call.query, call.body))
         digest = blake2b(asked, digest_size=DIGEST_BYTES).digest()
-        kept = await requests.begin(customer, request_id, digest)
+        kept = await kept_answers.begin(customer, request_id, digest)
         if kept is not None:
             return _decode(kept)
         try:
             answer = await route.endpoint(call)
         except Exception:
-            await requests.give_back(customer, request_id)
+            await kept_answers.release_claim(customer, request_id)
             raise
-        await requests.keep(customer, request_id, digest, _encode(answer))
+        await kept_answers.keep(customer, request_id, digest, _encode(answer))
         return answer
 
     return answer

@@ -18,8 +18,9 @@ from starlette.types import Scope
 
 from api.http.problems import Problem
 from api.http.responses import Header, Response
+from engine.engine import Engine
 from engine.errors import RateLimited
-from engine.limits import Limit, LimitCheck, Limits
+from engine.limits import Limit, LimitCheck
 from engine.settings.settings import Settings
 
 
@@ -109,8 +110,8 @@ def _network(host: str) -> str:
 class PendingLimitCheck:
     """A limit that is asked for while the call itself is already on its way."""
 
-    def __init__(self, limits: Limits, meter: LimitCheck) -> None:
-        self._asked = asyncio.ensure_future(limits.take_limits(meter))
+    def __init__(self, engine: Engine, meter: LimitCheck) -> None:
+        self._asked = asyncio.ensure_future(engine.take_limits(meter))
 
     async def __aenter__(self) -> None:
         return

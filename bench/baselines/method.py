@@ -11,7 +11,7 @@ from typing import Self
 
 from msgspec import Struct
 
-from engine.transport.connection import RedisClient
+from bench.baselines.redis_py import RedisPy
 from persistence.database import Pool
 
 HOLD_TTL_S = 900
@@ -41,7 +41,7 @@ class Method(ABC):
 
     does: str
 
-    def __init__(self, *, client: RedisClient = None, pool: "Pool | None" = None) -> None:
+    def __init__(self, *, client: RedisPy = None, pool: "Pool | None" = None) -> None:
         self._client, self._pool = client, pool
 
     @abstractmethod

@@ -13,9 +13,9 @@ from typing import Any, Self
 from ulid import ULID
 
 from bench.baselines.method import OPEN, HouseTerms, Refused
+from bench.baselines.redis_py import client_of
 from bench.baselines.tables import CONNECTIONS, EVENT, Tables
 from engine.settings.settings import Settings
-from engine.transport.connection import client_of
 
 LOCK_TTL_MS = 30_000
 CLEAN_UP = "bench:seat_locks:deadlines"

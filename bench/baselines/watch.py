@@ -11,8 +11,8 @@ from redis.exceptions import WatchError
 from ulid import ULID
 
 from bench.baselines.method import HOLD_TTL_S, OPEN, HouseTerms, Method, Refused
+from bench.baselines.redis_py import RedisPy, client_of
 from engine.settings.settings import Settings
-from engine.transport.connection import RedisClient, client_of
 
 SEAT, BOOKING = "bench:watch:seat:", "bench:watch:booking:"
 ALL = "bench:watch:bookings"
@@ -58,7 +58,7 @@ class Watch(Method):
                     continue
                 return ulid
 
-    async def _watch(self, pipeline: RedisClient, keys: Sequence[str]) -> None:
+    async def _watch(self, pipeline: RedisPy, keys: Sequence[str]) -> None:
         await pipeline.watch(*keys)
 
     async def bookings(self) -> list[tuple[str, list[str]]]:

@@ -21,6 +21,7 @@ import msgspec
 from msgspec import Struct
 
 from bench.report.conditions import read_conditions
+from bench.rig.raw_redis import raw
 from embedded import servers
 from engine import Engine
 from engine.ids import CustomerId, EventId, SeatId
@@ -101,11 +102,11 @@ async def _gather(calls: Iterable[Awaitable[Booking]]) -> list[Booking]:
 
 async def _measure(engine: Engine, event: EventId, state: str, seat_count: int) -> Measured:
     """Every key of the event; `{event}:hold:…` and the like are of one kind together."""
-    keys = [key async for key in engine.client.scan_iter(f"{{{event}}}:*", count=1000)]
+    keys = [key async for key in raw(engine).scan_iter(f"{{{event}}}:*", count=1000)]
     kinds: Counter[str] = Counter()
     for start in range(0, len(keys), CALLS_MAX):
         chunk = keys[start : start + CALLS_MAX]
-        pipeline = engine.client.pipeline(transaction=False)
+        pipeline = raw(engine).pipeline(transaction=False)
         for key in chunk:
             pipeline.memory_usage(key, samples=0)
         for key, used in zip(chunk, await pipeline.execute(), strict=True):

@@ -19,6 +19,7 @@ from bench.load.callers import Calls, holds_per_s
 from bench.report.conditions import read_conditions
 from bench.report.section import Chart, Figures, Options, Section, in_turns
 from bench.rig.houses import house, selection
+from bench.rig.raw_redis import raw
 from bench.rig.server_time import per_hold_us
 from embedded import servers
 from embedded.valkey import Valkey
@@ -117,7 +118,7 @@ async def _valkeys() -> AsyncIterator[list[_House]]:
             stack.callback(valkey.stop)
             settings = Settings(redis_url=valkey.url)
             engine = await stack.enter_async_context(await Engine.connect(settings))
-            await engine.client.script_load(scripts.load("hold_seats").text)
+            await raw(engine).script_load(scripts.load("hold_seats").text)
             await engine.events.load_event(EVENT, house(HOLDS * TURNS * ROUNDS_MAX), TERMS)
             houses.append(_House(name, engine))
         yield houses

@@ -17,6 +17,7 @@ from bench.load.storm import Storm, Timed, Weathered, blow_beside
 from bench.load.volley import PATH
 from bench.report.section import Chart, Figures, Options, Section
 from bench.rig.houses import hold_bodies, house, seat_of, selection
+from bench.rig.raw_redis import raw
 from bench.rig.sale import DRAIN_S_MAX, Sale, conditions_of, open_sale
 from bench.rig.waiting import until, until_written
 from bench.war.tally import percentile
@@ -168,7 +169,7 @@ async def _hold(sale: Sale, event: EventId, numbers: range) -> list[Booking]:
 
 async def _end_keys(sale: Sale, held: list[Booking], ends_ms: int) -> None:
     for start in range(0, len(held), AT_ONCE):
-        pipeline = sale.engine.client.pipeline(transaction=False)
+        pipeline = raw(sale.engine).pipeline(transaction=False)
         for booking in held[start : start + AT_ONCE]:
             pipeline.pexpireat(keys.hold(*split_booking(booking.id)), ends_ms)
         await pipeline.execute()

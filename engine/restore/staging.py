@@ -6,12 +6,11 @@ scripts refuse an older restore, for example one whose process was suspended (RE
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
-from redis.exceptions import RedisError
-
 from engine import keys
-from engine.errors import Unavailable
+from engine.errors import EngineError
 from engine.event_image import EventImage, Progress, flat, stage
 from engine.ids import EventId
 from engine.journal import GROUP
@@ -19,7 +18,7 @@ from engine.models import Sales, SalesState
 from engine.positions import Position, position_of
 from engine.scripts import Scripts
 from engine.transport.batcher import Batcher
-from engine.transport.connection import RedisClient
+from engine.transport.client import RedisClient
 from engine.transport.wire import Argument
 
 _STAGED = ("seats", "bookings", "customers", "ended", "journal")
@@ -114,13 +113,10 @@ class Restores:
         return reply[0] != b"newer"
 
     async def stage(self, image: EventImage, restore: str, progress: Progress) -> None:
-        """Write the image to staging keys of this restore. Raises: Unavailable."""
+        """Write the image to staging keys of this restore. Raises: Unavailable, OutcomeUnknown."""
         staging_keys = _staging_keys(image.event_id, restore)
-        try:
-            await stage(self._client, image, staging_keys, progress)
-            await self._client.xgroup_create(staging_keys[-1], GROUP, id="0")
-        except (RedisError, OSError) as error:
-            raise Unavailable(f"the restore broke off: {error}") from error
+        await stage(self._client, image, staging_keys, progress)
+        await self._client.xgroup_create(staging_keys[-1], GROUP, id="0")
 
     async def restore_event(self, image: EventImage, restore: str) -> None:
         """Put the staged image in place, whole, in one step; the event stays fenced.
@@ -140,10 +136,8 @@ class Restores:
 
     async def forget(self, event: EventId, restore: str) -> None:
         """Delete the staging keys of a restore."""
-        try:
+        with suppress(EngineError):  # they have a TTL
             await self._client.unlink(*_staging_keys(event, restore))
-        except (RedisError, OSError, Unavailable):
-            return  # it has a TTL
 
 
 def _staging_keys(event: EventId, restore: str) -> list[str]:

@@ -9,6 +9,7 @@ from prometheus_client import REGISTRY
 from api.http.problems import KINDS
 from engine import Engine, Unavailable
 from tests.api.client import BOOKING, EVENT, Api, bearer
+from tests.support.raw_redis import raw
 
 ANN = bearer("ann")
 SEAT = {"seatId": "gala:A-1-1"}
@@ -150,7 +151,7 @@ async def test_event_that_is_restored_is_not_logged_with_each_request(
 ) -> None:
     """Thousands may ask for it in a second; a Redis that is away is told each time."""
     await api.office.open()
-    await api.office.engine.client.hset("{gala}:event", "sales", "restoring")
+    await raw(api.office.engine).hset("{gala}:event", "sales", "restoring")
 
     async def away(*_: object, **__: object) -> None:
         raise Unavailable("no answer")

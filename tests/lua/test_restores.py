@@ -15,6 +15,7 @@ from engine.restore.rebuild import StoredEvent, rebuild
 from engine.restore.staging import Stub
 from tests.support.box_office import BoxOffice
 from tests.support.factories import GALA, layout, terms
+from tests.support.raw_redis import raw
 
 FIRST, SECOND = "0" * 26, "1" * 26
 NOTHING = Stub({}, b"")
@@ -50,7 +51,7 @@ async def test_fence_event_fences_it_once_and_says_so_in_the_journal(office: Box
     assert await fence(GALA, "lost", NOTHING, epoch=1)
     assert await office.kinds() == ["event_loaded", "event_fenced"]
     event = (await office.state()).event
-    [(entry_id, said)] = await office.engine.client.xrevrange("{gala}:journal", count=1)
+    [(entry_id, said)] = await raw(office.engine).xrevrange("{gala}:journal", count=1)
     assert (event.sales, event.position) == (SalesState.RESTORING, entry_id.decode())
     assert said[b"event"] == b'{"why":"lost"}'
 
@@ -92,7 +93,7 @@ async def test_restore_event_puts_everything_in_place_and_keeps_it_fenced(
     assert (state.map, state.event.epoch, state.event.position) == ("abaaa/aaaaa", 2, "11-0")
     assert (state.event.sales, state.bookings, state.deadlines) == ("restoring", {}, {})
     assert await office.kinds() == ["event_restored"]
-    assert await office.engine.client.keys("{gala}:restoring:*") == []
+    assert await raw(office.engine).keys("{gala}:restoring:*") == []
     with pytest.raises(Restoring):
         await office.hold("ann", "A-1-1")
     await restores.reopen_event(GALA, FIRST, Sales.OPEN)
@@ -104,7 +105,7 @@ async def test_restore_event_puts_everything_in_place_and_keeps_it_fenced(
 
 async def test_restore_event_leaves_nothing_of_what_was_there(office: BoxOffice) -> None:
     """The control is restored where there was nothing at all."""
-    redis, restores = office.engine.client, office.engine.restores
+    redis, restores = raw(office.engine), office.engine.restores
     found = []
     for damaged in (True, False):
         if damaged:

@@ -25,6 +25,7 @@ from tests.model.event_model import EventModel
 from tests.model.views import BRIEF_MS, MARGIN_MS, expected, see, to_be_noted
 from tests.support.box_office import START_MS
 from tests.support.factories import GALA
+from tests.support.raw_redis import raw
 
 PICK = st.integers(0, 20)
 
@@ -52,7 +53,7 @@ class BoxOfficeMachine(RuleBasedStateMachine):
         self.last = "0-0"
         self.patched = mock.patch("engine.bookings.new_ulid", self._new_ulid)
         self.patched.start()
-        self._run(self.engine.client.flushall())
+        self._run(raw(self.engine).flushall())
 
     def teardown(self) -> None:
         self.patched.stop()

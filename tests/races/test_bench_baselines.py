@@ -9,10 +9,10 @@ from bench.baselines.fight import sold_twice, unsold
 from bench.baselines.for_update import ForUpdate, ForUpdateFunction
 from bench.baselines.method import HouseTerms, Method, Refused
 from bench.baselines.methods import METHODS
+from bench.baselines.redis_py import RedisPy
 from bench.baselines.seat_locks import SeatLocks
 from bench.baselines.watch import Watch
 from engine import Settings
-from engine.transport.connection import RedisClient
 from tests.support.waiting import until
 
 SEATS = [f"bench:A-1-{number}" for number in range(1, 6)]
@@ -36,7 +36,7 @@ class _SeatLocksWithoutLock(SeatLocks):
 
 
 class _WatchOfNothing(Watch):
-    async def _watch(self, pipeline: RedisClient, keys: Sequence[str]) -> None:
+    async def _watch(self, pipeline: RedisPy, keys: Sequence[str]) -> None:
         await pipeline.watch("bench:watch:nobody")
 
 
