@@ -1,4 +1,4 @@
-"""Accounts: the rows of the route table for those who register and log in, and for their roles."""
+"""The rows of the route table for accounts: registration, login, recovery and roles."""
 
 from api.accounts import recovery, registration, roles, sessions
 from api.accounts.links import RESET_PATH, VERIFY_PATH
@@ -23,6 +23,7 @@ from api.accounts.payloads import (
     VerifyBody,
 )
 from api.http.calls import V1, Route
+from api.http.decoding import FormBody, JsonBody
 from api.http.limits import LimitClass
 from api.http.permissions import Permission as May
 
@@ -35,7 +36,7 @@ _OPEN: tuple[Route, ...] = (
         method="POST",
         path=f"{AUTH}/register",
         endpoint=registration.register,
-        body=RegisterBody,
+        body=JsonBody(RegisterBody),
         status=202,
         answer=MailPromised,
         limit=LimitClass.ACCOUNT,
@@ -52,8 +53,7 @@ _OPEN: tuple[Route, ...] = (
         method="POST",
         path=VERIFY_PATH,
         endpoint=registration.verify,
-        body=VerifyBody,
-        form=True,
+        body=FormBody(VerifyBody),
         answer=Verified,
         limit=LimitClass.ACCOUNT,
         refusals=("link_invalid",),
@@ -62,7 +62,7 @@ _OPEN: tuple[Route, ...] = (
         method="POST",
         path=f"{AUTH}/login",
         endpoint=sessions.log_in,
-        body=LoginBody,
+        body=JsonBody(LoginBody),
         answer=TokensView,
         limit=LimitClass.ACCOUNT,
         refusals=("login_refused",),
@@ -71,7 +71,7 @@ _OPEN: tuple[Route, ...] = (
         method="POST",
         path=f"{AUTH}/refresh",
         endpoint=sessions.refresh,
-        body=RefreshBody,
+        body=JsonBody(RefreshBody),
         answer=TokensView,
         refusals=("session_ended",),
     ),
@@ -79,8 +79,7 @@ _OPEN: tuple[Route, ...] = (
         method="POST",
         path=f"{AUTH}/logout",
         endpoint=sessions.log_out,
-        body=LogoutBody,
-        bare=True,
+        body=JsonBody(LogoutBody, optional=True),
         answer=SessionEnded,
         refusals=("unauthenticated", "no_session"),
     ),
@@ -88,7 +87,7 @@ _OPEN: tuple[Route, ...] = (
         method="POST",
         path=f"{AUTH}/password/forgot",
         endpoint=recovery.forgot_password,
-        body=ForgotBody,
+        body=JsonBody(ForgotBody),
         status=202,
         answer=MailPromised,
         limit=LimitClass.ACCOUNT,
@@ -105,8 +104,7 @@ _OPEN: tuple[Route, ...] = (
         method="POST",
         path=RESET_PATH,
         endpoint=recovery.reset_password,
-        body=ResetBody,
-        form=True,
+        body=FormBody(ResetBody),
         answer=PasswordChanged,
         limit=LimitClass.ACCOUNT,
         refusals=("link_invalid",),
@@ -134,7 +132,7 @@ _ADMIN: tuple[Route, ...] = (
         path=f"{ROLE}/permissions",
         endpoint=roles.add_permission,
         permission=May.ROLE_PERMISSION_ADD,
-        body=PermissionBody,
+        body=JsonBody(PermissionBody),
         answer=PermissionList,
         repeatable=True,
         refusals=("role_not_found",),
@@ -152,7 +150,7 @@ _ADMIN: tuple[Route, ...] = (
         path=f"{ROLE}/accounts",
         endpoint=roles.assign_role,
         permission=May.ROLE_ASSIGN,
-        body=AssignBody,
+        body=JsonBody(AssignBody),
         answer=AssignedView,
         repeatable=True,
         refusals=("role_not_found", "account_not_found"),

@@ -1,7 +1,8 @@
-"""Bookings and their payment: the rows of the route table on the path of a sale."""
+"""The rows of the route table for bookings, from the list of seats to the confirmation."""
 
 from api import bookings, payments, seats
 from api.http.calls import V1, Route
+from api.http.decoding import JsonBody
 from api.http.limits import LimitClass
 from api.http.payloads import BookingList, BookingView, HoldBody, MineQuery, SeatList, SeatsQuery
 from api.http.permissions import Permission as May
@@ -12,17 +13,24 @@ ROUTES: tuple[Route, ...] = (
         path=f"{V1}/booking",
         endpoint=bookings.hold_seats,
         permission=May.BOOKING_CREATE_OWN,
-        body=HoldBody,
+        body=JsonBody(HoldBody),
         status=201,
         answer=BookingView,
         limit=LimitClass.SALE,
         refusals=(
-            *("event_not_found", "seat_not_found", "area_not_found", "seat_taken", "area_full"),
-            *("sales_closed", "too_many_seats", "limit_reached", "request_reused"),
+            "event_not_found",
+            "seat_not_found",
+            "area_not_found",
+            "seat_taken",
+            "area_full",
+            "sales_closed",
+            "too_many_seats",
+            "limit_reached",
+            "request_reused",
         ),
         repeatable=True,
-        takes=("Idempotency-Key",),
-        gives=("Location",),
+        request_headers=("Idempotency-Key",),
+        response_headers=("Location",),
     ),
     Route(
         method="GET",
@@ -58,8 +66,11 @@ ROUTES: tuple[Route, ...] = (
         answer=BookingView,
         limit=LimitClass.SALE,
         refusals=(
-            *("event_not_found", "booking_not_found"),
-            *("booking_expired", "booking_cancelled", "already_confirmed"),
+            "event_not_found",
+            "booking_not_found",
+            "booking_expired",
+            "booking_cancelled",
+            "already_confirmed",
         ),
     ),
     Route(
@@ -71,8 +82,13 @@ ROUTES: tuple[Route, ...] = (
         answer=BookingView,
         limit=LimitClass.SALE,
         refusals=(
-            *("event_not_found", "booking_not_found", "extend_limit", "already_confirmed"),
-            *("booking_expired", "booking_released", "booking_cancelled"),
+            "event_not_found",
+            "booking_not_found",
+            "extend_limit",
+            "already_confirmed",
+            "booking_expired",
+            "booking_released",
+            "booking_cancelled",
         ),
     ),
     Route(
@@ -84,8 +100,11 @@ ROUTES: tuple[Route, ...] = (
         answer=BookingView,
         limit=LimitClass.SALE,
         refusals=(
-            *("event_not_found", "booking_not_found", "not_confirmed"),
-            *("booking_expired", "booking_released"),
+            "event_not_found",
+            "booking_not_found",
+            "not_confirmed",
+            "booking_expired",
+            "booking_released",
         ),
         repeatable=True,
     ),

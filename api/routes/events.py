@@ -1,7 +1,8 @@
-"""Events: the rows of the route table for those who sell, and for those who look."""
+"""The rows of the route table for events, their seats and their availability."""
 
 from api import availability, events, sales
 from api.http.calls import V1, Route
+from api.http.decoding import JsonBody, PlanBody
 from api.http.payloads import (
     AvailabilityView,
     EventList,
@@ -30,12 +31,11 @@ ROUTES: tuple[Route, ...] = (
         endpoint=events.create_event,
         permission=May.EVENT_CREATE_OWN,
         query=NewEventQuery,
-        body=EventPlan,
-        plan=True,
+        body=PlanBody(EventPlan),
         status=201,
         answer=EventView,
         refusals=("plan_invalid", "event_exists", "load_incomplete"),
-        gives=("Location",),
+        response_headers=("Location",),
     ),
     Route(
         method="GET",
@@ -43,7 +43,7 @@ ROUTES: tuple[Route, ...] = (
         endpoint=events.read_event,
         answer=EventView,
         refusals=("event_not_found",),
-        takes=("If-None-Match",),
+        request_headers=("If-None-Match",),
     ),
     Route(
         method="PATCH",
@@ -51,7 +51,7 @@ ROUTES: tuple[Route, ...] = (
         endpoint=events.set_sales,
         permission=May.EVENT_CREATE_OWN,
         privilege=May.EVENT_UPDATE_ANY,
-        body=SalesBody,
+        body=JsonBody(SalesBody),
         answer=EventView,
         refusals=("event_not_found", "not_owner"),
     ),
@@ -70,7 +70,7 @@ ROUTES: tuple[Route, ...] = (
         endpoint=events.block_seats,
         permission=May.EVENT_CREATE_OWN,
         privilege=May.EVENT_UPDATE_ANY,
-        body=SeatIdsBody,
+        body=JsonBody(SeatIdsBody),
         answer=EventView,
         refusals=("event_not_found", "not_owner", "seat_not_found", "seat_taken"),
     ),
@@ -80,7 +80,7 @@ ROUTES: tuple[Route, ...] = (
         endpoint=events.unblock_seats,
         permission=May.EVENT_CREATE_OWN,
         privilege=May.EVENT_UPDATE_ANY,
-        body=SeatIdsBody,
+        body=JsonBody(SeatIdsBody),
         answer=EventView,
         refusals=("event_not_found", "not_owner", "seat_not_found"),
     ),
@@ -91,7 +91,7 @@ ROUTES: tuple[Route, ...] = (
         query=LayoutQuery,
         answer=Layout,
         refusals=("event_not_found",),
-        takes=("If-None-Match",),
+        request_headers=("If-None-Match",),
     ),
     Route(
         method="POST",
@@ -99,8 +99,7 @@ ROUTES: tuple[Route, ...] = (
         endpoint=events.add_seats,
         permission=May.EVENT_CREATE_OWN,
         privilege=May.EVENT_UPDATE_ANY,
-        body=MoreSeats,
-        plan=True,
+        body=PlanBody(MoreSeats),
         answer=EventView,
         refusals=("event_not_found", "not_owner", "plan_invalid", "seat_exists", "layout_changed"),
     ),
@@ -110,6 +109,6 @@ ROUTES: tuple[Route, ...] = (
         endpoint=availability.read_map,
         answer=AvailabilityView,
         refusals=("event_not_found",),
-        takes=("If-None-Match",),
+        request_headers=("If-None-Match",),
     ),
 )

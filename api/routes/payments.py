@@ -1,7 +1,8 @@
-"""Payments: the provider's notices and refund obligations, as rows of the route table."""
+"""The rows of the route table for the payment provider's notices and for refunds."""
 
 from api import payment_notices, refunds
 from api.http.calls import V1, Route
+from api.http.decoding import JsonBody, RawBody
 from api.http.limits import LimitClass
 from api.http.permissions import Permission as May
 
@@ -10,12 +11,11 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path=f"{V1}/payment/webhook",
         endpoint=payment_notices.receive_notice,
-        body=payment_notices.NoticeBody,
-        raw=True,
+        body=RawBody(payment_notices.NoticeBody),
         answer=payment_notices.NoticeTaken,
         limit=LimitClass.NONE,
         repeatable=True,
-        takes=("Payment-Signature",),
+        request_headers=("Payment-Signature",),
         refusals=("signature_invalid", "not_found", "restoring"),
     ),
     Route(
@@ -44,8 +44,7 @@ ROUTES: tuple[Route, ...] = (
         endpoint=refunds.settle_refund,
         permission=May.EVENT_CREATE_OWN,
         privilege=May.EVENT_UPDATE_ANY,
-        body=refunds.SettleBody,
-        bare=True,
+        body=JsonBody(refunds.SettleBody, optional=True),
         repeatable=True,
         answer=refunds.RefundView,
         refusals=("event_not_found", "not_owner", "refund_not_found"),

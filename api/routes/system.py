@@ -1,4 +1,4 @@
-"""Health and metrics: the rows of the route table for those who operate it."""
+"""The rows of the route table for operations: health, readiness and metrics."""
 
 from api import health, metrics
 from api.http.calls import V1, Route
@@ -19,7 +19,7 @@ ROUTES: tuple[Route, ...] = (
         endpoint=health.read_readiness,
         answer=HealthView,
         limit=LimitClass.NONE,
-        answers={503: HealthView},
+        other_answers={503: HealthView},
     ),
     Route(
         method="GET",

@@ -1,7 +1,8 @@
-"""Webhooks of organisers: the rows of the route table for those who want to be told."""
+"""The rows of the route table for the webhooks of organisers."""
 
 from api import webhooks
 from api.http.calls import Route
+from api.http.decoding import JsonBody
 from api.http.payloads import PageQuery
 from api.http.permissions import Permission as May
 
@@ -14,11 +15,11 @@ ROUTES: tuple[Route, ...] = (
         endpoint=webhooks.create_webhook,
         permission=May.EVENT_CREATE_OWN,
         privilege=May.EVENT_UPDATE_ANY,
-        body=webhooks.WebhookBody,
+        body=JsonBody(webhooks.WebhookBody),
         status=201,
         answer=webhooks.WebhookCreated,
         refusals=("event_not_found", "not_owner", "webhook_limit"),
-        gives=("Location",),
+        response_headers=("Location",),
     ),
     Route(
         method="GET",
@@ -62,7 +63,7 @@ ROUTES: tuple[Route, ...] = (
         endpoint=webhooks.replay_deliveries,
         permission=May.EVENT_CREATE_OWN,
         privilege=May.EVENT_UPDATE_ANY,
-        body=webhooks.ReplayBody,
+        body=JsonBody(webhooks.ReplayBody),
         answer=webhooks.ReplayView,
         refusals=("webhook_not_found", "delivery_not_found"),
     ),

@@ -75,7 +75,7 @@ async def test_readiness_ends_with_the_draining(api: Api) -> None:
         assert (answer.status_code, answer.json()["status"]) == (503, "draining")
         assert answer.headers["connection"] == "close"
     finally:
-        DRAINING.forget()
+        DRAINING.reset()
 
 
 @asynccontextmanager

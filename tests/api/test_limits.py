@@ -157,9 +157,9 @@ def test_an_ipv4_address_told_as_ipv6_is_itself() -> None:
 def test_a_customer_named_like_an_address_has_a_bucket_of_his_own(settings: Settings) -> None:
     limits = RateLimits(msgspec.structs.replace(settings, **LIMITED))
     for limit_class in set(LimitClass) - {LimitClass.NONE}:
-        meter = limits.meter(limit_class, "203.0.113.7", {"client": ("203.0.113.7", 1)})
-        assert meter is not None
-        assert len(set(meter.keys("{gala}"))) == 2
+        check = limits.check_of(limit_class, "203.0.113.7", {"client": ("203.0.113.7", 1)})
+        assert check is not None
+        assert len(set(check.keys("{gala}"))) == 2
 
 
 def test_an_ipv6_subscriber_is_one_address() -> None:
@@ -167,7 +167,7 @@ def test_an_ipv6_subscriber_is_one_address() -> None:
     assert address_of(first) == address_of(second) == "2001:db8:1:2::/64"
 
 
-async def test_more_requests_than_the_bound_are_turned_away_at_once(
+async def test_more_requests_than_the_bound_are_rejected_at_once(
     settings: Settings, engine: Engine, redis: Redis
 ) -> None:
     app = create_app(msgspec.structs.replace(settings, requests_in_flight_max=5))

@@ -14,8 +14,8 @@ from httpx2 import ASGITransport, AsyncClient
 from redis.asyncio import Redis
 
 from api.app import create_app
-from api.http.calls import Services
-from api.metrics import in_flight_shown
+from api.metrics import in_flight_measured
+from api.services import Services
 from api.stores import NoStores
 from engine import Engine, Settings
 from engine.metrics import shared_files
@@ -190,7 +190,7 @@ async def test_scrape_is_made_here_when_no_process_can_be_made(
 async def test_requests_in_flight_are_shown(settings: Settings) -> None:
     services = Services(settings, NoStores())
     services.in_flight_count = 3
-    async with in_flight_shown(services):
+    async with in_flight_measured(services):
         await reads(3, "http_requests_in_flight")
         services.in_flight_count = 1
         await reads(1, "http_requests_in_flight")

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from api.http.problems import KINDS, Problem, answer_of
+from api.http.problems import KINDS, Problem, response_of
 from engine import errors
 
 _TOLD: dict[str, Exception] = {
@@ -45,4 +45,4 @@ def problem_example(code: str) -> Any:
     if error is None:
         kind = errors.REFUSALS.get(code.upper())
         error = kind() if kind else Problem(code, KINDS[code].title)
-    return msgspec.json.decode(answer_of(error).body)
+    return msgspec.json.decode(response_of(error).body)
