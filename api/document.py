@@ -113,7 +113,7 @@ class Schemas:
 
 
 def _types_of(route: Route) -> Iterator[type]:
-    yield from (route.query, route.answer, *route.other_answers.values())
+    yield from (route.query, route.response, *route.other_responses.values())
     if route.body:
         yield route.body.kind
 
@@ -189,7 +189,7 @@ def _parameters(route: Route, schemas: Schemas) -> Iterator[Json]:
 def _successes(route: Route, schemas: Schemas) -> Iterator[tuple[str, Json]]:
     cached = ("ETag",) if "If-None-Match" in route.request_headers else ()
     headers = _headers(route, *cached, *route.response_headers)
-    for status, kind in ((route.status, route.answer), *route.other_answers.items()):
+    for status, kind in ((route.status, route.response), *route.other_responses.items()):
         content = _content(route.produces, kind, schemas)
         content |= _PAGE if isinstance(route.body, FormBody) else {}
         yield str(status), {"description": _phrase(status), "headers": headers, "content": content}
@@ -202,7 +202,7 @@ def _refusals(route: Route) -> Iterator[tuple[str, Json]]:
     for code in sorted(refusals_of(route)):
         by_status[KINDS[code].status].append(code)
     for status, codes in by_status.items():
-        if status in route.other_answers:
+        if status in route.other_responses:
             continue
         named = ", ".join(f"`{code}`" for code in codes)
         content: Json = {

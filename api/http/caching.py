@@ -33,7 +33,7 @@ def tag_of(body: bytes) -> bytes:
     return blake2b(body, digest_size=12).hexdigest().encode()
 
 
-def answer_tagged(
+def tagged_response(
     headers: Mapping[bytes, bytes], body: bytes, kept: Header = CHECK_AGAIN
 ) -> Response:
     """The body with its entity tag, or 304 if the client has it already."""

@@ -84,14 +84,15 @@ class Route(Struct, frozen=True, kw_only=True):
 
     `repeatable`: the call is idempotent by itself, so no response is stored for an Idempotency-Key.
     `request_headers` and `response_headers` name the headers that do not follow from the rest (see
-    `api.document`). `answer` is the type of the success response, `other_answers` those of other
-    statuses that are not problems. A route that is not `described` is left out of the document.
+    `api.document`). `response` is the type of the success response, `other_responses` those of
+    other statuses that are not problems. A route that is not `described` is left out of the
+    document.
     """
 
     method: str
     path: str
     endpoint: Endpoint
-    answer: type
+    response: type
     status: int = 200
     permission: Permission | None = None
     privilege: Permission | None = None
@@ -102,7 +103,7 @@ class Route(Struct, frozen=True, kw_only=True):
     repeatable: bool = False
     request_headers: tuple[str, ...] = ()
     response_headers: tuple[str, ...] = ()
-    other_answers: dict[int, type] = {}
+    other_responses: dict[int, type] = {}
     produces: str = "application/json"
     described: bool = True
 

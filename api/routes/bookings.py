@@ -15,7 +15,7 @@ ROUTES: tuple[Route, ...] = (
         permission=May.BOOKING_CREATE_OWN,
         body=JsonBody(HoldBody),
         status=201,
-        answer=BookingView,
+        response=BookingView,
         limit=LimitClass.SALE,
         refusals=(
             "event_not_found",
@@ -37,7 +37,7 @@ ROUTES: tuple[Route, ...] = (
         path=f"{V1}/booking",
         endpoint=seats.list_seats,
         query=SeatsQuery,
-        answer=SeatList,
+        response=SeatList,
         refusals=("event_not_found",),
     ),
     Route(
@@ -46,7 +46,7 @@ ROUTES: tuple[Route, ...] = (
         endpoint=bookings.list_bookings,
         permission=May.BOOKING_READ_OWN,
         query=MineQuery,
-        answer=BookingList,
+        response=BookingList,
     ),
     Route(
         method="GET",
@@ -54,7 +54,7 @@ ROUTES: tuple[Route, ...] = (
         endpoint=bookings.read_booking,
         permission=May.BOOKING_READ_OWN,
         privilege=May.BOOKING_READ_ALL,
-        answer=BookingView,
+        response=BookingView,
         refusals=("booking_not_found",),
     ),
     Route(
@@ -63,7 +63,7 @@ ROUTES: tuple[Route, ...] = (
         endpoint=bookings.release_booking,
         permission=May.BOOKING_UPDATE_OWN,
         privilege=May.BOOKING_UPDATE_ANY,
-        answer=BookingView,
+        response=BookingView,
         limit=LimitClass.SALE,
         refusals=(
             "event_not_found",
@@ -79,7 +79,7 @@ ROUTES: tuple[Route, ...] = (
         endpoint=bookings.extend_booking,
         permission=May.BOOKING_UPDATE_OWN,
         privilege=May.BOOKING_UPDATE_ANY,
-        answer=BookingView,
+        response=BookingView,
         limit=LimitClass.SALE,
         refusals=(
             "event_not_found",
@@ -97,7 +97,7 @@ ROUTES: tuple[Route, ...] = (
         endpoint=bookings.cancel_booking,
         permission=May.BOOKING_UPDATE_OWN,
         privilege=May.BOOKING_UPDATE_ANY,
-        answer=BookingView,
+        response=BookingView,
         limit=LimitClass.SALE,
         refusals=(
             "event_not_found",
@@ -114,7 +114,7 @@ ROUTES: tuple[Route, ...] = (
         endpoint=payments.confirm_booking,
         permission=May.PAYMENT_CONFIRM,
         privilege=May.PAYMENT_CONFIRM_ANY,
-        answer=BookingView,
+        response=BookingView,
         limit=LimitClass.PAY,
         refusals=("event_not_found", "booking_not_found", "booking_cancelled", "refund_due"),
         repeatable=True,

@@ -12,7 +12,7 @@ ROUTES: tuple[Route, ...] = (
         path=f"{V1}/payment/webhook",
         endpoint=payment_notices.receive_notice,
         body=RawBody(payment_notices.NoticeBody),
-        answer=payment_notices.NoticeTaken,
+        response=payment_notices.NoticeTaken,
         limit=LimitClass.NONE,
         repeatable=True,
         request_headers=("Payment-Signature",),
@@ -25,7 +25,7 @@ ROUTES: tuple[Route, ...] = (
         permission=May.EVENT_CREATE_OWN,
         privilege=May.EVENT_UPDATE_ANY,
         query=payment_notices.NoticesQuery,
-        answer=payment_notices.NoticeList,
+        response=payment_notices.NoticeList,
         refusals=("event_not_found", "not_owner"),
     ),
     Route(
@@ -35,7 +35,7 @@ ROUTES: tuple[Route, ...] = (
         permission=May.EVENT_CREATE_OWN,
         privilege=May.EVENT_UPDATE_ANY,
         query=refunds.RefundsQuery,
-        answer=refunds.RefundList,
+        response=refunds.RefundList,
         refusals=("event_not_found", "not_owner"),
     ),
     Route(
@@ -46,7 +46,7 @@ ROUTES: tuple[Route, ...] = (
         privilege=May.EVENT_UPDATE_ANY,
         body=JsonBody(refunds.SettleBody, optional=True),
         repeatable=True,
-        answer=refunds.RefundView,
+        response=refunds.RefundView,
         refusals=("event_not_found", "not_owner", "refund_not_found"),
     ),
 )

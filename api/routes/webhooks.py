@@ -17,7 +17,7 @@ ROUTES: tuple[Route, ...] = (
         privilege=May.EVENT_UPDATE_ANY,
         body=JsonBody(webhooks.WebhookBody),
         status=201,
-        answer=webhooks.WebhookCreated,
+        response=webhooks.WebhookCreated,
         refusals=("event_not_found", "not_owner", "webhook_limit"),
         response_headers=("Location",),
     ),
@@ -27,7 +27,7 @@ ROUTES: tuple[Route, ...] = (
         endpoint=webhooks.list_webhooks,
         permission=May.EVENT_CREATE_OWN,
         query=PageQuery,
-        answer=webhooks.WebhookList,
+        response=webhooks.WebhookList,
     ),
     Route(
         method="GET",
@@ -35,7 +35,7 @@ ROUTES: tuple[Route, ...] = (
         endpoint=webhooks.read_webhook,
         permission=May.EVENT_CREATE_OWN,
         privilege=May.EVENT_UPDATE_ANY,
-        answer=webhooks.WebhookView,
+        response=webhooks.WebhookView,
         refusals=("webhook_not_found",),
     ),
     Route(
@@ -44,7 +44,7 @@ ROUTES: tuple[Route, ...] = (
         endpoint=webhooks.delete_webhook,
         permission=May.EVENT_CREATE_OWN,
         privilege=May.EVENT_UPDATE_ANY,
-        answer=webhooks.WebhookView,
+        response=webhooks.WebhookView,
         refusals=("webhook_not_found",),
     ),
     Route(
@@ -54,7 +54,7 @@ ROUTES: tuple[Route, ...] = (
         permission=May.EVENT_CREATE_OWN,
         privilege=May.EVENT_UPDATE_ANY,
         query=webhooks.DeliveriesQuery,
-        answer=webhooks.DeliveryList,
+        response=webhooks.DeliveryList,
         refusals=("webhook_not_found",),
     ),
     Route(
@@ -64,7 +64,7 @@ ROUTES: tuple[Route, ...] = (
         permission=May.EVENT_CREATE_OWN,
         privilege=May.EVENT_UPDATE_ANY,
         body=JsonBody(webhooks.ReplayBody),
-        answer=webhooks.ReplayView,
+        response=webhooks.ReplayView,
         refusals=("webhook_not_found", "delivery_not_found"),
     ),
 )

@@ -154,7 +154,7 @@ def test_an_ipv4_address_told_as_ipv6_is_itself() -> None:
     assert [address_of(scope) for scope in mapped] == ["198.51.100.1", "198.51.100.2"]
 
 
-def test_a_customer_named_like_an_address_has_a_bucket_of_his_own(settings: Settings) -> None:
+def test_a_customer_id_like_an_address_has_a_bucket_of_its_own(settings: Settings) -> None:
     limits = RateLimits(msgspec.structs.replace(settings, **LIMITED))
     for limit_class in set(LimitClass) - {LimitClass.NONE}:
         check = limits.check_of(limit_class, "203.0.113.7", {"client": ("203.0.113.7", 1)})

@@ -46,7 +46,7 @@ def _contents(route: Route) -> Iterator[dict[str, Any]]:
     operation = _operation(route)
     bodies = [operation["requestBody"]] if "requestBody" in operation else []
     answers = [
-        operation["responses"][str(status)] for status in (route.status, *route.other_answers)
+        operation["responses"][str(status)] for status in (route.status, *route.other_responses)
     ]
     for told in (*bodies, *answers):
         yield told["content"]
@@ -102,7 +102,7 @@ def test_operation_tells_what_the_table_says(route: Route) -> None:
         if KINDS[code].status == int(status)
     }
     told_otherwise = {
-        code for code in refusals_of(route) if KINDS[code].status in route.other_answers
+        code for code in refusals_of(route) if KINDS[code].status in route.other_responses
     }
     assert codes == refusals_of(route) - told_otherwise
 
@@ -131,7 +131,7 @@ def test_operation_has_examples_that_fit_their_schema(route: Route) -> None:
 def test_example_is_what_its_struct_reads_and_writes(kind: type) -> None:
     example = msgspec.json.encode(EXAMPLES[kind])
     decoded: object = msgspec.json.decode(example, type=kind)
-    if kind in {route.answer for route in ROUTES}:
+    if kind in {route.response for route in ROUTES}:
         assert msgspec.json.encode(decoded, order="sorted") == msgspec.json.encode(
             EXAMPLES[kind], order="sorted"
         )
@@ -150,7 +150,7 @@ def _pages(route: Route) -> Iterator[dict[str, Any]]:
 
 
 def test_every_type_of_a_route_has_an_example() -> None:
-    needed = {kind for route in SHOWN for kind in (route.answer, *route.other_answers.values())}
+    needed = {kind for route in SHOWN for kind in (route.response, *route.other_responses.values())}
     needed |= {route.body.kind for route in SHOWN if route.body}
     assert {kind.__name__ for kind in needed - set(EXAMPLES)} == set()
 

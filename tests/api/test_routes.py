@@ -68,8 +68,8 @@ async def test_route_called_by_its_owner_answers_as_declared(api: Api, route: Ro
     path, body = await _case(api, route)
     answer = await api.call(route.method, path, _owner(route), json=body)
     assert answer.status_code == route.status, answer.text
-    if route.answer is not str:
-        decoded: object = msgspec.json.decode(answer.content, type=route.answer)
+    if route.response is not str:
+        decoded: object = msgspec.json.decode(answer.content, type=route.response)
         assert msgspec.json.encode(decoded) == answer.content  # nothing undeclared in it
 
 
