@@ -1,4 +1,4 @@
-"""S5: rate limits over HTTP, who counts as one caller, and turning away before drowning."""
+"""S5: rate limits over HTTP, what counts as one client, and the in-flight limit."""
 
 import asyncio
 from collections import Counter
@@ -148,8 +148,8 @@ async def test_forwarded_address_counts_behind_a_trusted_proxy_only(
     assert seen == [address]
 
 
-def test_an_ipv4_address_told_as_ipv6_is_itself() -> None:
-    """What a server that listens on `::` is told of an IPv4 peer: all of them were `::/64`."""
+def test_an_ipv4_mapped_address_counts_as_ipv4() -> None:
+    """A server on `::` sees IPv4 clients so; by /64 they would all share one bucket."""
     mapped = [{"client": (f"::ffff:198.51.100.{n}", 1)} for n in (1, 2)]
     assert [address_of(scope) for scope in mapped] == ["198.51.100.1", "198.51.100.2"]
 

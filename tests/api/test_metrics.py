@@ -1,4 +1,4 @@
-"""What the API counts of its answers, and a scrape that nobody waits for."""
+"""The API's metrics of its responses, and a scrape that delays no request."""
 
 import asyncio
 import sys
@@ -130,7 +130,7 @@ async def test_hold_is_counted_by_its_outcome_and_its_script_is_timed(api: Api) 
     assert value("tickets_sold_total") == sold + 1
 
 
-async def test_scrapes_share_one_collection_and_nobody_waits_for_it(
+async def test_scrapes_share_one_collection_and_delay_no_request(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go_on, count = threading.Event(), 0
@@ -156,7 +156,7 @@ async def test_scrapes_share_one_collection_and_nobody_waits_for_it(
     assert count == 2, "what is over is not told again"
 
 
-async def test_scrape_whose_client_goes_away_is_not_lost_for_the_others(
+async def test_scrape_of_a_client_that_disconnects_is_not_lost_for_the_others(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go_on = threading.Event()

@@ -1,4 +1,4 @@
-"""The one table of problems: complete, and each refusal told with what it found."""
+"""The table of problems: complete, and each refusal reports what it found."""
 
 import json
 
@@ -98,6 +98,6 @@ def test_error_that_is_no_refusal_leaks_nothing(error: Exception, status: int, c
     assert ("retry-after" in [name.decode() for name, _ in answer.headers]) == (status == 503)
 
 
-def test_clients_of_one_outage_are_told_to_come_back_at_different_times() -> None:
+def test_clients_of_one_outage_get_different_retry_after() -> None:
     told = {dict(response_of(Overloaded("full")).headers)[b"retry-after"] for _ in range(100)}
     assert told == {b"1", b"2", b"3"}

@@ -1,4 +1,4 @@
-"""S10: what every answer says to browsers and caches, and whose pages may call."""
+"""S10: the security headers of every response, caching, and CORS."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""S2: tokens of an outside identity provider, and whoever pretends to have one."""
+"""S2: tokens of an external identity provider, and forgeries of them."""
 
 import base64
 import hashlib
@@ -111,7 +111,7 @@ async def test_token_of_the_provider_holds_as_a_customer(theirs: Api, algorithm:
         ({"aud": ["other", AUDIENCE], "typ": "Bearer", "scope": "event:create:own"}, 422),
     ],
 )
-async def test_token_of_the_provider_says_what_it_permits(
+async def test_token_of_the_provider_carries_its_permissions(
     theirs: Api, claims: dict[str, Any], status: int
 ) -> None:
     caller = {"authorization": f"Bearer {_signed(**claims)}"}
