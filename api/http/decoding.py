@@ -69,9 +69,11 @@ def body_reader(body: Body, bytes_max: int) -> BodyReader:
 
         return read_raw
 
-    decode: Callable[[bytes], Any] = msgspec.json.Decoder(body.kind).decode
+    decode: Callable[[bytes], Any]
     if isinstance(body, PlanBody):
         decode, bytes_max = bytes, bytes_max * PLAN_FACTOR
+    else:
+        decode = msgspec.json.Decoder(body.kind).decode
 
     async def read_json(receive: Receive, headers: Mapping[bytes, bytes]) -> Any:
         text = await read_body(receive, headers, bytes_max)

@@ -163,7 +163,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """As uvicorn, without its timer. An answered request is no longer unread."""
+        """As uvicorn's, without its timer. A request with a response no longer counts as unread."""
         if self._unread:
             self._note_unread(False)
         self.server_state.total_requests += 1
@@ -216,7 +216,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def _check(self) -> None:
         unread = None if self.scope is self._read else self.scope
         if self.scope is None and not self._retry_at_s:
-            unread = self  # no byte has arrived
+            unread = self  # no request has begun
         unsent = self.transport.get_write_buffer_size()
         if unsent and unsent == self._unsent_before:
             self.transport.abort()
