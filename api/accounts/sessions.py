@@ -22,10 +22,11 @@ from api.accounts.payloads import (
     TokensView,
     address,
 )
-from api.http.calls import Call, Services
+from api.http.calls import Call
 from api.http.payloads import NoQuery, encode
 from api.http.problems import Problem
 from api.http.responses import Response
+from api.services import Services
 from engine import logs
 from engine.errors import Overloaded, RateLimited
 from engine.limits import Limit, LimitCheck

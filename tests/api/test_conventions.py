@@ -1,4 +1,4 @@
-"""What holds for every call: a repeated request has one effect, and every request has a name."""
+"""The rules of every call: a repeated request has one effect, every request has an id."""
 
 import asyncio
 import time
