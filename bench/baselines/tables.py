@@ -51,7 +51,8 @@ _EARLIER = (
     "SELECT booking FROM bookings "
     "WHERE customer = $1 AND request = $2 AND seats = $3 AND expires_at > now()"
 )
-_HAS = (
+_LOCK_CUSTOMER = "SELECT pg_advisory_xact_lock(hashtextextended($1 || ' ' || $2, 0))"
+COUNT_HELD = (
     "SELECT coalesce(sum(cardinality(seats)), 0) FROM bookings "
     "WHERE event = $1 AND customer = $2 AND expires_at > now()"
 )
@@ -62,8 +63,6 @@ class Tables(Method):
 
     schema: ClassVar[str]
     functions: ClassVar[str] = ""
-    TURN: ClassVar[str] = "SELECT pg_advisory_xact_lock(hashtextextended($1 || ' ' || $2, 0))"
-    """One call of a customer at a time, where there is a limit: each counts what is held."""
     does = "sales open, seats free, deadline, limits, request id; a booking's row, on the disk"
 
     @classmethod
@@ -107,13 +106,17 @@ class Tables(Method):
     async def insert(self, connection: Connection, row: Sequence[Any], most: int | None) -> None:
         """Write the booking, within the customer's limit. Raises Refused."""
         _, event, customer, seats, *_ = row
-        if most is not None:
-            await connection.execute(self.TURN, event, customer)
-            has = await connection.fetchval(_HAS, event, customer)
-            if has + len(seats) > most:
-                raise Refused
+        has = 0 if most is None else await self.held_count(connection, event, customer)
+        if most is not None and has + len(seats) > most:
+            raise Refused
         if await connection.fetchval(_INSERT, *row) is None:
             raise Refused
+
+    async def held_count(self, connection: Connection, event: str, customer: str) -> int:
+        """Seats the customer holds. The customer's other calls count after this one commits."""
+        await connection.execute(_LOCK_CUSTOMER, event, customer)
+        count: int = await connection.fetchval(COUNT_HELD, event, customer)
+        return count
 
     async def earlier(self, seats: Sequence[str], customer: str, request: str | None) -> str:
         """What this very request has held before. Raises Refused."""

@@ -6,6 +6,7 @@ trips. It has no journal, no limits and no clean-up beyond the TTL: the least a 
 """
 
 from collections.abc import Sequence
+from typing import Self
 
 from redis.exceptions import WatchError
 from ulid import ULID
@@ -24,7 +25,7 @@ class Watch(Method):
     does = "seats free, and nothing else"
 
     @classmethod
-    async def connect(cls, settings: Settings, _: int = 0) -> "Watch":
+    async def connect(cls, settings: Settings, _: int = 0) -> Self:
         """On keys of its own."""
         return cls(client=client_of(settings))
 
@@ -43,8 +44,7 @@ class Watch(Method):
         keys = [f"{SEAT}{seat}" for seat in seats]
         async with self._client.pipeline(transaction=True) as pipeline:
             while True:
-                await self._watch(pipeline, keys)
-                if set(await pipeline.mget(keys)) != {b"a"}:
+                if set(await self._read(pipeline, keys)) != {b"a"}:
                     raise Refused
                 pipeline.multi()
                 for key in keys:
@@ -58,8 +58,11 @@ class Watch(Method):
                     continue
                 return ulid
 
-    async def _watch(self, pipeline: RedisClient, keys: Sequence[str]) -> None:
+    async def _read(self, pipeline: RedisClient, keys: Sequence[str]) -> list[bytes | None]:
+        """Read the seats. EXEC fails if one of them changes after this."""
         await pipeline.watch(*keys)
+        found: list[bytes | None] = await pipeline.mget(keys)
+        return found
 
     async def bookings(self) -> list[tuple[str, list[str]]]:
         """As their keys have them."""
