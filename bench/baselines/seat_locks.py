@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from ulid import ULID
 
-from bench.baselines.method import OPEN, HouseTerms, Refused
+from bench.baselines.method import OPEN, HoldRefused, HouseTerms
 from bench.baselines.tables import CONNECTIONS, EVENT, Tables
 from engine.settings.settings import Settings
 from engine.transport.connection import client_of
@@ -53,7 +53,7 @@ class SeatLocks(Tables):
         await super().open_house(seats, terms)
 
     async def hold(self, seats: Sequence[str], customer: str, request: str | None = None) -> str:
-        """Hold all or none. Raises Refused: so is the twin of a request that is under way."""
+        """Hold all or none. Raises HoldRefused: so is the twin of a request that is under way."""
         ulid = str(ULID())
         locks = [f"bench:seat_locks:{seat}" for seat in sorted(seats)]
         try:
@@ -63,7 +63,7 @@ class SeatLocks(Tables):
                 await self._client.zadd(CLEAN_UP, {ulid: expires_at.timestamp()})
             finally:
                 await self._unlock(locks, ulid)
-        except Refused:
+        except HoldRefused:
             return await self.earlier(seats, customer, request)
         return ulid
 
@@ -74,7 +74,7 @@ class SeatLocks(Tables):
             pipeline.set(lock, owner, nx=True, px=LOCK_TTL_MS)
         if not all(await pipeline.execute()):
             await self._unlock(locks, owner)
-            raise Refused
+            raise HoldRefused
 
     async def _unlock(self, locks: Sequence[str], owner: str) -> None:
         await self._client.register_script(_UNLOCK)(keys=list(locks), args=[owner])
@@ -84,7 +84,7 @@ class SeatLocks(Tables):
         async with self.pool.acquire() as connection, connection.transaction():
             taken = await connection.fetch(self.update, ulid, event, seats)
             if len(taken) < len(seats):
-                raise Refused
+                raise HoldRefused
             expires_at: datetime = taken[0]["expires_at"]
             await self.insert(connection, (*row, expires_at), taken[0]["customer_max"])
         return expires_at

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import asyncpg
 
-from bench.baselines.method import OPEN, HouseTerms, Method, Refused
+from bench.baselines.method import OPEN, HoldRefused, HouseTerms, Method
 from persistence.database import Connection, Pool
 
 EVENT = "bench"
@@ -104,13 +104,13 @@ class Tables(Method):
         return [(row["booking"], row["seats"]) for row in await self.pool.fetch(listed)]
 
     async def insert(self, connection: Connection, row: Sequence[Any], most: int | None) -> None:
-        """Write the booking, within the customer's limit. Raises Refused."""
+        """Write the booking, within the customer's limit. Raises HoldRefused."""
         _, event, customer, seats, *_ = row
         has = 0 if most is None else await self.held_count(connection, event, customer)
         if most is not None and has + len(seats) > most:
-            raise Refused
+            raise HoldRefused
         if await connection.fetchval(_INSERT, *row) is None:
-            raise Refused
+            raise HoldRefused
 
     async def held_count(self, connection: Connection, event: str, customer: str) -> int:
         """Seats the customer holds. The customer's other calls count after this one commits."""
@@ -119,10 +119,10 @@ class Tables(Method):
         return count
 
     async def earlier(self, seats: Sequence[str], customer: str, request: str | None) -> str:
-        """What this very request has held before. Raises Refused."""
+        """What this very request has held before. Raises HoldRefused."""
         booking: str | None = await self.pool.fetchval(_EARLIER, customer, request, seats)
         if booking is None:
-            raise Refused
+            raise HoldRefused
         return booking
 
 

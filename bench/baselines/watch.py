@@ -11,7 +11,7 @@ from typing import Self
 from redis.exceptions import WatchError
 from ulid import ULID
 
-from bench.baselines.method import HOLD_TTL_S, OPEN, HouseTerms, Method, Refused
+from bench.baselines.method import HOLD_TTL_S, OPEN, HoldRefused, HouseTerms, Method
 from engine.settings.settings import Settings
 from engine.transport.connection import RedisClient, client_of
 
@@ -39,13 +39,13 @@ class Watch(Method):
             await self._client.mset({f"{SEAT}{seat}": "a" for seat in chunk})
 
     async def hold(self, seats: Sequence[str], customer: str, _: str | None = None) -> str:
-        """Hold all or none. Raises Refused."""
+        """Hold all or none. Raises HoldRefused."""
         ulid = str(ULID())
         keys = [f"{SEAT}{seat}" for seat in seats]
         async with self._client.pipeline(transaction=True) as pipeline:
             while True:
                 if set(await self._read(pipeline, keys)) != {b"a"}:
-                    raise Refused
+                    raise HoldRefused
                 pipeline.multi()
                 for key in keys:
                     pipeline.set(key, ulid)

@@ -1,10 +1,9 @@
 """docs/performance.md, made of what was measured: first what must be reached, then every part."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
-from bench.report.section import Section, Series
-from bench.report.targets import Verdict
+from bench.report.section import SectionRun, Series
+from bench.report.targets import TargetVerdict
 
 HEAD = """\
 # Performance
@@ -27,17 +26,8 @@ every round of them: `bench/results/`.
 """
 
 
-class Part(NamedTuple):
-    """A section and the run it is from."""
-
-    at: str
-    commit: str
-    command: str
-    section: Section
-
-
 def lines_of(
-    machine: dict[str, str], parts: Sequence[Part], verdicts: Sequence[Verdict]
+    machine: dict[str, str], parts: Sequence[SectionRun], verdicts: Sequence[TargetVerdict]
 ) -> Iterator[str]:
     """The page."""
     yield HEAD
@@ -55,7 +45,7 @@ def number(value: float) -> str:
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
-def _conditions(machine: dict[str, str], parts: Sequence[Part]) -> Iterator[str]:
+def _conditions(machine: dict[str, str], parts: Sequence[SectionRun]) -> Iterator[str]:
     yield "## Conditions"
     yield ""
     yield "| | |"
@@ -70,7 +60,7 @@ def _conditions(machine: dict[str, str], parts: Sequence[Part]) -> Iterator[str]
     yield ""
 
 
-def _verdicts(verdicts: Sequence[Verdict]) -> Iterator[str]:
+def _verdicts(verdicts: Sequence[TargetVerdict]) -> Iterator[str]:
     yield "## What must be reached"
     yield ""
     yield "| ratio of medians, or median | must reach | measured | reached |"
@@ -82,13 +72,13 @@ def _verdicts(verdicts: Sequence[Verdict]) -> Iterator[str]:
     yield ""
 
 
-def _reached(verdict: Verdict) -> str:
+def _reached(verdict: TargetVerdict) -> str:
     if verdict.measured is None or not verdict.target.bounded:
         return "-"
     return "yes" if verdict.reached else "**no**"
 
 
-def _wrong(parts: Sequence[Part]) -> Iterator[str]:
+def _wrong(parts: Sequence[SectionRun]) -> Iterator[str]:
     wrong = [f"- {part.section.title}: {line}" for part in parts for line in part.section.wrong]
     if not wrong:
         yield "5xx, failed connections, double sales, broken promises, differences: none anywhere."
@@ -99,7 +89,7 @@ def _wrong(parts: Sequence[Part]) -> Iterator[str]:
     yield ""
 
 
-def _section(part: Part) -> Iterator[str]:
+def _section(part: SectionRun) -> Iterator[str]:
     section = part.section
     yield f"## {section.title}"
     yield ""

@@ -58,15 +58,6 @@ class Stand:
                     used += sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
         return used
 
-    def load(self, plan: str, event: str, *options: str) -> None:
-        """`engine load`. Raises: Misconfigured with what it said."""
-        command = [sys.executable, "-m", "engine", "load", plan, "--event", event, *options]
-        told = subprocess.run(
-            [*command, "--data", str(self.data)], env=_environ(), capture_output=True, text=True
-        )
-        if told.returncode:
-            raise Misconfigured(told.stderr)
-
 
 @contextmanager
 def engine_up(

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from msgspec import Struct
 
 from bench.report.conditions import read_conditions
-from bench.report.section import Chart, Figures, Options, Section, in_turns
+from bench.report.section import BenchOptions, BenchSection, Chart, Figures, in_turns
 from bench.rig.houses import house, selection
 from bench.rig.server_time import per_hold_us
 from embedded import servers
@@ -44,7 +44,7 @@ class _Place(Struct):
     held: int = 0
 
 
-async def measure(options: Options) -> Section:
+async def measure(options: BenchOptions) -> BenchSection:
     """Load everything, then hold in turns."""
     figures = Figures()
     sizes = [1_000, 10_000, 100_000] + [1_000_000] * (not options.quick)
@@ -63,7 +63,7 @@ async def measure(options: Options) -> Section:
                 await _measure_round(engine, figures, places, number)
             for place in places:
                 await _verify(engine, figures, place.events[0])
-    return Section(
+    return BenchSection(
         id="growth",
         title="Growth",
         what="Redis' time for one hold of one seat, by its commandstats; AOF always.",

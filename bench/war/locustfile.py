@@ -27,8 +27,8 @@ from bench.load import client
 from bench.war import receipts, scenarios
 from bench.war.buyers import Buyer
 from bench.war.scenarios.scenario import Scenario
-from bench.war.tally import Answer, Tally
-from bench.war.views import Request, Sale, house_of
+from bench.war.tally import BuyerAnswer, Tally
+from bench.war.views import BuyerRequest, BuyerSale, house_of
 from engine.errors import EngineError
 from engine.models import Layout
 
@@ -50,7 +50,7 @@ class Crowd:
             raise StopTest(f"{host} has no event {event!r}: it answers {status}")
         house = house_of(msgspec.json.decode(body, type=Layout), event)
         self.tally = Tally()
-        self._sale = Sale(event_id=event, house=house, seconds=scenario.seconds)
+        self._sale = BuyerSale(event_id=event, house=house, seconds=scenario.seconds)
         self._cast = scenario.cast
         self._name = uuid4().hex[:8]
         self._customers, self._users = count(1), count()
@@ -103,7 +103,7 @@ class TicketBuyer(FastHttpUser):
         self._rest_s = self._next_step()
         self._next_step = self._visit
 
-    def send(self, request: Request) -> Answer:
+    def send(self, request: BuyerRequest) -> BuyerAnswer:
         """Make the call; a refusal is no failure to locust."""
         headers = {"Authorization": self._authorization}
         body = None
@@ -121,11 +121,11 @@ class TicketBuyer(FastHttpUser):
         ) as response:  # fmt: skip
             ms = (self.elapsed_s() - at_s) * 1000
             if not response.status_code:
-                return Answer(0, type(response.error).__name__.encode(), ms, at_s=at_s)
+                return BuyerAnswer(0, type(response.error).__name__.encode(), ms, at_s=at_s)
             if response.status_code < 500:
                 response.success()
             tag = response.headers.get("etag") or ""
-            return Answer(response.status_code, response.content or b"", ms, tag, at_s)
+            return BuyerAnswer(response.status_code, response.content or b"", ms, tag, at_s)
 
     def pause(self, seconds: float) -> None:
         """Let time pass."""

@@ -22,7 +22,7 @@ UNCHANGED = 304
 """The answer to who has it already, and names its entity tag."""
 
 
-class Answer(NamedTuple):
+class BuyerAnswer(NamedTuple):
     """What came back. Status 0: nothing did. `at_s`: when it was asked, since the war began."""
 
     status: int
@@ -98,7 +98,7 @@ class Tally:
         self._failures: Counter[str] = Counter()
         self._ms: defaultdict[str, array[float]] = defaultdict(lambda: array("d"))
 
-    def add(self, call: str, answer: Answer) -> str:
+    def add(self, call: str, answer: BuyerAnswer) -> str:
         """Count one call. Returns the code of its refusal or failure, "" for a success."""
         self._statuses[answer.status] += 1
         if call == "hold":
@@ -155,7 +155,7 @@ def percentile(ordered: Sequence[float], percent: float) -> float:
     return ordered[max(0, ceil(len(ordered) * percent / 100) - 1)]
 
 
-def _code_of(answer: Answer) -> str:
+def _code_of(answer: BuyerAnswer) -> str:
     if not answer.status:
         return answer.body.decode()
     try:

@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from bench.load import client
-from bench.rig.waiting import until_written
+from bench.rig.polling import until_written
 from bench.war import receipts
 from bench.war.scenarios.scenario import Scenario
 from bench.war.tally import Receipt, Spread, Summary, spread_of

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from bench.baselines.fight import sold_twice, unsold
+from bench.baselines import METHODS
 from bench.baselines.for_update import ForUpdate, ForUpdateFunction
-from bench.baselines.method import HouseTerms, Method, Refused
-from bench.baselines.methods import METHODS
+from bench.baselines.method import HoldRefused, HouseTerms, Method, sold_twice, unsold
 from bench.baselines.seat_locks import SeatLocks
 from bench.baselines.tables import COUNT_HELD
 from bench.baselines.watch import Watch
@@ -80,7 +79,7 @@ async def _fight(method: Method, seats_each: int = 1) -> int:
     starts = [n % (len(SEATS) + 1 - seats_each) for n in range(CUSTOMERS)]
     calls = (method.hold(SEATS[s : s + seats_each], f"c{n}") for n, s in enumerate(starts))
     answers = await asyncio.gather(*calls, return_exceptions=True)
-    assert all(isinstance(answer, str | Refused) for answer in answers), answers
+    assert all(isinstance(answer, str | HoldRefused) for answer in answers), answers
     return sum(isinstance(answer, str) for answer in answers)
 
 
@@ -110,7 +109,7 @@ async def test_a_house_is_opened_anew(method: Method) -> None:
     await method.open_house(SEATS)
     assert await method.bookings() == []
     await method.hold(SEATS[:1], "ann")
-    with pytest.raises(Refused):
+    with pytest.raises(HoldRefused):
         await method.hold(SEATS[:2], "bob")
     assert len(await method.bookings()) == 1
 
@@ -128,12 +127,12 @@ async def test_a_request_sent_again_has_the_same_booking(checked: Method) -> Non
     await checked.open_house(SEATS)
     twins = (checked.hold(SEATS[:2], "ann", "r1") for _ in range(5))
     answers = await asyncio.gather(*twins, return_exceptions=True)
-    held = {answer for answer in answers if not isinstance(answer, Refused)}
+    held = {answer for answer in answers if not isinstance(answer, HoldRefused)}
     assert held == {await checked.hold(SEATS[:2], "ann", "r1")}
     if not isinstance(checked, SeatLocks):
         assert len(answers) == sum(answer in held for answer in answers)
     for seats, customer, request in ((SEATS[:2], "bob", "r1"), (SEATS[2:4], "ann", "r1")):
-        with pytest.raises(Refused):
+        with pytest.raises(HoldRefused):
             await checked.hold(seats, customer, request)
     assert len(await checked.bookings()) == 1
 
@@ -149,10 +148,10 @@ async def test_what_is_past_its_deadline_is_free(checked: Method) -> None:
 
 async def test_before_and_beyond_the_terms_nothing_is_held(checked: Method) -> None:
     await checked.open_house(SEATS, HouseTerms(on_sale=False))
-    with pytest.raises(Refused):
+    with pytest.raises(HoldRefused):
         await checked.hold(SEATS[:1], "ann")
     await checked.open_house(SEATS, HouseTerms(seats_max=2))
-    with pytest.raises(Refused):
+    with pytest.raises(HoldRefused):
         await checked.hold(SEATS[:3], "ann")
     assert await checked.bookings() == []
 
@@ -162,7 +161,7 @@ async def test_one_customer_at_once_is_held_to_the_limit(checked: Method) -> Non
     calls = (checked.hold([seat], "ann") for seat in SEATS)
     answers = await asyncio.gather(*calls, return_exceptions=True)
     assert sum(isinstance(answer, str) for answer in answers) == 2
-    assert sum(isinstance(answer, Refused) for answer in answers) == len(SEATS) - 2
+    assert sum(isinstance(answer, HoldRefused) for answer in answers) == len(SEATS) - 2
     assert len(await checked.bookings()) == 2
     await checked.hold([await _free_seat(checked)], "bob")
 

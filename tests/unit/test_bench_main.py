@@ -9,7 +9,7 @@ import pytest
 
 from bench import __main__ as command
 from bench.report import report
-from bench.report.section import Figures, Options, Section
+from bench.report.section import BenchOptions, BenchSection, Figures
 
 
 class _Part(ModuleType):
@@ -20,13 +20,13 @@ class _Part(ModuleType):
         self._id, self._wrong, self._breaks = name, wrong, breaks
         self.rounds: list[int] = []
 
-    async def measure(self, options: Options) -> Section:
+    async def measure(self, options: BenchOptions) -> BenchSection:
         if self._breaks:
             raise OSError("the disk is full")
         self.rounds.append(options.rounds)
         figures = Figures()
         figures.add(self._id, "a figure", "/s", 1)
-        return Section(
+        return BenchSection(
             id=self._id, title=self._id, what="", series=figures.series, wrong=[*self._wrong]
         )
 

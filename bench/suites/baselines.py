@@ -14,10 +14,9 @@ from tempfile import TemporaryDirectory
 from msgspec import Struct
 from msgspec.structs import replace
 
-from bench.baselines.fight import sold_twice, unsold
-from bench.baselines.method import Method
-from bench.baselines.methods import METHODS
-from bench.report.section import Chart, Figures, Options, Section, in_turns
+from bench.baselines import METHODS
+from bench.baselines.method import Method, sold_twice, unsold
+from bench.report.section import BenchOptions, BenchSection, Chart, Figures, in_turns
 from bench.rig.houses import hold_bodies, stadium_seats
 from bench.rig.sale import Sale, conditions_of, open_sale
 from bench.rig.stand import bare_endpoint
@@ -50,7 +49,7 @@ class _Rival(Struct, frozen=True):
     method: Method
 
 
-async def measure(options: Options) -> Section:
+async def measure(options: BenchOptions) -> BenchSection:
     """One API process each."""
     figures = Figures()
     async with open_sale() as sale, _rivals(sale) as (rivals, durability):
@@ -64,7 +63,7 @@ async def measure(options: Options) -> Section:
                     await _fight(sale, rival)
         figures.wrong += sale.wrong
     bars = [f"rival/{name}" for name in SAYS]
-    return Section(
+    return BenchSection(
         id="baselines",
         title="Other ways to sell a seat once",
         what="Holds of one free seat each by 64 connections, one API process, all synced.",
@@ -107,33 +106,33 @@ async def _rivals(sale: Sale) -> AsyncIterator[tuple[list[_Rival], dict[str, str
         yield rivals, {"postgres": ", ".join(told)}
 
 
-async def _fire_engine(sale: Sale, figures: Figures, options: Options) -> None:
+async def _fire_engine(sale: Sale, figures: Figures, options: BenchOptions) -> None:
     event = await sale.open_stadium()
     bodies = hold_bodies(event, stadium_seats())
-    shots = await sale.fire_all_good(sale.stand.url, sale.volley(bodies, options.seconds))
+    result = await sale.run_all_good(sale.load(sale.stand.url, bodies, options.seconds))
     state = await sale.judge(event)
-    sale.expect(event, "holds", len(state.bookings), shots.answer_count)
-    figures.add("rival/engine", SAYS["engine"], "/s", shots.per_second)
-    figures.add("rival/engine/p99", f"{SAYS['engine']}, p99", "ms", shots.p99_ms)
+    sale.expect(event, "holds", len(state.bookings), result.answer_count)
+    figures.add("rival/engine", SAYS["engine"], "/s", result.per_second)
+    figures.add("rival/engine/p99", f"{SAYS['engine']}, p99", "ms", result.p99_ms)
 
 
-async def _fire_rival(sale: Sale, figures: Figures, options: Options, rival: _Rival) -> None:
+async def _fire_rival(sale: Sale, figures: Figures, options: BenchOptions, rival: _Rival) -> None:
     await rival.method.open_house([f"{EVENT}:{seat}" for seat in stadium_seats()])
-    volley = sale.volley(hold_bodies(EVENT, stadium_seats()), options.seconds)
-    shots = await sale.fire_all_good(rival.url, volley)
-    await _check(sale, rival, shots.answer_count)
+    bodies = hold_bodies(EVENT, stadium_seats())
+    result = await sale.run_all_good(sale.load(rival.url, bodies, options.seconds))
+    await _check(sale, rival, result.answer_count)
     series, says = f"rival/{rival.name}", SAYS[rival.name]
-    figures.add(series, says, "/s", shots.per_second)
-    figures.add(f"{series}/p99", f"{says}, p99", "ms", shots.p99_ms)
+    figures.add(series, says, "/s", result.per_second)
+    figures.add(f"{series}/p99", f"{says}, p99", "ms", result.p99_ms)
 
 
 async def _fight(sale: Sale, rival: _Rival) -> None:
     wanted = stadium_seats()[:FIGHT_SEATS]
     seats = [f"{EVENT}:{seat}" for seat in wanted]
     await rival.method.open_house(seats)
-    volley = replace(sale.volley(hold_bodies(EVENT, wanted), 1), counted=True)
-    shots = await sale.fire(rival.url, volley)
-    bookings = await _check(sale, rival, shots.statuses.get(201, 0))
+    load = sale.load(rival.url, hold_bodies(EVENT, wanted), 1)
+    result = await sale.run(replace(load, counted=True))
+    bookings = await _check(sale, rival, result.statuses.get(201, 0))
     if left := unsold(bookings, seats):
         sale.wrong.append(f"{rival.name}: nobody got {len(left)} of the seats all asked for")
 
