@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print("\n" + "\n".join(report.verdict_lines(told)))
     forgotten = [verdict.target.says for verdict in told.verdicts if verdict.measured is None]
     if forgotten and not asked.part and not options.quick:
-        print("\n".join(f"WRONG: nobody measured: {says}" for says in forgotten))
+        print("\n".join(f"WRONG: not measured: {says}" for says in forgotten))
         return 1
     return 1 if any(section.wrong for section in sections) else 0
 

@@ -82,5 +82,5 @@ def sold_twice(bookings: Iterable[tuple[str, Sequence[str]]]) -> dict[str, int]:
 
 
 def unsold(bookings: Iterable[tuple[str, Sequence[str]]], wanted: Iterable[str]) -> set[str]:
-    """Seats that everybody asked for and nobody got."""
+    """Requested seats that no booking has."""
     return set(wanted) - {seat for _, seats in bookings for seat in seats}

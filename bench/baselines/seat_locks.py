@@ -1,6 +1,6 @@
 """A lock per seat in Redis, a transaction in Postgres, and a clean-up for what is not paid.
 
-The way of the system this project began from, with its faults mended: a lock has an owner and is
+The way of the system this project began from, with its faults fixed: a lock has an owner and is
 given back by its owner alone, it outlives the work it guards, seats are locked in one order, and
 the database has the last word (the update counts only free seats). The clean-up is one sorted set
 of deadlines rather than a job a booking: the same work later, the least of it now.
@@ -68,7 +68,7 @@ class SeatLocks(Tables):
         return ulid
 
     async def _lock(self, locks: Sequence[str], owner: str) -> None:
-        """One pipeline; whoever misses one gives the others back."""
+        """One pipeline. A call that misses one lock releases the others."""
         pipeline = self._client.pipeline(transaction=False)
         for lock in locks:
             pipeline.set(lock, owner, nx=True, px=LOCK_TTL_MS)

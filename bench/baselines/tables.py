@@ -2,7 +2,7 @@
 
 All that the engine's script checks: sales open, seats free or their deadline past, the limits, the
 request id. Most of it stands in the statements that a hold needs anyway, so it costs no round trip;
-why something was refused is found out afterwards, by those who are refused.
+the reason of a refusal is looked up afterwards, by refused calls only.
 """
 
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ from persistence.database import Connection, Pool
 
 EVENT = "bench"
 CONNECTIONS = 16
-"""More than the engine's writer has: a commit waits for the disk, and those who wait together share
-one sync, so with the writer's four every rival is slower.
+"""More than the engine's writer has. A commit waits for the disk, and commits that wait together
+share one sync, so with the writer's four every baseline is slower.
 """
 
 _TABLES = """

@@ -1,6 +1,6 @@
-"""Redis alone, optimistic: WATCH the seats, read them, MULTI the booking, again if one changed.
+"""Redis alone, optimistic: WATCH the seats, read them, MULTI the booking, retry on a change.
 
-A key a seat, so that only those who want the same seat get in each other's way: a hash of all
+A key a seat, so that only calls for the same seat conflict: a hash of all
 seats would fail every transaction but one. Each call has a connection to itself for its two round
 trips. It has no journal, no limits and no clean-up beyond the TTL: the least a sale could write.
 """

@@ -178,7 +178,8 @@ class _Run:
         for connection in self.free:
             connection.close()
         while self.free:
-            await asyncio.sleep(_TICK_S)
+            self.idle.clear()
+            await self.idle.wait()
 
     def open(self, connection: "_Connection") -> None:
         """Open it in the background."""
@@ -253,4 +254,5 @@ class _Connection(LoadConnection):
             shared.break_off()
         elif self in shared.free:
             shared.free.remove(self)
+            shared.idle.set()
         shared.replace()

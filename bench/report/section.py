@@ -1,4 +1,4 @@
-"""What a part of the benchmark hands in: named series, one value a round, and what went wrong.
+"""What a part of the benchmark returns: named series, one value a round, and failed checks.
 
 A figure is the median of its rounds and never stands without the least and the greatest beside it:
 on a machine that does all at once, the spread says what the median is worth.
@@ -117,6 +117,6 @@ class Figures(Struct):
 
 
 def in_turns(turns: Sequence[_Turn], round_number: int) -> list[_Turn]:
-    """The same turns, begun with another one each round: nobody is always first or last."""
+    """The turns, rotated by the round: none is always first or last."""
     start = round_number % len(turns)
     return [*turns[start:], *turns[:start]]

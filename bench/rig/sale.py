@@ -53,7 +53,7 @@ class Sale:
         self._number_count = 0
 
     def next_numbers(self, count: int) -> slice:
-        """So many numbers that nobody had before: for seats that nobody asked for yet."""
+        """`count` new numbers, for seats that no earlier request named."""
         start, self._number_count = self._number_count, self._number_count + count
         return slice(start, self._number_count)
 

@@ -102,7 +102,7 @@ def part_running(data: Path, part: str) -> Iterator[None]:
 
 
 def free_port() -> int:
-    """A port nobody listens on at this moment."""
+    """A free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

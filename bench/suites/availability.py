@@ -1,7 +1,7 @@
 """What a browser asks for: the map of 50,000 seats, whether it has changed, and the layout.
 
 Against bare endpoints that send the very bytes the API sent, and 304. The map is of a house that
-is half sold, with nobody buying meanwhile, and once more while holds come in at a steady rate.
+is half sold, first without other calls, then while holds arrive at a steady rate.
 """
 
 import asyncio

@@ -1,9 +1,9 @@
-"""The engine beside other ways to sell a seat once, all behind one HTTP layer on the same servers.
+"""The engine beside other ways to sell a seat once, behind one HTTP layer on the same servers.
 
 In turns on 50,000 free seats each, everything on the disk before it is answered (`appendfsync
-always`, `synchronous_commit on`). Each rival also fights for 50 seats, and what it recorded is
-checked: a rival that sold a seat twice would be no measure. Their Postgres is one of their own:
-that of the engine leaves the processor to others (nice 10), as no hold of the engine waits for it.
+always`, `synchronous_commit on`). Each baseline also runs a fight for 50 seats, and its records are
+checked: the figure of one that sold a seat twice would be worthless. The baselines have their own
+Postgres: the engine's runs at low priority (nice 10), as no hold of the engine waits for it.
 """
 
 from collections.abc import AsyncIterator
@@ -36,12 +36,12 @@ SAYS = {
 
 
 class _Postgres(Postgres):
-    """At nobody's heels."""
+    """With normal priority, as holds wait for it."""
 
     niceness = 0
 
 
-class _Rival(Struct, frozen=True):
+class _Baseline(Struct, frozen=True):
     """One that is served, and a way to look into what it recorded."""
 
     name: str
@@ -52,15 +52,15 @@ class _Rival(Struct, frozen=True):
 async def measure(options: BenchOptions) -> BenchSection:
     """One API process each."""
     figures = Figures()
-    async with open_sale() as sale, _rivals(sale) as (rivals, durability):
+    async with open_sale() as sale, _baselines(sale) as (baselines, durability):
         conditions = await conditions_of(sale) | durability
         for number in range(options.rounds):
-            for rival in in_turns([None, *rivals], number):
-                if rival is None:
+            for baseline in in_turns([None, *baselines], number):
+                if baseline is None:
                     await _fire_engine(sale, figures, options)
                 else:
-                    await _fire_rival(sale, figures, options, rival)
-                    await _fight(sale, rival)
+                    await _fire_baseline(sale, figures, options, baseline)
+                    await _fight(sale, baseline)
         figures.wrong += sale.wrong
     bars = [f"rival/{name}" for name in SAYS]
     return BenchSection(
@@ -72,18 +72,18 @@ async def measure(options: BenchOptions) -> BenchSection:
         conditions=conditions,
         charts=[Chart(name="baselines", title="Holds over HTTP", unit="a second", bars=bars)],
         notes=[
-            "Each takes 64 connections' holds behind the bare endpoint, which does less than the "
-            "engine's API, and writes no journal. What a hold checks and leaves there:",
-            "\n".join(f"- {SAYS[rival.name]}: {rival.method.does}" for rival in rivals),
-            "The function is FOR UPDATE at its best, and as correct; the statements are what most "
-            "applications send. What must be reached is told of the statements, and the ratio to "
-            "the function stands beside it.",
+            "Each runs behind the bare endpoint, which does less than the engine's API, and writes "
+            "no journal. What a hold checks and writes there:",
+            "\n".join(f"- {SAYS[baseline.name]}: {baseline.method.does}" for baseline in baselines),
+            "The function is the best form of FOR UPDATE, and as correct; most applications send "
+            "the statements. The target is the ratio to the statements; the ratio to the function is "
+            "shown beside it.",
         ],
     )
 
 
 @asynccontextmanager
-async def _rivals(sale: Sale) -> AsyncIterator[tuple[list[_Rival], dict[str, str]]]:
+async def _baselines(sale: Sale) -> AsyncIterator[tuple[list[_Baseline], dict[str, str]]]:
     """All of them, and how durable their Postgres is."""
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(TemporaryDirectory(prefix="bench-"))
@@ -92,18 +92,18 @@ async def _rivals(sale: Sale) -> AsyncIterator[tuple[list[_Rival], dict[str, str
         stack.callback(postgres.stop)
         settings = replace(sale.stand.settings, database_url=postgres.url)
         servers = {"REDIS_URL": settings.redis_url, "DATABASE_URL": settings.database_url}
-        rivals = []
+        baselines = []
         for name, connect in METHODS.items():
             method = await stack.enter_async_context(await connect(settings, 1))
             await method.open_house([])
             served = bare_endpoint(
                 settings.jwt_secret, {"BASELINE": name, **servers}, app="bench.baselines.app:app"
             )
-            rivals.append(_Rival(name, stack.enter_context(served), method))
+            baselines.append(_Baseline(name, stack.enter_context(served), method))
         async with await database.connect(settings.database_url) as pool:
             asked = ("server_version", "fsync", "synchronous_commit")
             told = [f"{name} {await pool.fetchval(f'SHOW {name}')}" for name in asked]
-        yield rivals, {"postgres": ", ".join(told)}
+        yield baselines, {"postgres": ", ".join(told)}
 
 
 async def _fire_engine(sale: Sale, figures: Figures, options: BenchOptions) -> None:
@@ -116,32 +116,36 @@ async def _fire_engine(sale: Sale, figures: Figures, options: BenchOptions) -> N
     figures.add("rival/engine/p99", f"{SAYS['engine']}, p99", "ms", result.p99_ms)
 
 
-async def _fire_rival(sale: Sale, figures: Figures, options: BenchOptions, rival: _Rival) -> None:
-    await rival.method.open_house([f"{EVENT}:{seat}" for seat in stadium_seats()])
+async def _fire_baseline(
+    sale: Sale, figures: Figures, options: BenchOptions, baseline: _Baseline
+) -> None:
+    await baseline.method.open_house([f"{EVENT}:{seat}" for seat in stadium_seats()])
     bodies = hold_bodies(EVENT, stadium_seats())
-    result = await sale.run_all_good(sale.load(rival.url, bodies, options.seconds))
-    await _check(sale, rival, result.answer_count)
-    series, says = f"rival/{rival.name}", SAYS[rival.name]
+    result = await sale.run_all_good(sale.load(baseline.url, bodies, options.seconds))
+    await _check(sale, baseline, result.answer_count)
+    series, says = f"rival/{baseline.name}", SAYS[baseline.name]
     figures.add(series, says, "/s", result.per_second)
     figures.add(f"{series}/p99", f"{says}, p99", "ms", result.p99_ms)
 
 
-async def _fight(sale: Sale, rival: _Rival) -> None:
+async def _fight(sale: Sale, baseline: _Baseline) -> None:
     wanted = stadium_seats()[:FIGHT_SEATS]
     seats = [f"{EVENT}:{seat}" for seat in wanted]
-    await rival.method.open_house(seats)
-    load = sale.load(rival.url, hold_bodies(EVENT, wanted), 1)
+    await baseline.method.open_house(seats)
+    load = sale.load(baseline.url, hold_bodies(EVENT, wanted), 1)
     result = await sale.run(replace(load, counted=True))
-    bookings = await _check(sale, rival, result.statuses.get(201, 0))
+    bookings = await _check(sale, baseline, result.statuses.get(201, 0))
     if left := unsold(bookings, seats):
-        sale.wrong.append(f"{rival.name}: nobody got {len(left)} of the seats all asked for")
+        sale.wrong.append(f"{baseline.name}: {len(left)} requested seats were not sold")
 
 
-async def _check(sale: Sale, rival: _Rival, answered: int) -> list[tuple[str, list[str]]]:
-    bookings = await rival.method.bookings()
+async def _check(sale: Sale, baseline: _Baseline, answered: int) -> list[tuple[str, list[str]]]:
+    bookings = await baseline.method.bookings()
     sale.wrong += [
-        f"{rival.name}: {seat} sold {n} times" for seat, n in sold_twice(bookings).items()
+        f"{baseline.name}: {seat} sold {n} times" for seat, n in sold_twice(bookings).items()
     ]
     if len(bookings) < answered:
-        sale.wrong.append(f"{rival.name}: {answered:,} holds answered, {len(bookings):,} recorded")
+        sale.wrong.append(
+            f"{baseline.name}: {answered:,} holds answered, {len(bookings):,} recorded"
+        )
     return bookings

@@ -1,7 +1,7 @@
 """Holds over HTTP, on a stadium of free seats, against the bare endpoint.
 
-Every volley has a fresh stadium of 50,000 free seats and every request a seat of its own, so that
-no refusal passes for a hold.
+Every run of the load has a fresh stadium of 50,000 free seats, and every request its own seat, so
+no refusal counts as a hold.
 """
 
 from bench.report.section import BenchOptions, BenchSection, Chart, Figures
@@ -24,7 +24,7 @@ async def measure(options: BenchOptions) -> BenchSection:
     return BenchSection(
         id="holds",
         title="Holds over HTTP",
-        what="64 connections that stay open, one free seat a request, 50,000 free seats a volley.",
+        what="64 connections that stay open, one free seat a request, 50,000 free seats a run.",
         series=figures.series,
         wrong=figures.wrong,
         conditions=conditions,
@@ -53,7 +53,7 @@ async def _run(sale: Sale, figures: Figures, options: BenchOptions, what: tuple[
     figures.add(f"{series}/p50", f"{says}, p50", "ms", result.p50_ms)
     figures.add(f"{series}/p99", f"{says}, p99", "ms", result.p99_ms)
     figures.add(
-        f"{series}/load", f"{says}: what the load takes of a core", "share",
+        f"{series}/load", f"{says}: the load's share of a core", "share",
         result.cpu_s / result.seconds,
     )  # fmt: skip
 

@@ -1,10 +1,10 @@
-"""More than one API process can do: how much of it is still done, how late, and what comes after.
+"""Overload: goodput, latency and recovery of one API process that gets more than it can do.
 
-Holds at a fixed rate, from half to three times what 64 connections that wait for their answers get,
-each rate on a stadium of its own, by connections that come again at once whatever they are told.
-Then the doors open for 20,000 customers within one second, who come again when they are told to.
-What a hold and a refusal cost the API process is measured apart: that ratio says how much would be
-left of the capacity when three times as much is asked for and nobody made to wait.
+Holds are offered at fixed rates, from half to three times what 64 connections get that wait for
+their answers. Each rate has its own stadium, and connections that ignore Retry-After. Then 20,000
+customers arrive within one second and retry when they are told to. The CPU cost of a hold and of a
+rejection is measured separately: their ratio says how much capacity would remain at three times
+the load without backpressure.
 """
 
 from collections.abc import Sequence
@@ -47,8 +47,8 @@ async def measure(options: BenchOptions) -> BenchSection:
         id="overload",
         title="Overload",
         what=(
-            f"Holds offered at a fixed rate, one API process. {CONNECTIONS:,} connections come "
-            "again at once whatever they are told: those are made to wait."
+            f"Holds offered at a fixed rate, one API process. {CONNECTIONS:,} connections ignore "
+            "Retry-After, so the API applies backpressure to them."
         ),
         series=figures.series,
         wrong=figures.wrong,
@@ -62,7 +62,7 @@ async def measure(options: BenchOptions) -> BenchSection:
                 x_says="offered, in multiples of what 64 connections get",
                 lines={
                     "accepted": [f"overload/{factor:g}" for factor in FACTORS],
-                    "turned away": [f"overload/{factor:g}/refused" for factor in FACTORS],
+                    "rejected": [f"overload/{factor:g}/refused" for factor in FACTORS],
                 },
             )
         ],
@@ -105,20 +105,20 @@ async def _overload(
     good = result.goodput_per_s(seconds)
     refused = result.statuses.get(503, 0) / seconds
     figures.add(name, f"{says}: accepted", "/s", good)
-    figures.add(f"{name}/refused", f"{says}: turned away", "/s", refused)
+    figures.add(f"{name}/refused", f"{says}: rejected", "/s", refused)
     p99_ms = result.p99_ms(seconds)
     figures.add(f"{name}/p99", f"{says}: p99 of the accepted", "ms", p99_ms)
     unsent = result.unsent_count / (result.unsent_count + result.answer_count or 1)
-    figures.add(f"{name}/unsent", f"{says}: found all connections waiting", "share", unsent)
+    figures.add(f"{name}/unsent", f"{says}: no free connection", "share", unsent)
     load = result.cpu_s / max(1, result.answer_count) * (good + refused)
-    figures.add(f"{name}/load", f"{says}: what the load takes of a core", "share", load)
+    figures.add(f"{name}/load", f"{says}: the load's share of a core", "share", load)
     over_ms = result.began_ms + seconds * 1000
     recovered_ms = min(result.recovered_ms(over_ms), AFTERWARDS_S * 1000)
-    figures.add(f"{name}/after", f"{says}: as before again after", "ms", recovered_ms)
+    figures.add(f"{name}/after", f"{says}: recovered after", "ms", recovered_ms)
 
 
 async def _measure_refusals(figures: Figures, options: BenchOptions) -> None:
-    """At an API process with one place, so that all but a few are turned away, and none waits."""
+    """At an API process with one place: it rejects nearly every request, and none waits."""
     one_place = {"REQUESTS_IN_FLIGHT_MAX": "1", "TRUSTED_PROXIES": "127.0.0.1"}
     async with open_sale(variables=one_place) as sale:
         for _ in range(options.rounds):
@@ -128,9 +128,11 @@ async def _measure_refusals(figures: Figures, options: BenchOptions) -> None:
             await _judge(sale, event, result)
             held_us = len(result.accepted) * figures.rate_of("overload/hold_cpu")
             refusal_us = (cpu_us - held_us) / max(1, result.statuses.get(503, 0))
-            figures.add("overload/refusal_cpu", "a refusal, the same", "us", refusal_us)
+            figures.add(
+                "overload/refusal_cpu", "a rejection, CPU of the API process", "us", refusal_us
+            )
             cost = refusal_us / max(1, figures.rate_of("overload/hold_cpu"))
-            figures.add("overload/refusal", "a refusal, to a hold", "ratio", cost)
+            figures.add("overload/refusal", "a rejection, to a hold", "ratio", cost)
         figures.wrong += sale.wrong
 
 
@@ -157,10 +159,10 @@ async def _open_doors(sale: Sale, figures: Figures, customer_count: int) -> None
         )
     waited_s = result.waited_s or [0.0]
     says = f"{customer_count:,} customers within 1 s"
-    figures.add("opening/all", f"{says}: everybody served after", "s", waited_s[-1])
+    figures.add("opening/all", f"{says}: all served after", "s", waited_s[-1])
     figures.add("opening/half", f"{says}: half of them after", "s", waited_s[len(waited_s) // 2])
     asked = sum(result.statuses.values()) / customer_count
     figures.add("opening/asked", f"{says}: requests a customer", "count", asked)
     figures.add("opening/busiest", f"{says}: busiest second", "/s", result.busiest_per_s)
-    broken = f"{says}: connections refused or broken, tried again after {RETRY_S:g} s"
+    broken = f"{says}: connections refused or broken, retried after {RETRY_S:g} s"
     figures.add("opening/broken", broken, "count", result.broken_count)

@@ -1,4 +1,4 @@
-"""The write-behind worker: how fast it drains, how far behind it is in a war, how it catches up.
+"""The write-behind worker: its throughput, its lag in a war, and how it catches up.
 
 The real `engine write` in a process of its own. A booking that is sold has two journal entries,
 held and confirmed; both are drained, and it counts once. One that is only held has one.
@@ -45,7 +45,7 @@ LOOK_S = 0.02
 
 
 class _Backlog(Struct, frozen=True):
-    """So many bookings of one kind that the writer has not seen."""
+    """So many bookings of one kind that the writer has not read."""
 
     event: str
     kind: str
@@ -215,7 +215,7 @@ async def _run_war(stand: Stand, figures: Figures, seconds: float) -> None:
     if any(against):
         figures.wrong.append(f"the war was not clean: {against}"[:500])
     if not result.summary.confirmed_count:
-        figures.wrong.append("nobody bought anything in the war")
+        figures.wrong.append("the war sold nothing")
     figures.add("writer/lag_p50", "lag in a war, p50", "ms", result.lag.p50_ms)
     figures.add("writer/lag_p99", "lag in a war, p99", "ms", result.lag.p99_ms)
     rate = result.summary.confirmed_count / result.summary.seconds

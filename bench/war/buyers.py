@@ -45,7 +45,7 @@ class Habits(Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         shares = (self.pay_share, self.release_share)
         if min(shares) < 0 or sum(shares) > 1:
-            raise ValueError("the shares of those who pay and who release are 0 to 1 together")
+            raise ValueError("pay_share and release_share must be 0 to 1 together")
 
 
 class Shop(Protocol):
@@ -61,7 +61,7 @@ class Shop(Protocol):
         """Seconds since the war began."""
 
     def change_customer(self) -> None:
-        """From now on call as somebody who has bought nothing yet."""
+        """Use a new customer, without purchases, from now on."""
 
 
 class _Area(Struct, rename="camel"):
@@ -78,7 +78,7 @@ class BuyerBooking(Struct, rename="camel"):
 
 
 class Buyer:
-    """Somebody who wants tickets, again and again."""
+    """A user that tries to buy tickets again and again."""
 
     def __init__(
         self, shop: Shop, sale: BuyerSale, habits: Habits, tally: Tally, chance: Random
@@ -146,7 +146,7 @@ class Buyer:
         )
 
     def walk_away(self) -> None:
-        """Say nothing to anybody: the hold will expire."""
+        """Abandon the booking: the hold expires."""
         self._tally.abandoned_count += 1
 
     def send(self, request: BuyerRequest) -> BuyerAnswer:
@@ -157,7 +157,7 @@ class Buyer:
         return answer
 
     def meet_limit(self) -> None:
-        """At the purchase limit one goes home, and another customer comes."""
+        """At the purchase limit another customer takes over."""
         self.shop.change_customer()
 
     def pause(self, seconds: Seconds) -> None:

@@ -2,9 +2,10 @@
 
     JWT_SECRET=… locust -f bench/war/locustfile.py --host http://127.0.0.1:8000 --event gala
 
-Every buyer has a token of its own, made here with the API's secret. What the buyers lived through
-is written at the end, to the files of --summary and --receipts. This module knows locust and the
-clock; how a buyer behaves is in `bench.war.buyers`, who comes and when in `bench.war.scenarios`.
+Every buyer has a token of its own, made here with the API's secret. The counts and
+receipts of the buyers are written at the end, to the files of --summary and --receipts. This module
+knows locust and the clock; `bench.war.buyers` has the behaviour of a buyer, `bench.war.scenarios`
+the users and stages.
 """
 
 import os
@@ -61,12 +62,12 @@ class Crowd:
         return perf_counter() - self._began
 
     def new_buyer(self, shop: "TicketBuyer", chance: Random) -> Buyer:
-        """Whoever comes next, in the role whose turn it is."""
+        """The next buyer. Roles take turns."""
         role = self._cast[next(self._users) % len(self._cast)]
         return role.plays(shop, self._sale, role.habits, self.tally, chance)
 
     def new_token(self) -> str:
-        """A token for somebody who has never been here."""
+        """A token for a new customer."""
         subject = f"buyer-{self._name}-{next(self._customers)}"
         return issue_token(self._secret, subject, "customer", ttl_s=TOKEN_TTL_S)
 
@@ -136,7 +137,7 @@ class TicketBuyer(FastHttpUser):
         return self.crowd.elapsed_s()
 
     def change_customer(self) -> None:
-        """From now on call as somebody who has bought nothing yet."""
+        """Use a new customer, without purchases, from now on."""
         self._authorization = f"Bearer {self.crowd.new_token()}"
 
 
@@ -144,7 +145,7 @@ class Stages(LoadTestShape):
     """The stages of the scenario, as locust asks for them."""
 
     def tick(self) -> tuple[int, float] | None:
-        """Users wanted at the end of this tick, all of whom come within it; None at the end."""
+        """Users at the end of this tick, all started within it; None at the end."""
         if self.runner is None:  # locust sets it before it asks
             return None
         scenario = _scenario_of(self.runner.environment)

@@ -1,4 +1,4 @@
-"""What buyers lived through in a war: counts, response times, and a receipt for every payment.
+"""The figures of the buyers: counts, response times, and a receipt for every payment.
 
 Every response time is kept, to the microsecond: locust's own statistics round them, and a war of
 minutes fits in a few megabytes. A refusal (the engine's "no") is not a failure; everything that
@@ -19,7 +19,7 @@ REFUSALS = (409, 410, 429)
 
 
 UNCHANGED = 304
-"""The answer to who has it already, and names its entity tag."""
+"""The status when the client has the current version (If-None-Match)."""
 
 
 class BuyerAnswer(NamedTuple):

@@ -1,6 +1,6 @@
-"""After a war: wait until everything has come to rest, then judge it from every side.
+"""After a war: wait until holds have expired and the writer has caught up, then check it.
 
-Judges that know nothing of each other: the buyers' receipts, the engine's invariants (a hold that
+The checks are independent of each other: the buyers' receipts, the engine's invariants (a hold that
 is left over is one of them), the comparison of Redis with Postgres, the writer's backlog, and the
 bounds of the scenario.
 """

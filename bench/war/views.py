@@ -2,7 +2,7 @@
 
 A page is a person's own, as a browser has it: it is loaded once, asked again by its entity tag,
 and as old as the last look. People look at different parts of the house, so each page has a place
-where its eye rests; who finds nothing there lets it wander.
+where the buyer looks first, and another one when nothing is free there.
 """
 
 from collections.abc import Callable, Sequence
@@ -39,7 +39,7 @@ Send = Callable[[BuyerRequest], BuyerAnswer]
 
 
 class House(Struct, frozen=True):
-    """Which seat stands where in the map; "" between two rows. Shared by all who look at it."""
+    """The seat at each place of the map; "" between two rows. All buyers share it."""
 
     version: str
     seat_at: tuple[str, ...]

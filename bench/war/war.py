@@ -1,4 +1,4 @@
-"""Runs a ticket war: locust in a process of its own, and an eye on the engine meanwhile.
+"""Runs a ticket war: locust in its own process, and a watch on the engine meanwhile.
 
 Locust patches the standard library for gevent, so it cannot live in a process that runs asyncio.
 """

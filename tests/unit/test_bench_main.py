@@ -77,7 +77,7 @@ def test_a_missed_ratio_is_none_but_one_nobody_measured_is(
     assert command.main(["writer/sold"]) == 0
     assert "MISSED" in capsys.readouterr().out
     assert command.main([]) == 1
-    assert "nobody measured: hold over HTTP" in capsys.readouterr().out
+    assert "not measured: hold over HTTP" in capsys.readouterr().out
 
 
 def test_a_part_there_is_not_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

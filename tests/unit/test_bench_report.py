@@ -128,7 +128,7 @@ def test_a_part_measured_again_replaces_itself_alone(tmp_path: Path) -> None:
     measured = {v.target.of: v.measured for v in again.verdicts}
     assert measured["hold/always/1"] == pytest.approx(0.6)
     assert measured["memory/free"] == 46
-    assert "none anywhere" in where.page.read_text()
+    assert "No part had 5xx" in where.page.read_text()
 
 
 def test_what_was_measured_yesterday_stays_on_the_page_of_this_machine(tmp_path: Path) -> None:

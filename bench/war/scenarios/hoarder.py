@@ -9,7 +9,7 @@ SIT_S = (1.0, 3.0)
 
 
 class Hoarding(Buyer):
-    """Somebody who never pays: gives half of it back, and lets the rest expire."""
+    """A buyer that never pays: it releases half of its bookings and lets the rest expire."""
 
     def visit(self) -> float:
         """Hold until there is nothing more to get, sit on it, drop it, come back as another."""

@@ -10,7 +10,7 @@ from bench.war.views import BuyerPage, ListPage
 
 
 class SingleBuyer(Buyer):
-    """Somebody who takes one seat off the list."""
+    """A buyer that takes one seat off the list."""
 
     def new_page(self) -> BuyerPage:
         """The list in place of the map."""
