@@ -76,8 +76,8 @@ async def measure(options: BenchOptions) -> BenchSection:
             "no journal. What a hold checks and writes there:",
             "\n".join(f"- {SAYS[baseline.name]}: {baseline.method.does}" for baseline in baselines),
             "The function is the best form of FOR UPDATE, and as correct; most applications send "
-            "the statements. The target is the ratio to the statements; the ratio to the function is "
-            "shown beside it.",
+            "the statements. The target is the ratio to the statements; the ratio to the function "
+            "is shown beside it.",
         ],
     )
 
