@@ -26,7 +26,7 @@ TAKEN_SHARE_MAX = 0.1
 """More refusals than that, and something else is measured than holds."""
 
 
-class Fire(Struct, frozen=True):
+class CeilingLoad(Struct, frozen=True):
     """So many connections, so many calls in a pipeline, so many seats a hold."""
 
     connections: int
@@ -56,7 +56,7 @@ class Ceiling:
         for key in (named.event, named.seats, named.map):
             await raw(self._engine).copy(key, f"{key}:fresh", replace=True)
 
-    async def measure(self, fire: Fire, calls_max: int) -> float:
+    async def measure(self, fire: CeilingLoad, calls_max: int) -> float:
         """Holds a second in a house that is free again. Raises Misconfigured."""
         await self.set_free()
         calls = min(calls_max, int(TAKEN_SHARE_MAX * self._seat_count / fire.seats**2))
@@ -77,7 +77,7 @@ class Ceiling:
             named.bookings, named.deadlines, named.customers, named.ended, named.journal
         )
 
-    def _run(self, fire: Fire, calls: int, sha: str) -> float:
+    def _run(self, fire: CeilingLoad, calls: int, sha: str) -> float:
         command = [PROGRAM, *_place(self._url), "--csv", "-r", str(self._seat_count)]
         command += ["-n", str(calls), "-c", str(fire.connections), "-P", str(fire.pipeline)]
         command += call_of(self._event, sha, fire.seats)

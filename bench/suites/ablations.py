@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from bench.load.callers import Calls, holds_per_s
 from bench.report.conditions import read_conditions
-from bench.report.section import Chart, Figures, Options, Section, in_turns
+from bench.report.section import BenchOptions, BenchSection, Chart, Figures, in_turns
 from bench.rig.houses import house, selection
 from bench.rig.raw_redis import raw
 from bench.rig.server_time import per_hold_us
@@ -42,7 +42,7 @@ EVENT = EventId("allocator")
 TERMS = Terms(name="Allocator", hold_ttl_ms=86_400_000)
 
 
-async def measure(options: Options) -> Section:
+async def measure(options: BenchOptions) -> BenchSection:
     """AOF always, no HTTP."""
     figures, notes = Figures(), list[str]()
     conditions = await _measure_ways(figures, options)
@@ -51,7 +51,7 @@ async def measure(options: Options) -> Section:
             notes.append("No allocator is lent here: the wheel is missing, or it is not Linux.")
         for number in range(min(options.rounds, ROUNDS_MAX) if len(valkeys) > 1 else 0):
             await _time_allocators(figures, valkeys, number)
-    return Section(
+    return BenchSection(
         id="ablations",
         title="What some choices are worth",
         what=f"Each beside what was not chosen: {CALLERS} callers in one process; AOF always.",
@@ -68,7 +68,7 @@ async def measure(options: Options) -> Section:
     )  # fmt: skip
 
 
-async def _measure_ways(figures: Figures, options: Options) -> dict[str, str]:
+async def _measure_ways(figures: Figures, options: BenchOptions) -> dict[str, str]:
     with (
         TemporaryDirectory(prefix="bench-") as folder,
         servers.start(folder, postgres=False) as running,

@@ -14,8 +14,10 @@ import msgspec
 import pytest
 
 from api.server.load_shedding import BACKOFF_S
-from bench.load.opening import Opening, open_beside
-from bench.load.surge import Step, Surge, surge_beside
+from bench.load import open_loop, retry_after
+from bench.load.connection import run_in_process
+from bench.load.open_loop import OpenLoop, Step
+from bench.load.retry_after import RetryAfter
 from engine import Engine, Settings
 from engine.ids import EventId
 from tests.api.client import BOOKING, PAYMENT, WEBHOOK, bearer, token
@@ -182,12 +184,12 @@ async def test_redis_paused_is_503_by_the_deadline_and_then_as_before(
     }
     async with _crowded(own, own_settings, tmp_path, **over) as (engine, api):
         await engine.events.load_event(WIDE, layout(rows=20, seats=ROW), terms(customer_max=0))
-        surge = Surge(
+        load = OpenLoop(
             url=api.url, token=token("ann", ("booking:create:own",)),
             bodies=_wide_bodies(20),
-            steps=[Step(per_s, seconds)], connections=300,
+            steps=[Step(per_s, seconds)], connections=300, niceness=10,
         )  # fmt: skip
-        offering = asyncio.create_task(surge_beside(surge))
+        offering = asyncio.create_task(run_in_process(open_loop.run, load))
 
         async def has_begun() -> bool:
             return (await engine.events.read_event(WIDE)).counts.held > per_s // 2
@@ -223,13 +225,13 @@ async def test_everybody_of_an_opening_crowd_is_served_once_as_told(
     ):
         wide = layout(rows=rows, seats=ROW)
         await engine.events.load_event(WIDE, wide, terms(customer_max=0))
-        opening = Opening(
+        load = RetryAfter(
             url=api.url,
             token=token("ann", ("booking:create:own",)),
             bodies=_wide_bodies(rows)[:customer_count],
             within_s=0.1,
         )
-        opened = await open_beside(opening)
+        opened = await run_in_process(retry_after.run, load)
         counts = (await engine.events.read_event(WIDE)).counts
     assert set(opened.statuses) <= {201, 503}
     assert opened.unexplained_count == 0

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from bench.rig.ceiling import RANDOM, Ceiling, Fire, call_of, parse
+from bench.rig.ceiling import RANDOM, Ceiling, CeilingLoad, call_of, parse
 from bench.rig.houses import house, seat_of
 from engine import Engine, Settings, scripts
 from engine.event_state import read_state
@@ -44,7 +44,7 @@ async def test_holds_that_did_not_happen_are_found(
     ceiling = Ceiling(engine, settings.redis_url, 1000)
     await ceiling.open()
     monkeypatch.setattr(ceiling, "_run", lambda *_: 99_999.0)
-    assert await ceiling.measure(Fire(50, 16), 100) == 0
+    assert await ceiling.measure(CeilingLoad(50, 16), 100) == 0
     assert ceiling.wrong == ["redis-benchmark 50 x 16, seats a hold: 1: 100 calls, only 0 holds"]
 
 
