@@ -1,4 +1,4 @@
-# What is built here, once: the pinned dependencies by their hashes, and the wheel of the engine.
+# Build stage: installs the pinned dependencies by their hashes, and the wheel of the engine.
 FROM python:3.11.13-slim-bookworm AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /src
@@ -18,7 +18,7 @@ COPY bench bench
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
     && pip --python /opt/engine/bin/python install --no-deps --no-index /wheels/*.whl
 
-# What runs: Python, the engine, and nobody who may write to them. No compiler, no wheel, no source.
+# Runtime stage: Python and the engine, which the user cannot write. No compiler, no wheel, no source.
 FROM python:3.11.13-slim-bookworm
 RUN groupadd --gid 10001 engine \
     && useradd --uid 10001 --gid engine --no-log-init --no-create-home --shell /usr/sbin/nologin engine
@@ -27,9 +27,9 @@ ENV PATH=/opt/engine/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /tmp
 USER 10001:10001
 EXPOSE 8000 9100
-# The API by itself. Another part says it by its metrics: docker-compose.yml has that check.
+# Health check of the API. The other parts are checked by their metrics: see docker-compose.yml.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
     CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/healthz', timeout=3)"]
-# No shell in between: SIGTERM reaches the engine, which is process 1 and drains.
+# Without a shell, SIGTERM reaches the engine directly; it is process 1 and drains.
 ENTRYPOINT ["engine"]
 CMD ["serve", "--host", "0.0.0.0"]

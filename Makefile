@@ -1,4 +1,4 @@
-# Everything a developer or a newcomer needs. Two of them need nothing but Python >= 3.11: demo and test.
+# Tasks for developers and newcomers. Two of them need only Python >= 3.11: demo and test.
 SHELL := /bin/sh
 PYTHON ?= python3
 VENV := .venv
@@ -10,19 +10,19 @@ SCENARIO ?= rush
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo    a ticket war on a concert hall, everything started and stopped for you"
+	@echo "make demo    a ticket war on a concert hall; starts and stops everything for you"
 	@echo "make war     a ticket war of SCENARIO=spike, hoarder, waves ...; OPTIONS='--seconds 10'"
-	@echo "make test    the tests, on real embedded servers"
+	@echo "make test    run the tests on real embedded servers"
 	@echo "make watch-test  rules and dashboards in a real Prometheus (Debian: prometheus);   make dashboards  write their JSON"
 	@echo "make check   format, lint, types, layers, Lua"
-	@echo "make format  let ruff format"
-	@echo "make races   the race tests alone;   make faults   the trials in their long form, into docs/reliability.md"
-	@echo "make model   the scripts beside their model, for long;   make mutants  bugs put into the scripts, into docs/"
-	@echo "make coverage  of the Python by lines and branches, of the scripts by branches"
-	@echo "make bench   all that is measured, into docs/performance.md; PARTS='holds fights' for some"
+	@echo "make format  format the code with ruff"
+	@echo "make races   only the race tests;   make faults   the trials in their long form, into docs/reliability.md"
+	@echo "make model   the scripts against their model, in the long form;   make mutants  planted bugs in the scripts, into docs/"
+	@echo "make coverage  coverage of the Python by lines and branches, of the scripts by branches"
+	@echo "make bench   all benchmarks, into docs/performance.md; PARTS='holds fights' for some"
 	@echo "make up      everything in containers (needs Docker);   make down   stop it, data kept"
-	@echo "make lock    pin the image's dependencies anew (deploy/requirements*.txt)"
-	@echo "make docs    the documents as a site in site/, strictly: no dead link"
+	@echo "make lock    update the pins of the image's dependencies (deploy/requirements*.txt)"
+	@echo "make docs    build the documents as a site in site/, in strict mode: no dead link"
 	@echo "make pictures  docs/architecture/*.dot as SVG (Debian: graphviz)"
 	@echo "make lua     luacheck on the assembled scripts (Debian: lua-check)"
 

@@ -18,7 +18,7 @@ async def read_layout(call: Call[LayoutQuery, None]) -> Response:
     loaded = await call.engine.availability.read_layout(event.id, event.layout_version)
     version = loaded.layout.version
     kept = FOR_EVER if call.query.version == version else CHECK_AGAIN
-    return await Gzipped(loaded.gzipped, version.encode()).answer(call.headers, kept)
+    return await Gzipped(loaded.gzipped, version.encode()).respond(call.headers, kept)
 
 
 async def read_map(call: Call[NoQuery, None]) -> Response:

@@ -4,7 +4,7 @@ from typing import cast
 
 from msgspec import UNSET
 
-from api.http.calls import Call
+from api.http.calls import V1, Call
 from api.http.idempotency import request_id_of
 from api.http.paging import Part, over_events
 from api.http.payloads import (
@@ -25,7 +25,7 @@ from engine import ids
 from engine.ids import CustomerId, EventId, SeatId
 from engine.models import AreaQuantity, Booking, Selection
 
-PATH = "/api/v1/booking"
+PATH = f"{V1}/booking"
 
 
 async def hold_seats(call: Call[NoQuery, HoldBody]) -> Response:

@@ -7,8 +7,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from ulid import ULID
 
-from api.http.caching import answer_tagged
-from api.http.calls import Call
+from api.http.caching import tagged_response
+from api.http.calls import V1, Call
 from api.http.idempotency import id_from_key
 from api.http.payloads import (
     EventList,
@@ -31,7 +31,7 @@ from engine.ids import EventId, SeatId
 from engine.models import MILLISECONDS_MAX
 from engine.plans import PlanOptions, add_sections, parse_event
 
-PATH = "/api/v1/event"
+PATH = f"{V1}/event"
 
 
 async def list_events(call: Call[PageQuery, None]) -> Response:
@@ -47,7 +47,7 @@ async def list_events(call: Call[PageQuery, None]) -> Response:
 async def read_event(call: Call[NoQuery, None]) -> Response:
     """One event with its counts."""
     event = await call.engine.events.read_event(call.event_id)
-    return answer_tagged(call.headers, encode(shown(event)))
+    return tagged_response(call.headers, encode(shown(event)))
 
 
 async def create_event(call: Call[NewEventQuery, bytes]) -> Response:
@@ -73,7 +73,7 @@ async def add_seats(call: Call[NoQuery, bytes]) -> Response:
     try:
         layout = await asyncio.to_thread(add_sections, known, call.body)
     except SeatExists as refused:  # a plan knows seats without their event
-        raise SeatExists(*(f"{call.event_id}:{seat}" for seat in refused.found)) from refused
+        raise SeatExists(*ids.seat_ids(call.event_id, refused.found)) from refused
     try:
         event = await call.engine.events.add_seats(
             call.event_id, layout, known, owner_id=call.owner_id

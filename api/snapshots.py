@@ -1,6 +1,6 @@
-"""An event's availability as it is sent: made once a change, not once a request.
+"""Availability responses, encoded once per change of an event instead of once per request.
 
-The engine gives the same object while nothing changed, so who comes next gets the same bytes.
+The engine returns the same object until the event changes, so its identity is the cache key.
 """
 
 from collections import OrderedDict
@@ -15,7 +15,7 @@ from engine.models import Availability
 
 
 class Snapshot(NamedTuple):
-    """The two answers at one position: for who has it not, and for who names its entity tag."""
+    """The two responses at one position: the whole map, and 304 for a client that has it."""
 
     found: Availability
     tag: bytes
@@ -24,13 +24,13 @@ class Snapshot(NamedTuple):
 
 
 class Snapshots:
-    """The newest snapshot of each event."""
+    """The newest snapshot of each of the last MAPS_MAX events."""
 
     def __init__(self) -> None:
         self._made: OrderedDict[EventId, Snapshot] = OrderedDict()
 
     def of(self, found: Availability) -> Snapshot:
-        """The snapshot of what the engine found."""
+        """The snapshot of an availability, cached for as long as the engine returns that object."""
         made = self._made.get(found.event_id)
         if made is None or made.found is not found:
             made = self._made[found.event_id] = _snapshot(found)
@@ -42,10 +42,10 @@ class Snapshots:
 def _snapshot(found: Availability) -> Snapshot:
     tag = found.position.encode()
     about = ((b"etag", b'"%b"' % tag), CHECK_AGAIN)
-    return Snapshot(found, tag, Response(encode(_shown(found)), about), Response(b"", about, 304))
+    return Snapshot(found, tag, Response(encode(_view(found)), about), Response(b"", about, 304))
 
 
-def _shown(found: Availability) -> AvailabilityView:
+def _view(found: Availability) -> AvailabilityView:
     return AvailabilityView(
         event_id=found.event_id,
         layout_version=found.layout_version,

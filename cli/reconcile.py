@@ -91,7 +91,7 @@ class _Rounds:
         settings = self._settings
         async with (
             await Engine.connect(settings) as engine,
-            engine.verbosity.followed(settings.log_level),
+            engine.log_level.followed(settings.log_level),
             await database.connect(settings.database_url) as pool,
         ):
             await Rounds(engine, pool, self._every_s).run(stop)

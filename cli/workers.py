@@ -41,7 +41,7 @@ def expire(data: Path, metrics_port: int | None) -> None:
     async def run(stop: asyncio.Event) -> None:
         async with (
             await Engine.connect(settings) as engine,
-            engine.verbosity.followed(settings.log_level),
+            engine.log_level.followed(settings.log_level),
         ):
             await Expirer(engine, settings.durability).run(stop)
 
@@ -94,7 +94,7 @@ def _run_with_database(data: Path, make: Callable[[Engine, Any, Settings], _Agen
     async def run(stop: asyncio.Event) -> None:
         async with (
             await Engine.connect(settings) as engine,
-            engine.verbosity.followed(settings.log_level),
+            engine.log_level.followed(settings.log_level),
             await database.connect(settings.database_url) as pool,
         ):
             await make(engine, pool, settings).run(stop)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# `make up` and `make down`: compose with its secrets made, or a plain word on what is missing.
+# `make up` and `make down`: creates the secrets and runs compose, or says what is missing.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -22,6 +22,6 @@ up)
   ;;
 down)
   docker compose down
-  echo "The data is kept. To forget it too: docker compose down --volumes"
+  echo "The data is kept. To delete it too: docker compose down --volumes"
   ;;
 esac

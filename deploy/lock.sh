@@ -1,5 +1,5 @@
 #!/bin/sh
-# Pins what the image is built from, with the hash of each file: `make lock`, after pyproject.toml changed.
+# Pins the dependencies of the image, with the hash of each file: `make lock`, after pyproject.toml changed.
 set -eu
 cd "$(dirname "$0")/.."
 pin() {

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Makes the secrets of docker-compose.yml, random, in deploy/secrets/ or the folder that is named.
-# A password that is there is never overwritten: delete its file and run this again to change it.
-# The files that only repeat passwords (URLs, the users of Redis) are written anew each time.
+# Creates the secrets of docker-compose.yml at random, in deploy/secrets/ or the given folder.
+# An existing password is never overwritten: to change it, delete its file and run this again.
+# The files that only repeat passwords (URLs, the users of Redis) are rewritten each time.
 #
-# The folder is for its owner alone (0700). The files in it are 0444: compose mounts a file with the
-# mode it has here, and no two images run under the same uid; a file of mode 0600 could be read by
-# none of them. Nobody but the owner gets through the folder to a file.
+# Only the owner can enter the folder (0700). The files in it are 0444: compose mounts a file with the
+# mode it has here, and no two images run under the same uid; none of them could read a file of mode
+# 0600. The mode of the folder keeps all other users out.
 set -eu
 umask 077
 export LC_ALL=C
@@ -14,7 +14,7 @@ secrets=${1:-$here/secrets}
 mkdir -p "$secrets"
 chmod 700 "$secrets"
 
-# 48 letters and digits: more than 280 bits, and nothing a URL would have to escape.
+# 48 letters and digits: more than 280 bits, and no character that a URL would have to escape.
 random() {
   tr -dc 'A-Za-z0-9' </dev/urandom | dd bs=1 count=48 2>/dev/null
 }
@@ -23,7 +23,7 @@ sha256() {
   if command -v sha256sum >/dev/null 2>&1; then sha256sum; else shasum -a 256; fi | cut -d ' ' -f 1
 }
 
-# store NAME: what standard input says becomes the file, all of it or nothing.
+# store NAME: writes standard input to the file atomically.
 store() {
   cat >"$secrets/.$1.new"
   [ -s "$secrets/.$1.new" ] || { echo "secrets.sh: $1 came out empty" >&2; exit 1; }

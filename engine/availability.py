@@ -1,9 +1,10 @@
-"""What is free: the byte map by one script call, the layout from a cache.
+"""Reads availability: the map by one script call, the layout from a cache.
 
-The map is one letter a seat, read with one GET; the seats hash is never read as a whole. All who
-ask in the same tick share one call, which says what the process knows already: while nothing
-changes, the map is neither sent nor decoded again. Nobody is shown what was true before he asked.
-A layout never changes under its version, so a process reads and decodes it once.
+The map has one letter for each seat and is read with one GET; the seats hash is never read whole.
+Reads of one tick share a call (single-flight). The call sends the position that this process has
+cached: if nothing changed since, Redis does not send the map, and it is not decoded again. A read
+never returns state older than the request. A layout never changes under its version, so a process
+reads and decodes each version once.
 """
 
 import asyncio
@@ -22,11 +23,11 @@ from engine.transport.batcher import Batcher
 
 LAYOUTS_MAX = 64
 MAPS_MAX = 64
-"""What a process remembers, in events."""
+"""Cache sizes of a process, in events."""
 
 
 class Place(Struct, frozen=True, gc=False):
-    """Where a seat is: its section, row and itself. A stadium has 50,000 of them."""
+    """A seat with its section and row. A stadium has 50,000 of them."""
 
     section_id: str
     row_id: str
@@ -35,7 +36,7 @@ class Place(Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class LoadedLayout:
-    """A layout ready for use: as sent to browsers, decoded, and by map index."""
+    """A layout in three forms: as sent to browsers, decoded, and by map index."""
 
     gzipped: bytes
     layout: Layout
@@ -54,7 +55,7 @@ class AvailabilityReader:
         self._known: OrderedDict[EventId, Availability] = OrderedDict()
 
     async def read_map(self, event: EventId) -> Availability:
-        """The event now; the same object as before while nothing changed.
+        """The current availability; the same object as before while nothing changed.
 
         Raises: EventNotFound.
         """
@@ -62,7 +63,9 @@ class AvailabilityReader:
         if asking is None:
             loop = asyncio.get_running_loop()
             asking = self._asking[event] = loop.create_task(self._ask(event))
-            loop.call_soon(self._asking.pop, event)  # it is sent: who comes later asks anew
+            loop.call_soon(
+                self._asking.pop, event
+            )  # sent with this tick: a later read needs a call of its own
         return await asyncio.shield(asking)
 
     async def _ask(self, event: EventId) -> Availability:
@@ -80,13 +83,13 @@ class AvailabilityReader:
     async def read_layout(self, event: EventId, version: str = "") -> LoadedLayout:
         """The layout of this version, or the newest. Raises: EventNotFound.
 
-        A version that is gone answers with the newest, which names its own.
+        For a version that Redis no longer has, returns the newest, which has its own version.
         """
         cached = self._layouts.get((event, version))
         if cached is not None:
             return cached
         loading = self._loading.get(event)
-        if loading is None:  # one load for all who wait: a stadium takes 100 ms to decode
+        if loading is None:  # single-flight: decoding a stadium takes 100 ms
             loading = self._loading[event] = asyncio.create_task(self._load_layout(event))
             loading.add_done_callback(lambda _: self._loading.pop(event))
         return await asyncio.shield(loading)

@@ -11,18 +11,16 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 
-from redis.asyncio.client import PubSub
-from redis.exceptions import RedisError, ResponseError
-
 from engine import keys, logs
 from engine.bookings import EXPIRE_MAX
 from engine.engine import Engine
-from engine.errors import EngineError, EventNotFound, Restoring
+from engine.errors import EngineError, ErrorReply, EventNotFound, Restoring
 from engine.gauges import Gauges
 from engine.ids import EventId
 from engine.metrics import metrics
 from engine.models import Expired
 from engine.settings.settings import Durability
+from engine.transport.client import Subscription
 
 SWEEP_S = 0.1
 IDLE_S = 1.0
@@ -49,7 +47,7 @@ class Expirer:
 
     def __init__(self, engine: Engine, durability: Durability = "fsync") -> None:
         self._engine = engine
-        self._readings = Gauges(engine, durability)
+        self._gauges = Gauges(engine, durability)
         self._look_at: dict[EventId, float] = {}
         self._failing: set[str] = set()
         self._stop = asyncio.Event()
@@ -64,7 +62,7 @@ class Expirer:
                 (self._listen, RETRY_S),
                 (self.sweep, SWEEP_S),
                 (self._discover, IDLE_S),
-                (self._readings.read_server, SERVER_S),
+                (self._gauges.read_server, SERVER_S),
             )
         ]
         try:
@@ -82,7 +80,7 @@ class Expirer:
             try:
                 await step()
                 self._failing.discard(name)
-            except (EngineError, RedisError, OSError) as error:
+            except EngineError as error:
                 self._failing.add(name)
                 _log.warning("expirer_interrupted", step=name, why=str(error))
                 await asyncio.sleep(RETRY_S)
@@ -94,7 +92,7 @@ class Expirer:
         events = await self._engine.events.list_events()
         self._look_at = {event: self._look_at.get(event, 0.0) for event in events}
         await self._engine.beat("expirer")
-        await self._readings.read_events(events)
+        await self._gauges.read_events(events)
 
     async def sweep(self) -> None:
         """Release what is overdue in every event whose next deadline may have come.
@@ -150,7 +148,7 @@ class Expirer:
             if "E" not in flags or not {"x", "A"} & set(flags):
                 wanted = flags + "Ex"
                 await self._engine.client.config_set("notify-keyspace-events", wanted)
-        except ResponseError as error:
+        except ErrorReply as error:
             _log.warning(
                 "notifications_not_switched_on",
                 why=str(error),
@@ -174,7 +172,7 @@ class Expirer:
             return None
 
 
-async def _heard(pubsub: PubSub) -> tuple[int, dict[EventId, list[str]]]:
+async def _heard(pubsub: Subscription) -> tuple[int, dict[EventId, list[str]]]:
     """Wait for a message, then take along what else has arrived, up to what one call expires.
 
     How many messages, and the holds they name.

@@ -55,7 +55,7 @@ def test_module_is_small_and_opens_with_what_it_is_for(path: Path) -> None:
 def test_classes_and_signatures_are_small(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
-        if isinstance(node, ast.ClassDef):
+        if isinstance(node, ast.ClassDef) and "Protocol" not in map(ast.unparse, node.bases):
             public = [n for n in _functions(node) if not n.name.startswith("_")]
             assert len(public) <= 12, f"{node.name} has {len(public)} public methods"
     if "cli" in path.parts:

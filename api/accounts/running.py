@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from api.http.calls import Services
+from api.services import Services
 
 
 @asynccontextmanager

@@ -22,10 +22,11 @@ from api.accounts.payloads import (
     TokensView,
     address,
 )
-from api.http.calls import Call, Services
+from api.http.calls import Call
 from api.http.payloads import NoQuery, encode
 from api.http.problems import Problem
 from api.http.responses import Response
+from api.services import Services
 from engine import logs
 from engine.errors import Overloaded, RateLimited
 from engine.limits import Limit, LimitCheck
@@ -107,7 +108,7 @@ async def _count_attempt(call: Call[NoQuery, LoginBody], email: str) -> None:
         return
     limit = Limit("login", email, ATTEMPT_EVERY_MS, ATTEMPTS_BURST)
     try:
-        await call.engine.limits.take_limits(LimitCheck((limit,)))
+        await call.engine.take_limits(LimitCheck((limit,)))
     except RateLimited:
         metrics.logins.labels("throttled").inc()
         raise

@@ -52,11 +52,11 @@ def time_shown(at_ms: int | None) -> str | None:
 class RequestBody(
     Struct, frozen=True, gc=False, kw_only=True, rename="camel", forbid_unknown_fields=True
 ):
-    """What comes in."""
+    """The base of every body and query. An unknown field is refused."""
 
 
 class NoQuery(RequestBody, frozen=True):
-    """A route without parameters."""
+    """The query of a route without parameters."""
 
 
 class PageQuery(RequestBody, frozen=True):
@@ -131,7 +131,7 @@ class SalesBody(RequestBody, frozen=True):
 
 
 class View(Struct, frozen=True, gc=False, kw_only=True, rename="camel", omit_defaults=True):
-    """What goes out."""
+    """The base of every response body. Fields with their default value are left out."""
 
 
 class AreaView(View, frozen=True):

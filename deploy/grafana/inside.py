@@ -1,4 +1,4 @@
-"""The dashboards of what happens behind an answer: scripts and releases, then persistence."""
+"""The dashboards of the engine's internals: scripts and releases, then persistence."""
 
 from deploy.grafana.panels import Board, Lines, Number
 from deploy.grafana.queries import RATE, average, p99_by, quantiles, rate, rate_by
@@ -10,11 +10,11 @@ _EVENT = '{event=~"$event"}'
 ENGINE = Board(
     uid="engine",
     title="Engine",
-    says="Scripts, batches and releases: is Redis keeping up, and do held places come back?",
+    says="Scripts, batches and releases: does Redis keep up, and are expired holds released?",
     panels=(
         Number(
             title="Listener",
-            says="1 while somebody hears that holds expire. 0: the sweep releases alone.",
+            says="1 while an expirer gets expiry notifications. 0: only the sweep releases.",
             queries={"listening": "max(engine_listener_up)"},
             good=1,
             width=6,
@@ -28,21 +28,21 @@ ENGINE = Board(
         ),
         Number(
             title="Durability",
-            says="1 while Redis keeps what it answers as DURABILITY asks for.",
+            says="1 while Redis is as durable as DURABILITY requires.",
             queries={"reached": "min(engine_durability_reached)"},
             good=1,
             width=6,
         ),
         Number(
             title="In flight",
-            says="HTTP requests that are worked on now.",
+            says="HTTP requests in flight.",
             queries={"requests": "sum(http_requests_in_flight)"},
             width=6,
         ),
         Lines(
             title="Script time by script, p99",
-            says="One call, its wait for the pipeline included. Grows for all scripts: Redis or "
-            "its disk is slow. Grows for one: that one has too much to do.",
+            says="One call, including its wait for the pipeline. If it grows for all scripts, "
+            "Redis or its disk is slow; if it grows for one, that script does too much.",
             queries=p99_by("script", _SCRIPTS),
             unit="s",
             warn=0.1,
@@ -50,26 +50,26 @@ ENGINE = Board(
         ),
         Lines(
             title="Script calls",
-            says="Calls a second by script.",
+            says="Calls per second by script.",
             queries=rate_by("script", "engine_calls_total"),
             unit="ops",
         ),
         Lines(
             title="Batch size",
-            says="Calls that shared one pipeline, and one fsync. Grows with the load; that is what "
-            "keeps the answers quick.",
+            says="Calls that shared one pipeline, and one fsync. Grows with the load, "
+            "which keeps responses fast.",
             queries=average("average", "engine_batch_calls")
             | quantiles("engine_batch_calls_bucket", 0.95),
         ),
         Lines(
             title="Holds by outcome",
-            says="What hold_seats answered, a second.",
+            says="Results of hold_seats per second.",
             queries={"{{code}}": "code:holds:rate1m"},
             unit="ops",
         ),
         Lines(
             title="Release delay",
-            says="From a hold's deadline to its release. Promised is 1 s.",
+            says="From a hold's deadline to its release. The guarantee is 1 s.",
             queries=quantiles(_RELEASES, 0.5, 0.99) | p99_by("path", _RELEASES),
             unit="s",
             warn=0.5,
@@ -77,21 +77,21 @@ ENGINE = Board(
         ),
         Lines(
             title="Releases by path",
-            says="Who released: the listener, which is quick, the sweep, which is sure, or the "
-            "hold of the next customer.",
+            says="Path of the release: the listener (fast), the sweep (guaranteed), or "
+            "the hold of the next customer.",
             queries=rate_by("path", "engine_release_delay_seconds_count"),
             unit="ops",
         ),
         Lines(
             title="Listener reconnects",
-            says="Times the listener had to subscribe again, a minute.",
+            says="Resubscriptions of the listener per minute.",
             queries={
                 "reconnects": f"60 * sum(rate(engine_listener_reconnects_total{RATE}))",
             },
         ),
         Lines(
             title="CPU by part",
-            says="Cores a process uses. An API worker at 1 is full: start more.",
+            says="Cores a process uses. An API worker at 1 is saturated: start more.",
             queries={
                 "{{job}} {{part}} {{slot}}": "sum by (job, instance, part, slot) "
                 f"(rate(process_cpu_seconds_total{RATE}))"
@@ -101,7 +101,7 @@ ENGINE = Board(
         ),
         Lines(
             title="Memory by part",
-            says="Memory a process keeps (resident).",
+            says="Resident memory of a process.",
             queries={"{{job}} {{part}} {{slot}}": "process_resident_memory_bytes"},
             unit="bytes",
         ),
@@ -111,7 +111,7 @@ ENGINE = Board(
 PERSISTENCE = Board(
     uid="persistence",
     title="Persistence",
-    says="From the journal into Postgres, what differs between both, what organisers are told.",
+    says="Journal to Postgres, differences between both, webhooks to organisers.",
     by_event=True,
     panels=(
         Number(
@@ -123,21 +123,21 @@ PERSISTENCE = Board(
         ),
         Number(
             title="Differences",
-            says="Differences between Redis and Postgres, as the last comparison left them.",
+            says="Differences between Redis and Postgres in the last comparison.",
             queries={"differences": f"sum(max by (event, kind) (reconcile_differences{_EVENT}))"},
             bad=1,
             width=6,
         ),
         Number(
             title="Dead letters",
-            says="Entries of the journal that Postgres refused and that stand there now.",
+            says="Entries of the journal that Postgres rejected and that are still set aside.",
             queries={"entries": f"sum(max by (event) (writer_dead_letters{_EVENT}))"},
             bad=1,
             width=6,
         ),
         Number(
             title="Last comparison",
-            says="How long ago Redis and Postgres were last compared.",
+            says="Time since the last comparison of Redis and Postgres.",
             queries={"ago": "time() - max(reconcile_last_run_timestamp_seconds)"},
             unit="s",
             warn=120,
@@ -146,7 +146,7 @@ PERSISTENCE = Board(
         ),
         Lines(
             title="Age of the oldest entry not in Postgres",
-            says="How far Postgres is behind the sale. Alerts from 30 s on.",
+            says="How far Postgres is behind the sale. Alert above 30 s.",
             queries={"{{event}}": f"event:writer_lag_seconds:max{_EVENT}"},
             unit="s",
             warn=10,
@@ -159,7 +159,7 @@ PERSISTENCE = Board(
         ),
         Lines(
             title="Entries written",
-            says="Entries of the journal committed to Postgres, a second.",
+            says="Entries of the journal committed to Postgres per second.",
             queries=rate("entries", "writer_entries_total"),
             unit="ops",
         ),
@@ -173,13 +173,13 @@ PERSISTENCE = Board(
         ),
         Lines(
             title="Entries of a transaction",
-            says="The more wait, the more go together.",
+            says="Entries per batch. Grows with the backlog.",
             queries=average("average", "writer_batch_entries")
             | quantiles("writer_batch_entries_bucket", 0.95),
         ),
         Lines(
             title="Refused by Postgres",
-            says="Entries set aside in 5 minutes, by reason. Any is too many.",
+            says="Entries set aside in 5 minutes, by reason. Must be 0.",
             queries={
                 "{{reason}}": "sum by (reason) (increase(writer_entries_set_aside_total[5m]))"
             },
@@ -187,10 +187,10 @@ PERSISTENCE = Board(
         ),
         Lines(
             title="Differences by kind",
-            says="What Redis and Postgres do not agree on, as the last comparison left it.",
+            says="Differences between Redis and Postgres by kind, in the last comparison.",
             queries={
                 "{{event}} {{kind}}": f"max by (event, kind) (reconcile_differences{_EVENT})",
-                "{{event}} promise: {{kind}}": "max by (event, kind) "
+                "{{event}} violation: {{kind}}": "max by (event, kind) "
                 f"(reconcile_violations{_EVENT})",
             },
             bad=1,
@@ -202,19 +202,19 @@ PERSISTENCE = Board(
         ),
         Lines(
             title="Restore",
-            says="How much of an event is given back to Redis.",
+            says="Share of an event that is restored to Redis.",
             queries={"{{event}}": f"max by (event) (restore_progress_ratio{_EVENT})"},
             unit="percentunit",
         ),
         Lines(
             title="Webhooks",
-            says="Attempts to tell organisers, a second, by outcome.",
+            says="Attempts to deliver webhooks per second, by outcome.",
             queries=rate_by("outcome", "webhook_attempts_total"),
             unit="ops",
         ),
         Lines(
             title="Oldest message to a webhook",
-            says="How long it waits. Alerts from 10 minutes on.",
+            says="Age of the oldest message. Alert above 10 minutes.",
             queries={"oldest": "max(webhook_oldest_undelivered_seconds)"},
             unit="s",
             warn=300,
@@ -222,7 +222,7 @@ PERSISTENCE = Board(
         ),
         Lines(
             title="Mails",
-            says="Mails a second by what became of them.",
+            says="Mails per second by outcome.",
             queries=rate_by("outcome", "mails_total"),
             unit="ops",
         ),

@@ -1,8 +1,9 @@
-"""A panel in a few words, and the JSON Grafana wants of it.
+"""A short description of a panel, and its JSON for Grafana.
 
-A dashboard is written as data (`on_sale` and its neighbours in `dashboards`): what is asked, in
-which unit, from which value on it is bad. Grafana's own builder library turns it into JSON of its
-schema, instead of 200 lines a panel by hand that nobody reads and no Grafana at hand would check.
+A dashboard is written as data (`on_sale` and its neighbours in `dashboards`): the queries, the
+unit, and the value from which it is bad. Grafana's own builder library turns it into JSON of its
+schema, instead of 200 handwritten lines per panel that are hard to review and that no Grafana
+checks.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,10 +22,10 @@ _GREEN, _ORANGE, _RED = "green", "orange", "red"
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """What is asked: a query by its legend, which may name labels: `{{path}}`.
+    """The targets: a query by its legend, which may name labels: `{{path}}`.
 
-    `unit` is Grafana's name of it. Values from `warn` on are orange, from `bad` on red; where
-    `good` is given, values below it are red instead.
+    `unit` is Grafana's name of the unit. Values from `warn` are orange, from `bad` red; if `good`
+    is given, values below it are red instead.
     """
 
     title: str

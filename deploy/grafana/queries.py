@@ -1,7 +1,7 @@
-"""The shapes of query that the dashboards use again and again.
+"""The shapes of query that the dashboards share.
 
-Each gives `legend: query`, as a panel wants it. Rates are over $__rate_interval, which Grafana fits
-to the zoom, so a dashboard tells the truth over five minutes and over a day.
+Each returns `legend: query` for a panel. Rates are over $__rate_interval, which Grafana adapts to
+the zoom, so a dashboard is correct over five minutes and over a day.
 """
 
 RATE = "[$__rate_interval]"
@@ -23,12 +23,12 @@ def p99_by(label: str, metric: str) -> dict[str, str]:
 
 
 def rate(legend: str, metric: str) -> dict[str, str]:
-    """How often a second, over all labels."""
+    """Rate per second, over all labels."""
     return {legend: f"sum(rate({metric}{RATE}))"}
 
 
 def rate_by(label: str, metric: str) -> dict[str, str]:
-    """How often a second for each value of a label."""
+    """Rate per second for each value of a label."""
     return {f"{{{{{label}}}}}": f"sum by ({label}) (rate({metric}{RATE}))"}
 
 

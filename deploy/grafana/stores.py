@@ -1,4 +1,4 @@
-"""The dashboards of Redis and Postgres: the basics, as the usual exporters tell them."""
+"""The dashboards of Redis and Postgres: the basics, from the usual exporters."""
 
 from deploy.grafana.panels import Board, Lines, Number, Stacked
 from deploy.grafana.queries import RATE
@@ -6,7 +6,7 @@ from deploy.grafana.queries import RATE
 REDIS = Board(
     uid="redis",
     title="Redis",
-    says="Memory, disk and work of the server that decides who gets a seat.",
+    says="Memory, disk and load of the server that decides every hold and sale.",
     panels=(
         Number(
             title="Up",
@@ -17,7 +17,7 @@ REDIS = Board(
         ),
         Number(
             title="Memory used",
-            says="Of maxmemory. When it is full, every hold is refused. Empty: none is set.",
+            says="Share of maxmemory. A full Redis refuses every hold. Empty: no maxmemory is set.",
             queries={"used": "max(redis_memory_used_bytes / (redis_memory_max_bytes > 0))"},
             unit="percentunit",
             warn=0.75,
@@ -26,22 +26,22 @@ REDIS = Board(
         ),
         Number(
             title="Last write of the append-only file",
-            says="1 when it succeeded. 0: the disk is full or broken.",
+            says="1 if it succeeded. 0: the disk is full or broken.",
             queries={"ok": "min(redis_aof_last_write_status)"},
             good=1,
             width=6,
         ),
         Number(
             title="Evicted keys",
-            says="In 5 minutes. Must be 0: maxmemory-policy is noeviction, as a key that goes is a "
-            "sale that goes.",
+            says="In 5 minutes. Must be 0: maxmemory-policy is noeviction, because an "
+            "evicted key would be a lost sale.",
             queries={"keys": "sum(increase(redis_evicted_keys_total[5m]))"},
             bad=1,
             width=6,
         ),
         Lines(
             title="Memory",
-            says="Used, resident (what the machine gives for it) and the limit.",
+            says="Used, resident and the limit.",
             queries={
                 "used": "max(redis_memory_used_bytes)",
                 "resident": "max(redis_memory_used_rss_bytes)",
@@ -51,7 +51,7 @@ REDIS = Board(
         ),
         Lines(
             title="Commands",
-            says="Commands a second; a script is one EVALSHA.",
+            says="Commands per second; a script is one EVALSHA.",
             queries={"{{cmd}}": f"topk(8, sum by (cmd) (rate(redis_commands_total{RATE})))"},
             unit="ops",
         ),
@@ -67,7 +67,7 @@ REDIS = Board(
         ),
         Lines(
             title="CPU of the main thread",
-            says="Cores. At 1 Redis is full: scripts wait for each other.",
+            says="Cores. At 1 Redis is saturated: scripts wait for each other.",
             queries={
                 "cores": f"sum(rate(redis_cpu_sys_main_thread_seconds_total{RATE}))"
                 f" + sum(rate(redis_cpu_user_main_thread_seconds_total{RATE}))"
@@ -77,7 +77,7 @@ REDIS = Board(
         ),
         Lines(
             title="Connections",
-            says="Connected clients, and those blocked in a read of the journal, which is right.",
+            says="Connected clients, and those blocked in a read of the journal, which is normal.",
             queries={
                 "connected": "sum(redis_connected_clients)",
                 "blocked": "sum(redis_blocked_clients)",
@@ -85,7 +85,7 @@ REDIS = Board(
         ),
         Lines(
             title="Connections refused",
-            says="In 5 minutes. Any: maxclients is too low.",
+            says="In 5 minutes. Above 0: maxclients is too low.",
             queries={"refused": "sum(increase(redis_rejected_connections_total[5m]))"},
             bad=1,
         ),
@@ -100,7 +100,7 @@ REDIS = Board(
         ),
         Lines(
             title="Keys",
-            says="All keys, and those with a TTL: holds, kept answers, rate limits.",
+            says="All keys, and those with a TTL: holds, stored responses, rate limits.",
             queries={
                 "keys": "sum(redis_db_keys)",
                 "with a TTL": "sum(redis_db_keys_expiring)",
@@ -126,7 +126,7 @@ POSTGRES = Board(
         ),
         Number(
             title="Connections used",
-            says="Of max_connections.",
+            says="Share of max_connections.",
             queries={
                 "used": "sum(pg_stat_database_numbackends) / max(pg_settings_max_connections)"
             },
@@ -137,7 +137,7 @@ POSTGRES = Board(
         ),
         Number(
             title="Longest transaction",
-            says="How long it has been going on. Long ones hold back vacuum and locks.",
+            says="Age of the transaction. Long ones block vacuum and hold locks.",
             queries={"longest": f"max(pg_stat_activity_max_tx_duration{_OURS})"},
             unit="s",
             warn=10,
@@ -153,7 +153,7 @@ POSTGRES = Board(
         ),
         Lines(
             title="Transactions",
-            says="Committed and rolled back, a second.",
+            says="Committed and rolled back per second.",
             queries={
                 "committed": f"sum(rate(pg_stat_database_xact_commit{_OURS}{RATE}))",
                 "rolled back": f"sum(rate(pg_stat_database_xact_rollback{_OURS}{RATE}))",
@@ -162,7 +162,7 @@ POSTGRES = Board(
         ),
         Lines(
             title="Rows written",
-            says="Inserted, updated and deleted, a second.",
+            says="Inserted, updated and deleted per second.",
             queries={
                 "inserted": f"sum(rate(pg_stat_database_tup_inserted{_OURS}{RATE}))",
                 "updated": f"sum(rate(pg_stat_database_tup_updated{_OURS}{RATE}))",
@@ -172,12 +172,12 @@ POSTGRES = Board(
         ),
         Stacked(
             title="Connections by state",
-            says="Idle in transaction should be none for long.",
+            says="No session should stay idle in transaction for long.",
             queries={"{{state}}": f"sum by (state) (pg_stat_activity_count{_OURS})"},
         ),
         Lines(
             title="Read from memory",
-            says="Share of blocks that were found in shared_buffers.",
+            says="Share of blocks found in shared_buffers.",
             queries={
                 "share": f"{_BLOCKS} / ({_BLOCKS}"
                 f" + sum(rate(pg_stat_database_blks_read{_OURS}{RATE})))"

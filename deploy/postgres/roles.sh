@@ -1,7 +1,7 @@
 #!/bin/sh
 # Run once by the Postgres image, when its data folder is new: the engine owns its database and
-# nothing else, the exporter may look at statistics and at no row. Neither is a superuser.
-# Passwords come from files; none stands in a command line.
+# nothing else, the exporter may read statistics and no rows. Neither is a superuser.
+# Passwords come from files; none appears in a command line.
 set -eu
 folder=${SECRETS:-/run/secrets}
 export folder

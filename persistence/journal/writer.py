@@ -19,9 +19,9 @@ import stamina
 
 from engine import Engine, Settings, logs
 from engine.ids import EventId
-from engine.journal import is_older
 from engine.metrics import metrics
 from engine.models import JournalEntry
+from engine.positions import position_of
 from persistence.database import Pool
 from persistence.journal.columns import without
 from persistence.journal.rejections import Rejection
@@ -200,7 +200,9 @@ class Writer:
             return set()
         besides = self._refusals[event].keys() | {refusal.entry.entry_id for refusal in refusals}
         open_id = await self._engine.journal.first_pending(event, besides)
-        waiting = {entry_id for entry_id in sold if open_id and is_older(open_id, entry_id)}
+        if open_id is None:
+            return set()
+        waiting = {sale for sale in sold if position_of(open_id) < position_of(sale)}
         if waiting:
             _log.info("sales_out_of_order", event_id=event, count=len(waiting), wait_for=open_id)
         return waiting

@@ -16,7 +16,7 @@ from tests.support.commands import commands_of, fences
 
 PAGES = sorted((ROOT / "docs" / "runbook").glob("*.md"))
 OF_ALERTS = [path for path in PAGES if path.stem != "index"]
-SECTIONS = ["What customers notice", "Look", "Do", "Over when", "Causes"]
+SECTIONS = ["What customers notice", "Diagnose", "Resolve", "Resolved when", "Causes"]
 _SAYS_WHERE = re.compile(r"\{\{ \$externalLabels\.runbooks \}\}/([a-z-]+\.md)")
 
 

@@ -9,6 +9,7 @@ from engine.ids import BookingId
 from engine.models import BookingStatus
 from tests.support.box_office import START_MS, TTL_MS, BoxOffice
 from tests.support.crowd import seats_of
+from tests.support.raw_redis import raw
 
 
 async def test_confirm_booking_in_time_sells_the_places(office: BoxOffice) -> None:
@@ -23,7 +24,7 @@ async def test_confirm_booking_in_time_sells_the_places(office: BoxOffice) -> No
     assert state.map == "saaaa/aaaaa"
     assert state.areas["pit"].sold == 2
     assert state.event.counts.sold == 3
-    assert not await office.engine.client.exists(f"{{gala}}:hold:{held.id[5:]}")
+    assert not await raw(office.engine).exists(f"{{gala}}:hold:{held.id[5:]}")
 
 
 async def test_confirm_booking_again_answers_the_same_and_changes_nothing(

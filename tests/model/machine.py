@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from engine import Engine, keys
 from engine.errors import Refused
-from engine.events import event_fields
+from engine.event_image import image_of
 from engine.ids import BookingId, CustomerId, SeatId
 from engine.models import Counts, Expired, SalesChange
 from tests.model import choices
@@ -25,6 +25,7 @@ from tests.model.event_model import EventModel
 from tests.model.views import BRIEF_MS, MARGIN_MS, expected, see, to_be_noted
 from tests.support.box_office import START_MS
 from tests.support.factories import GALA
+from tests.support.raw_redis import raw
 
 PICK = st.integers(0, 20)
 
@@ -52,7 +53,7 @@ class BoxOfficeMachine(RuleBasedStateMachine):
         self.last = "0-0"
         self.patched = mock.patch("engine.bookings.new_ulid", self._new_ulid)
         self.patched.start()
-        self._run(self.engine.client.flushall())
+        self._run(raw(self.engine).flushall())
 
     def teardown(self) -> None:
         self.patched.stop()
@@ -77,7 +78,8 @@ class BoxOfficeMachine(RuleBasedStateMachine):
         )
 
     def _loaded(self, event: EventModel) -> None:
-        fields = {name: str(v) for name, v in event_fields(event.layout, event.terms).items()}
+        image = image_of(GALA, event.layout, event.terms)
+        fields = {name: str(value) for name, value in image.fields.items()}
         event.noted.append(("event_loaded", fields))
 
     # What customers do.

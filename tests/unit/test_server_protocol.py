@@ -1,4 +1,4 @@
-"""An answer in one piece is the same answer that uvicorn makes of the two messages of ASGI."""
+"""A response in one piece equals what uvicorn makes of ASGI's two messages; the time limits."""
 
 import asyncio
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from uvicorn.server import ServerState
 from api.http.decoding import read_body
 from api.http.drain_state import DRAINING
 from api.http.problems import Problem
-from api.http.responses import NO_STORE, SAFE, Header, Response, send_answer
+from api.http.responses import EDGE_HEADERS, NO_STORE, SAFE, Header, Response, send_response
 from api.server import protocol
 from api.server.load_shedding import LoadShedder
 from api.server.protocol import BoundedProtocol
@@ -21,7 +21,7 @@ from tests.support.waiting import until
 GET = b"GET /%d HTTP/1.1\r\nhost: a\r\n\r\n"
 LOCATION: Header = (b"location", b"/api/v1/booking/gala:1")
 LONG = b"x" * 100_000
-ANSWERS = {
+RESPONSES = {
     "a body": (200, Response(b'{"a":1}')),
     "a header of its own": (201, Response(b"{}", (LOCATION,))),
     "a problem": (409, Response(b"{}", content_type=b"application/problem+json")),
@@ -65,19 +65,19 @@ class _Transport(asyncio.Transport):
 
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(protocol, "_door", lambda: LoadShedder(Settings()))
+    monkeypatch.setattr(protocol, "_load_shedder", lambda: LoadShedder(Settings()))
     monkeypatch.setattr(protocol, "_read_s", lambda: 60)
     yield
-    DRAINING.forget()
+    DRAINING.reset()
 
 
-def _app(status: int, answer: Response, *, in_two: bool) -> ASGIApp:
+def _app(status: int, response: Response, *, in_two: bool) -> ASGIApp:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         async def seen(message: Message) -> None:
             await send(message)
 
-        scope["api.headers"] = ((b"x-request-id", scope["path"].encode()), *DRAINING.headers)
-        await send_answer(scope, seen if in_two else send, answer, status, (*SAFE, NO_STORE))
+        scope[EDGE_HEADERS] = ((b"x-request-id", scope["path"].encode()), *DRAINING.headers)
+        await send_response(scope, seen if in_two else send, response, status, (*SAFE, NO_STORE))
 
     return app
 
@@ -113,7 +113,7 @@ def _parts(text: bytes) -> tuple[bytes, list[bytes], bytes]:
 
 
 @pytest.mark.parametrize("request_line", ["GET", "HEAD", "GET that closes", "GET of old"])
-@pytest.mark.parametrize("name", ANSWERS)
+@pytest.mark.parametrize("name", RESPONSES)
 async def test_one_piece_says_what_two_messages_say(name: str, request_line: str) -> None:
     method, _, more = request_line.partition(" ")
     request = (GET % 1).replace(b"GET", method.encode())
@@ -121,28 +121,28 @@ async def test_one_piece_says_what_two_messages_say(name: str, request_line: str
         request = request.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")
     elif more:
         request = request.replace(b"1.1", b"1.0")
-    whole = await _answered(_app(*ANSWERS[name], in_two=False), request)
-    messages = await _answered(_app(*ANSWERS[name], in_two=True), request)
+    whole = await _answered(_app(*RESPONSES[name], in_two=False), request)
+    messages = await _answered(_app(*RESPONSES[name], in_two=True), request)
     assert _parts(whole.text) == _parts(messages.text)
     assert whole.closed == messages.closed == bool(more)
 
 
 async def test_one_piece_is_one_write_and_two_messages_are_two() -> None:
-    """The control: the comparison above is not of one way with itself."""
-    answer = ANSWERS["a body"]
+    """The control: the comparison above does not compare one way with itself."""
+    answer = RESPONSES["a body"]
     assert len((await _answered(_app(*answer, in_two=False))).written) == 1
     assert len((await _answered(_app(*answer, in_two=True))).written) == 2
 
 
-async def test_a_draining_process_closes_after_its_answer() -> None:
+async def test_a_draining_process_closes_after_its_response() -> None:
     DRAINING.begin()
-    answered = await _answered(_app(*ANSWERS["a body"], in_two=False))
+    answered = await _answered(_app(*RESPONSES["a body"], in_two=False))
     assert b"\r\nconnection: close\r\n" in answered.text
     assert answered.closed
 
 
 @pytest.mark.parametrize("value", [b"a\r\nset-cookie: b=c", b"a\nb", b"a\rb"])
-async def test_a_value_with_a_line_of_its_own_is_not_sent(value: bytes) -> None:
+async def test_a_header_value_with_a_line_break_is_not_sent(value: bytes) -> None:
     answer = Response(b"{}", ((b"location", value),))
     answered = await _answered(_app(200, answer, in_two=False))
     assert answered.text == b""
@@ -157,13 +157,13 @@ WAYS = {
     "head and body": [POST + LENGTH + b"\r\n", BODY],
     "in two": [POST + LENGTH + b"\r\n" + BODY[:3], BODY[3:]],
     "in chunks": [POST + b"transfer-encoding: chunked\r\n\r\n7\r\n" + BODY + b"\r\n0\r\n\r\n"],
-    "when asked for": [POST + LENGTH + b"expect: 100-continue\r\n\r\n", BODY],
+    "after 100-continue": [POST + LENGTH + b"expect: 100-continue\r\n\r\n", BODY],
 }
 
 
 @pytest.mark.parametrize("in_two", [False, True])
 @pytest.mark.parametrize("name", WAYS)
-async def test_a_body_is_read_however_it_comes(name: str, in_two: bool) -> None:
+async def test_a_body_is_read_however_it_arrives(name: str, in_two: bool) -> None:
     def wrapped(receive: Receive) -> Receive:
         async def seen() -> Message:
             return await receive()
@@ -171,19 +171,19 @@ async def test_a_body_is_read_however_it_comes(name: str, in_two: bool) -> None:
         return seen
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        scope["api.headers"] = ()
+        scope[EDGE_HEADERS] = ()
         body = await read_body(wrapped(receive) if in_two else receive, dict(scope["headers"]), 99)
-        await send_answer(scope, send, Response(body), 200)
+        await send_response(scope, send, Response(body), 200)
 
     connection, transport = _connected(app)
     for part in WAYS[name]:
         connection.data_received(part)
-        await asyncio.sleep(0)  # the app begins before the next part is there
+        await asyncio.sleep(0)  # the app starts before the next part arrives
         await asyncio.sleep(0)
     await asyncio.gather(*connection.tasks)
     continued, _, answered = transport.text.rpartition(b"HTTP/1.1 200")
     assert answered.endswith(b"\r\n\r\n" + BODY)
-    assert (continued == b"HTTP/1.1 100 Continue\r\n\r\n") == (name == "when asked for")
+    assert (continued == b"HTTP/1.1 100 Continue\r\n\r\n") == (name == "after 100-continue")
     connection.connection_lost(None)
 
 
@@ -192,8 +192,8 @@ async def test_a_body_that_is_too_large_is_refused(head: bytes) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         with pytest.raises(Problem, match="at most 5 bytes"):
             await read_body(receive, dict(scope["headers"]), 5)
-        scope["api.headers"] = ()
-        await send_answer(scope, send, Response(b""), 413)
+        scope[EDGE_HEADERS] = ()
+        await send_response(scope, send, Response(b""), 413)
 
     body = BODY if b"length" in head else b"7\r\n" + BODY + b"\r\n0\r\n\r\n"
     answered = await _answered(app, POST + head + b"\r\n" + body)
@@ -203,16 +203,16 @@ async def test_a_body_that_is_too_large_is_refused(head: bytes) -> None:
 async def test_a_connection_ends_when_it_is_idle_and_not_before(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The control is asked again and again, and one that waits for its answer is never idle."""
+    """The control sends requests all the time; one that awaits its response is not idle."""
     monkeypatch.setattr(protocol, "_read_s", lambda: 0.02)
     asked, answer = asyncio.Event(), asyncio.Event()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        scope["api.headers"] = ()
+        scope[EDGE_HEADERS] = ()
         if scope["path"] == "/2":
             asked.set()
             await answer.wait()
-        await send_answer(scope, send, Response(b"{}"), 200)
+        await send_response(scope, send, Response(b"{}"), 200)
 
     connections = [_connected(app, timeout_keep_alive=1) for _ in range(3)]
     (idle, left), (busy, used), (slow, waited) = connections
@@ -234,14 +234,14 @@ async def test_a_connection_ends_when_it_is_idle_and_not_before(
         connection.connection_lost(OSError())
 
 
-async def test_who_was_turned_away_may_wait_for_the_appointment_on_this_connection(
+async def test_a_rejected_client_may_wait_for_its_retry_on_this_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The control never said a word: nothing is to be waited for."""
+    """The control never sent a request, so it is closed."""
     monkeypatch.setattr(protocol, "_read_s", lambda: 0.02)
-    app = _app(*ANSWERS["a body"], in_two=False)
+    app = _app(*RESPONSES["a body"], in_two=False)
     (away, told), (silent, hung_up) = (_connected(app, timeout_keep_alive=1) for _ in range(2))
-    away._door.places = 0
+    away._shedder.in_flight_max = 0
     away.data_received(GET % 1)
     assert told.text.startswith(b"HTTP/1.1 503 ")
 
@@ -260,8 +260,8 @@ async def test_who_was_turned_away_may_wait_for_the_appointment_on_this_connecti
         connection.connection_lost(None)
 
 
-async def test_answers_keep_the_sequence_of_requests_that_came_at_once() -> None:
-    connection, transport = _connected(_app(*ANSWERS["a body"], in_two=False))
+async def test_responses_keep_the_sequence_of_pipelined_requests() -> None:
+    connection, transport = _connected(_app(*RESPONSES["a body"], in_two=False))
     connection.data_received(b"".join(GET % number for number in range(5)))
 
     async def all_answered() -> bool:
@@ -274,7 +274,7 @@ async def test_answers_keep_the_sequence_of_requests_that_came_at_once() -> None
 
 
 async def test_a_client_that_reads_slowly_is_waited_for() -> None:
-    connection, transport = _connected(_app(*ANSWERS["a body"], in_two=False))
+    connection, transport = _connected(_app(*RESPONSES["a body"], in_two=False))
     connection.pause_writing()
     connection.data_received(GET % 1)
     [task] = connection.tasks
@@ -287,8 +287,8 @@ async def test_a_client_that_reads_slowly_is_waited_for() -> None:
     connection.connection_lost(None)
 
 
-async def test_the_server_s_own_headers_are_those_of_now() -> None:
-    connection, transport = _connected(_app(*ANSWERS["a body"], in_two=False))
+async def test_the_server_s_own_headers_are_current() -> None:
+    connection, transport = _connected(_app(*RESPONSES["a body"], in_two=False))
     for second in (b"1", b"2"):
         connection.server_state.default_headers = [(b"date", second)]
         connection.data_received(GET % 1)

@@ -1,4 +1,4 @@
-"""Tokens: what is refused, what is remembered and for how long, and what checking one costs."""
+"""Our own tokens: which are refused, what is cached, rotation of the secret, cost of a check."""
 
 import base64
 import json
@@ -42,7 +42,7 @@ BAD_TOKENS: dict[str, Callable[[], str]] = {
     "expired": lambda: token("ann", MAY_HOLD, exp=int(time.time()) - 1),
     "issued in the future": lambda: token("ann", MAY_HOLD, iat=int(time.time()) + 600),
     "no subject": lambda: token(None, MAY_HOLD),
-    "no end": lambda: token("ann", MAY_HOLD, exp=None),
+    "no expiry": lambda: token("ann", MAY_HOLD, exp=None),
     "no issue time": lambda: token("ann", MAY_HOLD, iat=None),
     "no type": lambda: token("ann", MAY_HOLD, typ=None),
     "a refresh token": lambda: token("ann", MAY_HOLD, typ="refresh"),
@@ -58,7 +58,7 @@ BAD_TOKENS: dict[str, Callable[[], str]] = {
 
 
 @pytest.mark.parametrize("name", BAD_TOKENS)
-async def test_hold_seats_with_a_forged_or_spent_token_is_401(api: Api, name: str) -> None:
+async def test_hold_seats_with_a_forged_or_expired_token_is_401(api: Api, name: str) -> None:
     await api.office.open()
     caller = {"authorization": f"Bearer {BAD_TOKENS[name]()}"}
     await api.refused(401, "unauthenticated", "POST", BOOKING, caller, json=SEAT)
@@ -100,7 +100,7 @@ def test_app_with_a_short_secret_refuses_to_start(secret: str) -> None:
         issue_token(secret, "ann", "customer")
 
 
-def test_token_that_is_remembered_still_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cached_token_still_expires(monkeypatch: pytest.MonkeyPatch) -> None:
     tokens = Tokens(SECRET)
     header = f"Bearer {token('ann')}".encode()
     caller = tokens.caller(header)
@@ -110,7 +110,7 @@ def test_token_that_is_remembered_still_ends(monkeypatch: pytest.MonkeyPatch) ->
         tokens.caller(header)
 
 
-def test_token_that_is_remembered_costs_at_most_10_us() -> None:
+def test_cached_token_costs_at_most_10_us() -> None:
     tokens = Tokens(SECRET)
     header = f"Bearer {issue_token(SECRET, 'ann', 'customer')}".encode()
     tokens.caller(header)
@@ -124,7 +124,7 @@ def test_token_that_is_remembered_costs_at_most_10_us() -> None:
     assert min(cost_s() for _ in range(5)) < 10e-6
 
 
-def test_two_secrets_the_first_signs_and_both_count() -> None:
+def test_of_two_secrets_the_first_signs_and_both_verify() -> None:
     old, new, other = ("o" * 32, "n" * 32, "x" * 32)
     before = Tokens(f"{old},{new}")
     after = Tokens(f"{new}, {old}")

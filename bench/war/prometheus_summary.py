@@ -1,4 +1,4 @@
-"""What a Prometheus saw of a war, in one line: `python -m bench.war.seen URL`.
+"""What a Prometheus measured of a war, in one line: `python -m bench.war.prometheus_summary URL`.
 
 The demo ends with it. Asked by HTTP, as a Prometheus may be there without promtool.
 """

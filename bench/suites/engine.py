@@ -10,17 +10,17 @@ from tempfile import TemporaryDirectory
 
 from bench.load.callers import Calls, holds_per_s
 from bench.report.conditions import read_conditions
-from bench.report.section import Chart, Figures, Options, Section, in_turns
-from bench.rig.ceiling import Ceiling, Fire
+from bench.report.section import BenchOptions, BenchSection, Chart, Figures, in_turns
+from bench.rig.ceiling import Ceiling, CeilingLoad
 from embedded import servers
 from engine import Engine
 from engine.settings.settings import Settings
 
 CALLERS = (1, 32, 128)
-CEILING_FIRE = Fire(50, 16)
+CEILING_FIRE = CeilingLoad(50, 16)
 
 
-async def measure(options: Options) -> Section:
+async def measure(options: BenchOptions) -> BenchSection:
     """In turns, AOF always."""
     figures = Figures()
     with (
@@ -47,7 +47,7 @@ async def measure(options: Options) -> Section:
                         figures.add("engine/ceiling", says, "/s", per_s)
             figures.wrong += ceiling.wrong
     ids = ["engine/ceiling", *(f"engine/{callers}" for callers in CALLERS)]
-    return Section(
+    return BenchSection(
         id="engine",
         title="The engine without HTTP",
         what="One process, one seat a hold with a request id; AOF always.",

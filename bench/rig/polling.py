@@ -1,4 +1,4 @@
-"""Waiting for what other processes do: there is no signal, so looking again is all there is."""
+"""Polls for a condition in another process, which sends no signal."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""The write-behind worker: how fast it drains, how far behind it is in a war, how it catches up.
+"""The write-behind worker: its throughput, its lag in a war, and how it catches up.
 
 The real `engine write` in a process of its own. A booking that is sold has two journal entries,
 held and confirmed; both are drained, and it counts once. One that is only held has one.
@@ -16,14 +16,14 @@ from tempfile import TemporaryDirectory
 from msgspec import Struct
 
 from bench.report.conditions import read_conditions
-from bench.report.section import Chart, Figures, Options, Section, in_turns
+from bench.report.section import BenchOptions, BenchSection, Chart, Figures, in_turns
 from bench.rig.houses import house, selection
+from bench.rig.polling import until, until_written
 from bench.rig.sale import DRAIN_S_MAX
 from bench.rig.stand import Stand, engine_up, part_running
-from bench.rig.waiting import until, until_written
 from bench.war import war
-from bench.war.aftermath import judge, settle
 from bench.war.scenarios import SCENARIOS
+from bench.war.verdict import judge, settle
 from embedded import servers
 from embedded.servers import Servers
 from engine import Engine
@@ -45,7 +45,7 @@ LOOK_S = 0.02
 
 
 class _Backlog(Struct, frozen=True):
-    """So many bookings of one kind that the writer has not seen."""
+    """So many bookings of one kind that the writer has not read."""
 
     event: str
     kind: str
@@ -75,7 +75,7 @@ class _Base(Struct):
         ]
 
 
-async def measure(options: Options) -> Section:
+async def measure(options: BenchOptions) -> BenchSection:
     """Drain, then a war, then a time without Postgres."""
     figures = Figures()
     async with _servers() as base:
@@ -88,8 +88,8 @@ async def measure(options: Options) -> Section:
         figures.wrong += base.wrong
     with TemporaryDirectory(prefix="bench-") as folder, engine_up(Path(folder)) as stand:
         for _ in range(options.rounds):
-            await _fight(stand, figures, options.seconds * 3 + 1)
-    return Section(
+            await _run_war(stand, figures, options.seconds * 3 + 1)
+    return BenchSection(
         id="writer",
         title="Write-behind",
         what=f"`engine write` alone on a backlog; {BUYERS} locust buyers in the war.",
@@ -193,7 +193,7 @@ async def _sell(engine: Engine, event: EventId, stop: asyncio.Event) -> int:
     return number
 
 
-async def _fight(stand: Stand, figures: Figures, seconds: float) -> None:
+async def _run_war(stand: Stand, figures: Figures, seconds: float) -> None:
     """A ticket war; its own watch looks at the lag twenty times a second."""
     settings, scenario = stand.settings, SCENARIOS["rush"].scaled(BUYERS, seconds)
     async with (
@@ -202,20 +202,23 @@ async def _fight(stand: Stand, figures: Figures, seconds: float) -> None:
     ):
         event = await war.open_sale(engine, scenario)
         wanted = war.War(scenario=scenario, event_id=event, url=stand.url)
-        fought = await war.fight(engine, wanted, settings.jwt_secret, lambda _: None)
+        result = await war.fight(engine, wanted, settings.jwt_secret, lambda _: None)
         await settle(engine, event)
-        outcome = await judge(engine, pool, wanted, fought)
+        verdict = await judge(engine, pool, wanted, result)
     against = (
-        *(outcome.broken_receipts, outcome.violations, outcome.differences),
-        *(fought.summary.failures, outcome.backlog_entries),
+        verdict.broken_receipts,
+        verdict.violations,
+        verdict.differences,
+        result.summary.failures,
+        verdict.backlog_entries,
     )
     if any(against):
         figures.wrong.append(f"the war was not clean: {against}"[:500])
-    if not fought.summary.confirmed_count:
-        figures.wrong.append("nobody bought anything in the war")
-    figures.add("writer/lag_p50", "lag in a war, p50", "ms", fought.lag.p50_ms)
-    figures.add("writer/lag_p99", "lag in a war, p99", "ms", fought.lag.p99_ms)
-    rate = fought.summary.confirmed_count / fought.summary.seconds
+    if not result.summary.confirmed_count:
+        figures.wrong.append("the war sold nothing")
+    figures.add("writer/lag_p50", "lag in a war, p50", "ms", result.lag.p50_ms)
+    figures.add("writer/lag_p99", "lag in a war, p99", "ms", result.lag.p99_ms)
+    rate = result.summary.confirmed_count / result.summary.seconds
     figures.add("writer/war_sales", "sales in the war", "/s", rate)
 
 

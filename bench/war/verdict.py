@@ -1,6 +1,6 @@
-"""After a war: wait until everything has come to rest, then judge it from every side.
+"""After a war: wait until holds have expired and the writer has caught up, then check it.
 
-Judges that know nothing of each other: the buyers' receipts, the engine's invariants (a hold that
+The checks are independent of each other: the buyers' receipts, the engine's invariants (a hold that
 is left over is one of them), the comparison of Redis with Postgres, the writer's backlog, and the
 bounds of the scenario.
 """
@@ -9,7 +9,7 @@ from collections import Counter
 
 from msgspec import Struct
 
-from bench.rig.waiting import until, until_written
+from bench.rig.polling import until, until_written
 from bench.war import receipts
 from bench.war.receipts import BrokenReceipt
 from bench.war.scenarios.bounds import Checked, figures_of
@@ -32,7 +32,7 @@ DRAIN_S_MAX = 30.0
 """How long the writer may take to catch up after the war."""
 
 
-class Outcome(Struct, frozen=True, kw_only=True):
+class WarVerdict(Struct, frozen=True, kw_only=True):
     """A war and its verdicts.
 
     `users` is the most there were at once, `lag` how far the writer was behind meanwhile, and
@@ -69,26 +69,26 @@ async def settle(engine: Engine, event: EventId) -> None:
     await until_written(engine, event, DRAIN_S_MAX)
 
 
-async def judge(engine: Engine, pool: Pool, war: War, fought: WarResult) -> Outcome:
+async def judge(engine: Engine, pool: Pool, war: War, result: WarResult) -> WarVerdict:
     """Every verdict on the event as it is now."""
-    event, summary = war.event_id, fought.summary
+    event, summary = war.event_id, result.summary
     backlog = await engine.journal.backlog(event)
     state = await read_state(engine, event)
     report = await reconcile(engine, pool, [event])
     areas = {area_id: area.capacity for area_id, area in state.areas.items()}
-    broken = receipts.check(fought.receipts, state.bookings, areas)
+    broken = receipts.check(result.receipts, state.bookings, areas)
     violations, differences = check(state), list(report.differences)
-    statuses = _statuses(state, fought.began_ms)
-    figures = figures_of(summary, fought.lag, statuses.get("expired", 0), war.scenario.users)
+    statuses = _statuses(state, result.began_ms)
+    figures = figures_of(summary, result.lag, statuses.get("expired", 0), war.scenario.users)
     bounds = check_bounds(war.scenario.bounds, figures)
     missed = not all(checked.kept for checked in bounds)
     against = (broken, violations, differences, summary.failures, backlog.entries, missed)
-    return Outcome(
+    return WarVerdict(
         scenario=war.scenario.name,
         event_id=event,
         users=war.scenario.users,
         summary=summary,
-        lag=fought.lag,
+        lag=result.lag,
         figures=figures,
         bounds=bounds,
         statuses=statuses,

@@ -7,9 +7,9 @@ import pytest
 from redis.asyncio import Redis
 
 from bench.war import scenarios
-from bench.war.aftermath import Outcome, judge, settle
 from bench.war.scenarios.bounds import Bound
-from bench.war.tally import Answer, Receipt, Tally, spread_of
+from bench.war.tally import BuyerAnswer, Receipt, Tally, spread_of
+from bench.war.verdict import WarVerdict, judge, settle
 from bench.war.war import War, WarResult
 from engine import Engine, Settings
 from engine.expirer import Expirer
@@ -38,9 +38,9 @@ class Battlefield:
         self.tally.receipts.append(Receipt(booking.id, booking.seats, {}))
         return booking
 
-    async def outcome(self, *, written: bool = True) -> Outcome:
+    async def outcome(self, *, written: bool = True) -> WarVerdict:
         """The verdict, after a writer had its time or without one."""
-        fought = WarResult(
+        result = WarResult(
             began_ms=0,
             lag=spread_of([400]),
             summary=self.tally.summary(1),
@@ -51,7 +51,7 @@ class Battlefield:
             if written:
                 async with running(Writer(self._engine, pool, self._settings)):
                     await settle(self._engine, GALA)
-            return await judge(self._engine, pool, war, fought)
+            return await judge(self._engine, pool, war, result)
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ async def test_judge_does_not_take_a_failed_call_for_clean(
     office: BoxOffice, battlefield: Battlefield
 ) -> None:
     await battlefield.sell(office)
-    battlefield.tally.add("hold", Answer(503, b'{"code":"unavailable"}', 1.0))
+    battlefield.tally.add("hold", BuyerAnswer(503, b'{"code":"unavailable"}', 1.0))
     assert not (await battlefield.outcome()).clean
 
 
