@@ -42,6 +42,10 @@ _PAGE = {"text/html": {"schema": {"type": "string"}}}
 _WITH_REFUSAL = {401: ("WWW-Authenticate",), 429: ("Retry-After",), 503: ("Retry-After",)}
 
 
+_PUBLISHED_TAGS = {"confirm_booking": "payments"}
+"""Tags of endpoints that have moved to another module: a tag is a module of generated clients."""
+
+
 @cache
 def document() -> Gzipped:
     """The document of the API as it is served; made once."""
@@ -127,7 +131,8 @@ def _operation(route: Route, schemas: Schemas) -> Json:
 
 
 def _tag(route: Route) -> str:
-    return route.endpoint.__module__.rpartition(".")[2]
+    module = route.endpoint.__module__.rpartition(".")[2]
+    return _PUBLISHED_TAGS.get(route.name, module)
 
 
 def _permission(route: Route) -> str:

@@ -1,18 +1,12 @@
 """Events: the rows of the route table for those who sell, and for those who look."""
 
 from api import availability, events, sales
+from api.availability import LayoutQuery
+from api.events import EventList, EventView, NewEventQuery, SalesBody, SeatIdsBody
 from api.http.calls import V1, Route
-from api.http.payloads import (
-    AvailabilityView,
-    EventList,
-    EventView,
-    LayoutQuery,
-    NewEventQuery,
-    PageQuery,
-    SalesBody,
-    SeatIdsBody,
-)
+from api.http.payloads import PageQuery
 from api.http.permissions import Permission as May
+from api.snapshots import AvailabilityView
 from engine.models import Layout
 from engine.plans.event_json import EventPlan, MoreSeats
 
