@@ -5,13 +5,12 @@ its router: they see what the table does not have.
 """
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.routing import Route as StarletteRoute
 
 from api import document
-from api.accounts.running import accounts_running
 from api.http.calls import Route, Services
 from api.http.cors import with_cors
 from api.http.dispatch import PathTable, Resource, not_found
@@ -41,7 +40,7 @@ def create_app(engine_settings: Settings, stores: Stores | None = None) -> Starl
             logs.get("api").error("start_refused", code=error.code, why=str(error))
             raise
         following = services.engine.verbosity.followed(engine_settings.log_level)
-        accounts = accounts_running(services)
+        accounts = _accounts_running(services)
         async with services.engine, following, accounts, in_flight_shown(services):
             yield
         await services.stores.close()
@@ -62,6 +61,19 @@ def create_app(engine_settings: Settings, stores: Stores | None = None) -> Starl
     app.router.redirect_slashes = False
     app.router.default = not_found
     return app
+
+
+@asynccontextmanager
+async def _accounts_running(services: Services) -> AsyncIterator[None]:
+    """Follow revoked sessions and the provider's keys; at the end send the queued mails."""
+    revocations = services.engine.revocations
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(revocations.followed())
+        services.tokens.revoked = revocations.revoked
+        await stack.enter_async_context(services.tokens.kept_fresh())
+        stack.callback(services.passwords.close)
+        stack.push_async_callback(services.mailer.close)
+        yield
 
 
 def _always(settings: Settings) -> tuple[Header, ...]:
