@@ -1,7 +1,7 @@
 """The base of all payloads, and what several nouns share; each noun defines its own beside it.
 
 Field names are camelCase, money is in minor units, times are RFC 3339 in UTC with milliseconds.
-An unknown field is rejected, so a client cannot add a price, a status or a customer to a body.
+An unknown field is refused, so a client cannot add a price, a status or a customer to a body.
 """
 
 from datetime import datetime
@@ -29,11 +29,11 @@ Instant = Annotated[datetime, Meta(tz=True)]
 class RequestBody(
     Struct, frozen=True, gc=False, kw_only=True, rename="camel", forbid_unknown_fields=True
 ):
-    """The base of every body and query of a request."""
+    """The base of every body and query. An unknown field is refused."""
 
 
 class NoQuery(RequestBody, frozen=True):
-    """A route without parameters."""
+    """The query of a route without parameters."""
 
 
 class PageQuery(RequestBody, frozen=True):
@@ -44,7 +44,7 @@ class PageQuery(RequestBody, frozen=True):
 
 
 class View(Struct, frozen=True, gc=False, kw_only=True, rename="camel", omit_defaults=True):
-    """The base of what a response carries. A field that has its default is left out."""
+    """The base of every response body. Fields with their default value are left out."""
 
 
 class CountsView(View, frozen=True):

@@ -251,7 +251,7 @@ async def test_access_token_outlives_nothing(ann: Visitor, monkeypatch: pytest.M
     assert not await ann.may_call()
 
 
-async def test_hashing_rests_while_the_process_has_much_else_to_do(
+async def test_hashing_backs_off_while_the_process_is_busy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     passwords = Passwords(1, 1)
