@@ -1,4 +1,4 @@
-"""repair_event and impose_booking: state that was damaged, or lost, is mended."""
+"""repair_event and reinstate_booking: state that was damaged, or lost, is mended."""
 
 import pytest
 
@@ -112,45 +112,45 @@ async def _forgotten(office: BoxOffice) -> Booking:
     return sold
 
 
-async def test_impose_booking_gives_redis_a_forgotten_sale_back(office: BoxOffice) -> None:
+async def test_reinstate_booking_gives_redis_a_forgotten_sale_back(office: BoxOffice) -> None:
     sold = await _forgotten(office)
-    assert await office.bookings.impose_booking(sold) == sold
-    assert await office.bookings.impose_booking(sold) == sold
+    assert await office.bookings.reinstate_booking(sold) == sold
+    assert await office.bookings.reinstate_booking(sold) == sold
     assert (await office.state()).event.counts.sold == 3
     assert await office.confirm(sold) == sold
 
 
-async def test_impose_booking_on_taken_places_is_refused(office: BoxOffice) -> None:
+async def test_reinstate_booking_on_taken_places_is_refused(office: BoxOffice) -> None:
     sold = await _forgotten(office)
     other = await office.hold("bob", "A-1-1")
-    await office.refused(SeatTaken, office.bookings.impose_booking(sold))
+    await office.refused(SeatTaken, office.bookings.reinstate_booking(sold))
     await office.bookings.release_booking(other.id, None)
     await office.hold("bob", pit=1)
-    await office.refused(AreaFull, office.bookings.impose_booking(sold))
+    await office.refused(AreaFull, office.bookings.reinstate_booking(sold))
 
 
-async def test_impose_booking_that_redis_has_otherwise_is_refused(office: BoxOffice) -> None:
+async def test_reinstate_booking_that_redis_has_otherwise_is_refused(office: BoxOffice) -> None:
     await office.open()
     held = await office.hold("ann", "A-1-1")
-    refusal = await office.refused(BookingKnown, office.bookings.impose_booking(held))
+    refusal = await office.refused(BookingKnown, office.bookings.reinstate_booking(held))
     assert refusal.found == ("pending",)
 
 
-async def test_impose_booking_of_another_layout_or_event_is_refused(office: BoxOffice) -> None:
+async def test_reinstate_booking_of_another_layout_or_event_is_refused(office: BoxOffice) -> None:
     sold = await _forgotten(office)
     await office.engine.client.flushall()
-    await office.refused(EventNotFound, office.bookings.impose_booking(sold))
+    await office.refused(EventNotFound, office.bookings.reinstate_booking(sold))
     await office.open(seats=1)
-    await office.refused(AreaNotFound, office.bookings.impose_booking(sold))
+    await office.refused(AreaNotFound, office.bookings.reinstate_booking(sold))
     await office.engine.client.hdel("{gala}:seats", "A-1-1")
-    await office.refused(SeatNotFound, office.bookings.impose_booking(sold))
+    await office.refused(SeatNotFound, office.bookings.reinstate_booking(sold))
 
 
-async def test_impose_booking_asks_no_purchase_limit(office: BoxOffice) -> None:
+async def test_reinstate_booking_asks_no_purchase_limit(office: BoxOffice) -> None:
     sold = await _forgotten(office)
     await office.engine.client.hset("{gala}:event", "customer_max", 3)
     await office.hold("ann", "A-2-2")
-    await office.bookings.impose_booking(sold)
+    await office.bookings.reinstate_booking(sold)
 
 
 @pytest.mark.parametrize(
