@@ -17,20 +17,16 @@ Returns  {"OK"}
 local box = event.open(KEYS, ARGV[1])
 local owner = ARGV[2]
 
--- A time as it was: tostring writes what has more than 14 digits with an exponent.
-local function digits(at_ms)
-  return string.format("%.0f", at_ms)
-end
-
 if not box then
   return { "EVENT_NOT_FOUND" }
 elseif owner ~= "" and owner ~= box.is.owner_id then
   return { "NOT_OWNER" }
 end
+-- "%.0f": `tostring` would write a number of more than 14 digits with an exponent.
 local change = {
   sales = ARGV[3] ~= "" and ARGV[3] or box.is.sales,
-  opens_at_ms = ARGV[4] ~= "" and ARGV[4] or digits(box.is.opens_at_ms),
-  closes_at_ms = ARGV[5] ~= "" and ARGV[5] or digits(box.is.closes_at_ms),
+  opens_at_ms = ARGV[4] ~= "" and ARGV[4] or string.format("%.0f", box.is.opens_at_ms),
+  closes_at_ms = ARGV[5] ~= "" and ARGV[5] or string.format("%.0f", box.is.closes_at_ms),
 }
 
 -- Writes.
