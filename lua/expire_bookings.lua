@@ -36,7 +36,7 @@ if #ulids > 0 then
     seen[ulids[i]] = true
     if record and record.status == "pending" and record.expires_at_ms <= box.now_ms then
       overdue[#overdue + 1] = { ulid = ulids[i], record = record, json = json }
-      late_ms[#late_ms + 1] = tostring(box.now_ms - record.expires_at_ms)
+      late_ms[#late_ms + 1] = box.now_ms - record.expires_at_ms
     end
   end
 end
