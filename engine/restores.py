@@ -107,19 +107,19 @@ class Restores:
     async def fence_event(
         self, event: EventId, why: str, stub: Stub, *, restore: str = "", epoch: int | str | None
     ) -> bool:
-        """Close the event until it is restored. False: it is not what was looked at any more.
+        """Fence the event until it is restored. False: it has another epoch by now.
 
         `epoch` is the one that was looked at, None if the event was not there, "*" for any;
         `restore` takes the event over.
         """
         await self._client.sadd(keys.EVENTS, event)
         said = "" if epoch is None else epoch
-        reply = await self._scripts.run(
+        code, _ = await self._scripts.outcome(
             "fence_event",
             [*keys.of_event(event), keys.layout(event)],
             ["", restore, said, why, stub.gzipped, *_flat(stub.fields.items())],
         )
-        return reply[0] != b"newer"
+        return code == "ok"
 
     async def stage(self, rebuilt: Rebuilt, restore: str, progress: Progress) -> None:
         """Gather everything under keys of this restore. Raises: Unavailable."""

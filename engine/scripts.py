@@ -145,5 +145,5 @@ def _understood(name: str, reply: object) -> tuple[str, list[bytes]]:
     if isinstance(reply, ErrorReply) and reply.code in _UNABLE:
         raise Unavailable(f"Redis cannot run {name}: {reply}")
     if isinstance(reply, ErrorReply) and reply.code == "RESTORING":
-        raise Restoring(f"{name}: the event is closed until it is restored")
+        raise Restoring(f"{name}: the event is fenced until it is restored")
     raise ScriptDefect(f"{name}: {reply!r}")

@@ -15,9 +15,9 @@ ARGV[4]    why        for the journal
 ARGV[5]    layout     of a stub
 ARGV[6...] field, value pairs of a stub
 
-Returns  {"OK", "fenced"}
-         {"OK", "was"}      it was fenced before
-         {"OK", "newer"}    it is not what was looked at: nothing was written
+Returns  {"OK", "new"}
+         {"OK", "repeated"}       the event was fenced before
+         {"RESTORE_SUPERSEDED"}   the event has another epoch; nothing was written
 ]]
 -- @include lib/event
 -- @include lib/journal
@@ -26,9 +26,9 @@ local restore, epoch, why, layout = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 
 local box = event.read(KEYS, ARGV[1])
 if epoch ~= "*" and epoch ~= (box and tostring(box.is.epoch) or "") then
-  return { "OK", "newer" }
+  return { "RESTORE_SUPERSEDED" }
 end
-local was = box and box.is.sales == "restoring"
+local was_fenced = box and box.is.sales == "restoring"
 
 -- Writes.
 if not box then
@@ -39,10 +39,10 @@ end
 if restore ~= "" then
   redis.call("HSET", box.event, "restore", restore)
 end
-if was then
-  return { "OK", "was" }
+if was_fenced then
+  return { "OK", "repeated" }
 end
 redis.call("HSET", box.event, "sales", "restoring")
 journal.event(box, "event_fenced", cjson.encode({ why = why }))
 event.save(box)
-return { "OK", "fenced" }
+return { "OK", "new" }

@@ -8,7 +8,7 @@ local event = {}
 function event.open(keys, given_ms)
   local box = event.read(keys, given_ms)
   if box and box.is.sales == "restoring" then
-    error({ err = "RESTORING the event is closed until it is restored" })
+    error({ err = "RESTORING the event is fenced until it is restored" })
   end
   return box
 end

@@ -1,4 +1,4 @@
-"""fence_event, restore_event and reopen_event; and that no script serves a closed event."""
+"""fence_event, restore_event and reopen_event; and that no script serves a fenced event."""
 
 from typing import Any
 
@@ -41,7 +41,7 @@ async def _staged(office: BoxOffice, restore: str) -> Rebuilt:
     return rebuilt
 
 
-async def test_fence_event_closes_it_once_and_says_so_in_the_journal(office: BoxOffice) -> None:
+async def test_fence_event_fences_it_once_and_says_so_in_the_journal(office: BoxOffice) -> None:
     await office.open()
     fence = office.engine.restores.fence_event
     assert await fence(GALA, "lost", NOTHING, epoch=1)
