@@ -26,17 +26,20 @@ local records = recount.records(box)
 local rows, orphans, other = recount.seats(box, records)
 local area_rows = recount.areas(box, records)
 local counts = recount.counts(rows, area_rows)
+local map = redis.call("GET", box.map) or ""
+local deadlines = redis.call("ZRANGE", box.deadlines, 0, -1)
+local customers = redis.call("ZRANGE", box.customers, 0, -1)
 
 -- Writes.
 seats.put(box, orphans, "a")
 local mended = {
   orphan_holds = #orphans,
-  map = recount.write_map(box, rows),
+  map = recount.write_map(box, rows, map),
   counts = recount.write_counts(box, counts),
   areas = recount.write_areas(box, area_rows),
   deadlines = recount.write_seat_deadlines(box, records, other)
-    + recount.write_deadlines(box, records),
-  customers = recount.write_customers(box, records),
+    + recount.write_deadlines(box, records, deadlines),
+  customers = recount.write_customers(box, records, customers),
 }
 journal.event(box, "event_repaired", cjson.encode({
   available = tostring(counts.available), held = tostring(counts.held),
