@@ -1,13 +1,13 @@
 --[[
-Open, pause or close an event's sales, or move its sales window.
+Open, pause or close the sales of an event, or move its sales window.
 
 KEYS[1-9]  event seats map areas bookings deadlines customers ended journal
 
-ARGV[1]    now_ms        "" = Redis' own clock
-ARGV[2]    owner         only if the event is this organiser's; "" = anybody's
-ARGV[3]    sales         open, paused or closed; "" = as it is
-ARGV[4]    opens_at_ms   "" = as it is
-ARGV[5]    closes_at_ms  "" = as it is; 0 = never
+ARGV[1]    now_ms        "" = the clock of Redis
+ARGV[2]    owner         the event must belong to this organiser; "" = not checked
+ARGV[3]    sales         open, paused or closed; "" = unchanged
+ARGV[4]    opens_at_ms   "" = unchanged
+ARGV[5]    closes_at_ms  "" = unchanged; 0 = never
 
 Returns  {"OK"}
          {"EVENT_NOT_FOUND"} {"NOT_OWNER"}   nothing was written

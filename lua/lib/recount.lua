@@ -1,12 +1,12 @@
 -- @include lib/seats
 -- @include lib/areas
 -- @include lib/bookings
--- An event recomputed from what is true about it: its seats and its bookings.
+-- Recomputes an event from its seats and its bookings, which are the truth.
 local recount = {}
 
 recount.STATUS = { a = "available", h = "held", s = "sold", b = "blocked" }
 
--- ulid -> record of every booking that claims places.
+-- ulid -> record of every pending and confirmed booking.
 function recount.records(box)
   local records, all = {}, redis.call("HGETALL", box.bookings)
   for i = 1, #all, 2 do
@@ -18,8 +18,8 @@ function recount.records(box)
   return records
 end
 
--- Every seat; those held for a booking that does not hold them: in `rows` they are free; and by
--- booking those that say another deadline than it.
+-- Returns all seats; the orphans, held for a booking that is not pending, which `rows` has as
+-- available; and, by booking, the held seats whose deadline differs from that of the booking.
 function recount.seats(box, records)
   local rows, orphans, other, all = {}, {}, {}, redis.call("HGETALL", box.seats)
   for i = 1, #all, 2 do
@@ -37,7 +37,7 @@ function recount.seats(box, records)
   return rows, orphans, other
 end
 
--- area -> what it should say.
+-- area -> its value as it should be, and as it was found.
 function recount.areas(box, records)
   local rows = {}
   for _, id in ipairs(redis.call("HKEYS", box.areas)) do
@@ -68,7 +68,7 @@ function recount.counts(rows, area_rows)
   return counts
 end
 
--- `found` is the map as it was read. An orphan hold is counted as such, not once more here.
+-- `found` is the map as it was read. Orphans are not counted here: they have a count of their own.
 function recount.write_map(box, rows, found)
   local bytes, orphans, wrong, last = {}, {}, 0, -1
   for _, seat in ipairs(rows) do
@@ -111,7 +111,7 @@ function recount.write_areas(box, area_rows)
   return wrong
 end
 
--- Every pending booking has its deadline, nothing else has one. `listed`: the list as it was read.
+-- List the deadlines of exactly the pending bookings. `listed` is the list as it was read.
 function recount.write_deadlines(box, records, listed)
   local wrong = 0
   for _, ulid in ipairs(listed) do
@@ -127,7 +127,7 @@ function recount.write_deadlines(box, records, listed)
   return wrong
 end
 
--- A held seat ends when its booking does: another's hold goes by what the seat says.
+-- Copy the deadline of each booking to its held seats: other holds go by the copy in the seat.
 function recount.write_seat_deadlines(box, records, other)
   local wrong = 0
   for ulid, list in pairs(other) do
@@ -137,7 +137,8 @@ function recount.write_seat_deadlines(box, records, other)
   return wrong
 end
 
--- Every claim is listed for its customer, nothing else is: what is listed counts for his limit.
+-- List exactly the pending and confirmed bookings for their customers: a listed booking counts
+-- against the purchase limit. `listed` is the list as it was read.
 function recount.write_customers(box, records, listed)
   local wrong, claimed = 0, {}
   for ulid, record in pairs(records) do
