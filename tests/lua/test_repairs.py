@@ -57,7 +57,7 @@ async def test_repair_event_with_one_count_of_an_area_wrong_mends_it(
     await office.confirm(await office.hold("ann", pit=1))
     await office.hold("bob", pit=2)
     before = await office.state()
-    await office.engine.client.hset("{gala}:areas", "pit", value)
+    await raw(office.engine).hset("{gala}:areas", "pit", value)
     assert (await office.engine.events.repair_event(GALA))["areas"] == 1
     assert (await office.state()).areas == before.areas
 
