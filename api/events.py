@@ -37,6 +37,11 @@ from engine.timestamps import rfc3339, rfc3339_or_none
 PATH = f"{V1}/event"
 
 
+CUSTOMER_MAX = 10
+"""The purchase limit of an event whose plan states none: without one, a single account may hold a
+whole house. A plan says 0 for no limit."""
+
+
 class NewEventQuery(RequestBody, frozen=True):
     """Options of a plan. `prices` and `deriveIds` are for pretix plans only."""
 
@@ -103,7 +108,10 @@ async def read_event(call: Call[NoQuery, None]) -> Response:
 
 
 async def create_event(call: Call[NewEventQuery, bytes]) -> Response:
-    """Create an event, owned by the caller, from the event JSON format or a pretix seating plan."""
+    """Create an event, owned by the caller, from the event JSON format or a pretix seating plan.
+
+    Without `customerMax` in the plan, a customer may hold and buy at most 10 places.
+    """
     query = call.query
     text = query.id or id_from_key(call) or str(ULID()).lower()
     event = checked("id", ids.event_id, text)
@@ -112,6 +120,7 @@ async def create_event(call: Call[NewEventQuery, bytes]) -> Response:
         prices=query.prices or None,
         currency=query.currency or None,
         name=query.name or None,
+        customer_max=CUSTOMER_MAX,
     )
     plan = await asyncio.to_thread(parse_event, call.body, options)
     terms = msgspec.structs.replace(plan.terms, owner_id=call.caller.customer_id)
