@@ -2,12 +2,19 @@
 
 import asyncio
 from datetime import datetime
+from typing import TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
 from ulid import ULID
 
-from api.http.caching import tagged_response
+from api.http.caching import (
+    if_match,
+    if_none_match,
+    refuse_conditions,
+    tag_header,
+    tagged_response,
+)
 from api.http.calls import V1, Call
 from api.http.idempotency import id_from_key
 from api.http.payloads import (
@@ -16,8 +23,8 @@ from api.http.payloads import (
     NewEventQuery,
     NoQuery,
     PageQuery,
-    SalesBody,
     SeatIdsBody,
+    TermsBody,
     counts_shown,
     encode,
     rfc3339,
@@ -25,11 +32,14 @@ from api.http.payloads import (
 )
 from api.http.problems import Problem, checked, invalid
 from api.http.responses import Response
-from engine import Engine, Event, SalesChange, ids
+from engine import Engine, Event, TermsChange, ids
 from engine.errors import EventNotFound, SeatExists
 from engine.ids import EventId, SeatId
-from engine.models import MILLISECONDS_MAX
+from engine.models import MILLISECONDS_MAX, LatePayment
 from engine.plans import PlanOptions, add_sections, parse_event
+from engine.terms import time_zone
+
+T = TypeVar("T")
 
 PATH = f"{V1}/event"
 
@@ -47,7 +57,7 @@ async def list_events(call: Call[PageQuery, None]) -> Response:
 async def read_event(call: Call[NoQuery, None]) -> Response:
     """One event with its counts."""
     event = await call.engine.events.read_event(call.event_id)
-    return tagged_response(call.headers, encode(shown(event)))
+    return tagged_response(call.headers, encode(shown(event)), event.version)
 
 
 async def create_event(call: Call[NewEventQuery, bytes]) -> Response:
@@ -64,11 +74,13 @@ async def create_event(call: Call[NewEventQuery, bytes]) -> Response:
     plan = await asyncio.to_thread(parse_event, call.body, options)
     terms = msgspec.structs.replace(plan.terms, owner_id=call.caller.customer_id)
     created = await call.engine.events.load_event(event, plan.layout, terms)
-    return Response(encode(shown(created)), ((b"location", f"{PATH}/{event}".encode()),))
+    location = (b"location", f"{PATH}/{event}".encode())
+    return Response(encode(shown(created)), (location, tag_header(created.version)))
 
 
 async def add_seats(call: Call[NoQuery, bytes]) -> Response:
     """Add sections, or rows to them, while the event sells. What is there keeps its place."""
+    refuse_conditions(call.headers)
     known = (await call.engine.availability.read_layout(call.event_id)).layout
     try:
         layout = await asyncio.to_thread(add_sections, known, call.body)
@@ -94,6 +106,7 @@ async def unblock_seats(call: Call[NoQuery, SeatIdsBody]) -> Response:
 
 
 async def _block(call: Call[NoQuery, SeatIdsBody], *, blocked: bool) -> Response:
+    refuse_conditions(call.headers)
     for seat in call.body.seat_ids:
         if checked("seatIds", ids.split_seat, seat)[0] != call.event_id:
             await call.engine.events.read_event(call.event_id)  # an unknown event is the first flaw
@@ -107,18 +120,52 @@ async def _block(call: Call[NoQuery, SeatIdsBody], *, blocked: bool) -> Response
     return Response(encode(shown(event)))
 
 
-async def set_sales(call: Call[NoQuery, SalesBody]) -> Response:
-    """Open, pause, close or schedule the sales of an event."""
-    body = call.body
-    change = SalesChange(
+async def set_terms(call: Call[NoQuery, TermsBody]) -> Response:
+    """Change the terms of an event: its sales, their window, when it starts, payment, cancelling.
+
+    A term that the body leaves out stays as it is; null unsets it. With `If-Match`, only if the
+    event still has that `ETag`.
+    """
+    change = _change(call.body)
+    if not change.fields:
+        raise invalid("sales", "name at least one term")
+    event = await call.engine.events.set_terms(
+        call.event_id,
+        change,
+        owner_id=call.owner_id,
+        if_match=if_match(call.headers),
+        if_none_match=if_none_match(call.headers),
+    )
+    return Response(encode(shown(event)), (tag_header(event.version),))
+
+
+def _change(body: TermsBody) -> TermsChange:
+    return TermsChange(
         sales=None if body.sales is UNSET else body.sales,
         opens_at_ms=_milliseconds("opensAt", body.opens_at),
         closes_at_ms=_milliseconds("closesAt", body.closes_at),
+        starts_at_ms=_milliseconds("startsAt", body.starts_at),
+        time_zone=_time_zone(body.time_zone),
+        cancel_until_ms=_milliseconds("cancelUntil", body.cancel_until),
+        late_payment=_or_default(body.late_payment, LatePayment.CONFIRM),
+        payment_max_ms=_or_default(body.payment_max_ms, 0),
     )
-    if change == SalesChange():
-        raise invalid("sales", "name sales, opensAt or closesAt")
-    event = await call.engine.events.set_sales(call.event_id, change, owner_id=call.owner_id)
-    return Response(encode(shown(event)))
+
+
+def _or_default(value: T | UnsetType | None, default: T) -> T | None:
+    """None keeps the term, the default unsets it."""
+    if value is UNSET:
+        return None
+    return default if value is None else value
+
+
+def _time_zone(name: str | UnsetType | None) -> str | None:
+    if name is UNSET or name is None:
+        return _or_default(name, "")
+    try:
+        return time_zone(name)
+    except ValueError as error:
+        raise invalid("timeZone", str(error)) from error
 
 
 def shown(event: Event) -> EventView:
@@ -137,6 +184,11 @@ def shown(event: Event) -> EventView:
         position=event.position,
         opens_at=time_shown(event.opens_at_ms),
         closes_at=time_shown(event.closes_at_ms),
+        starts_at=time_shown(event.starts_at_ms),
+        time_zone=event.time_zone,
+        cancel_until=time_shown(event.cancel_until_ms),
+        late_payment=event.late_payment,
+        payment_max_ms=event.payment_max_ms,
     )
 
 
@@ -148,7 +200,7 @@ async def _read(engine: Engine, event: EventId) -> Event | None:
 
 
 def _milliseconds(field: str, moment: datetime | UnsetType | None) -> int | None:
-    """None keeps what is there, 0 takes the limit away."""
+    """None keeps the term, 0 unsets it."""
     if moment is UNSET:
         return None
     milliseconds = 0 if moment is None else round(moment.timestamp() * 1000)

@@ -14,7 +14,17 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from engine import ids
 from engine.events import BLOCK_SEATS_MAX
-from engine.models import AreaQuantity, BookingStatus, Counts, EventName, Sales, SalesState
+from engine.models import (
+    AreaQuantity,
+    BookingStatus,
+    Counts,
+    EventName,
+    LatePayment,
+    PaymentMs,
+    Sales,
+    SalesState,
+    TimeZoneText,
+)
 
 PLACES_MAX = 50
 """The most places one request may name; an event's own limit may be lower."""
@@ -122,12 +132,45 @@ class SeatIdsBody(RequestBody, frozen=True):
     seat_ids: Annotated[tuple[SeatIdText, ...], Meta(min_length=1, max_length=BLOCK_SEATS_MAX)]
 
 
-class SalesBody(RequestBody, frozen=True):
-    """What to change of an event's sales; a time of null takes the limit away."""
+class TermsBody(RequestBody, frozen=True):
+    """What to change of an event's terms. A term left out stays; null unsets it."""
 
     sales: Sales | UnsetType = UNSET
-    opens_at: Instant | UnsetType | None = UNSET
-    closes_at: Instant | UnsetType | None = UNSET
+    opens_at: Annotated[
+        Instant | UnsetType | None, Meta(description="When the sale opens; null: at once.")
+    ] = UNSET
+    closes_at: Annotated[
+        Instant | UnsetType | None,
+        Meta(description="When the sale closes, after `opensAt`; null: never."),
+    ] = UNSET
+    starts_at: Annotated[
+        Instant | UnsetType | None,
+        Meta(description="When the event starts, after `opensAt`; null: not set."),
+    ] = UNSET
+    time_zone: Annotated[
+        TimeZoneText | UnsetType | None,
+        Meta(description="Where the event is, by its IANA name; null: not set."),
+    ] = UNSET
+    cancel_until: Annotated[
+        Instant | UnsetType | None,
+        Meta(
+            description="Until when customers may cancel, not after `startsAt`; null: they may not."
+        ),
+    ] = UNSET
+    late_payment: Annotated[
+        LatePayment | UnsetType | None,
+        Meta(
+            description="What a payment after its deadline gets, if its places are free: them "
+            "(`confirm`) or a `refund`; null: `confirm`."
+        ),
+    ] = UNSET
+    payment_max_ms: Annotated[
+        PaymentMs | UnsetType | None,
+        Meta(
+            description="The longest time after the hold that a slow payment gets, not shorter "
+            "than the hold; 0 or null: the hold's time."
+        ),
+    ] = UNSET
 
 
 class View(Struct, frozen=True, gc=False, kw_only=True, rename="camel", omit_defaults=True):
@@ -196,7 +239,7 @@ def counts_shown(counts: Counts) -> CountsView:
 
 
 class EventView(View, frozen=True):
-    """An event with its counts. `customerMax` left out: no purchase limit."""
+    """An event with its counts. `customerMax` left out: no purchase limit; other terms: not set."""
 
     id: str
     name: str
@@ -208,8 +251,13 @@ class EventView(View, frozen=True):
     counts: CountsView
     layout_version: str
     position: str
+    late_payment: LatePayment
     opens_at: str | None = None
     closes_at: str | None = None
+    starts_at: str | None = None
+    time_zone: str = ""
+    cancel_until: str | None = None
+    payment_max_ms: int = 0
     customer_max: int = 0
 
 

@@ -2,7 +2,7 @@
 
 from msgspec.structs import astuple
 
-from engine.models import Sales, SalesChange
+from engine.models import Sales, TermsChange
 from tests.model.choices import ENDED_TTL_MS, TTL_MS, Basket
 from tests.model.machine import BoxOfficeMachine, Stage
 from tests.model.views import expected
@@ -51,8 +51,8 @@ class Guide:
         closes_at_ms: int | None = None,
     ) -> None:
         """Change the sale."""
-        change = SalesChange(sales=sales, opens_at_ms=opens_at_ms, closes_at_ms=closes_at_ms)
-        self.machine.set_sales(change=change, owner=owner)
+        change = TermsChange(sales=sales, opens_at_ms=opens_at_ms, closes_at_ms=closes_at_ms)
+        self.machine.set_terms(change=change, owner=owner)
 
     def look(self) -> None:
         """See the house as a customer's browser does; a second look costs nothing new."""

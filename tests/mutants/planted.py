@@ -35,7 +35,7 @@ PLANTED = (
     ),
     _p(
         "organiser check dropped",
-        "set_sales",
+        "set_terms",
         'elseif owner ~= "" and owner ~= box.is.owner_id then',
         _FALSE,
     ),

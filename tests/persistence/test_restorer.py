@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine import Booking, Engine, SalesChange
+from engine import Booking, Engine, TermsChange
 from engine.errors import LimitReached, RefundDue, Restoring
 from engine.models import Counts, JournalEntry, Sales, SalesState
 from engine.positions import position_of
@@ -60,8 +60,8 @@ async def test_restore_brings_back_terms_blocked_seats_and_sales(
     await engine.events.block_seats(GALA, blocked, blocked=True)  # type: ignore[arg-type]
     grown = layout(rows=3, areas={"floor": 50, "pit": 7})
     await engine.events.add_seats(GALA, grown, layout(areas={"floor": 50}))
-    change = SalesChange(sales=Sales.PAUSED, opens_at_ms=1000, closes_at_ms=2**42)
-    before = await engine.events.set_sales(GALA, change)
+    change = TermsChange(sales=Sales.PAUSED, opens_at_ms=1000, closes_at_ms=2**42)
+    before = await engine.events.set_terms(GALA, change)
     await sale.write()
     await sale.redis.flushall()
     await restorer.restore(GALA)
@@ -126,7 +126,7 @@ async def test_while_it_is_closed_every_call_says_so_and_changes_nothing(
         bookings.cancel_booking(sale.confirmed.id, None),
         bookings.impose_booking(sale.confirmed),
         bookings.expire_bookings(GALA, path="sweep"),
-        engine.events.set_sales(GALA, SalesChange(sales=Sales.OPEN)),
+        engine.events.set_terms(GALA, TermsChange(sales=Sales.OPEN)),
         engine.events.repair_event(GALA),
         engine.events.load_event(GALA, layout(), terms(), replace=True),
     ):
@@ -172,7 +172,7 @@ async def _ahead_of_the_clock(sale: Sale, by_ms: int) -> None:
     entry = JournalEntry(
         event_id=GALA,
         entry_id=f"{newest + by_ms}-7",
-        kind="sales_set",
+        kind="terms_set",
         at_ms=newest,
         epoch=1,
         event=settings,
