@@ -153,7 +153,7 @@ def _operation(route: Route, schemas: Schemas) -> Json:
 
 def _tag(route: Route) -> str:
     module = route.endpoint.__module__.rpartition(".")[2]
-    return TAGS.get(module, module)
+    return TAGS.get(route.name, TAGS.get(module, module))
 
 
 def _permission(route: Route) -> str:

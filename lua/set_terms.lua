@@ -3,19 +3,19 @@ Change terms of an event: its sales and their window, when it begins, how it is 
 
 KEYS[1-9]  event seats map areas bookings deadlines customers ended journal
 
-ARGV[1]    now_ms         "" = Redis' own clock
-ARGV[2]    owner          only if the event is this organiser's; "" = anybody's
-ARGV[3]    if_match       only if the event is at one of these versions; "" = at any
-ARGV[4]    if_none_match  only if it is at none of these; "" = at any
+ARGV[1]    now_ms         "" = the clock of Redis
+ARGV[2]    owner          the event must belong to this organiser; "" = not checked
+ARGV[3]    if_match       the event must be at one of these versions; "" = not checked
+ARGV[4]    if_none_match  it must be at none of these; "" = not checked
                           each version `<epoch>-<position>`, between spaces; " * " = every version
 ARGV[5..]  field, value pairs of the event hash: sales opens_at_ms closes_at_ms starts_at_ms
-           time_zone cancel_until_ms late_payment payment_max_ms; the others stay. 0 or "" = not set
+           time_zone cancel_until_ms late_payment payment_max_ms; 0 or "" = not set
 
 Returns  {"OK"}
          {"EVENT_NOT_FOUND"} {"NOT_OWNER"}
          {"PRECONDITION_FAILED"}              if_match or if_none_match
          {"TERMS_CONTRADICT", field, other}   lib/terms has the rules
-         A refusal has written nothing.
+         A refusal writes nothing.
 ]]
 -- @include lib/event
 -- @include lib/terms
@@ -44,7 +44,7 @@ end
 local stored = redis.call("HMGET", box.event, unpack(FIELDS))
 local is, changed = { hold_ttl_ms = box.is.hold_ttl_ms }, {}
 for i, field in ipairs(FIELDS) do
-  is[field] = stored[i] or DEFAULTS[field]  -- a release before 0.2 stored no defaults
+  is[field] = stored[i] or DEFAULTS[field]  -- an older release may have loaded the event
 end
 for i = 5, #ARGV, 2 do
   is[ARGV[i]], changed[ARGV[i]] = ARGV[i + 1], true

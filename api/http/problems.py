@@ -11,11 +11,12 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from api.http.payloads import encode, rfc3339
+from api.http.payloads import encode
 from api.http.responses import Header, Response
 from engine.errors import EngineError, Refused
 from engine.ids import InvalidId
 from engine.plans.problems import PlanError
+from engine.timestamps import rfc3339
 
 CONTENT_TYPE = b"application/problem+json"
 RETRY_AFTER_S = 1

@@ -167,8 +167,8 @@ SCHEMA_NAMES = {
 """Published schema names by class name, where the two differ. Generated clients use the published
 names, so renaming a class must not rename its schema."""
 
-TAGS = {"page": "docs", "payment_notices": "notices"}
-"""Published tags by module name, where the two differ."""
+TAGS = {"page": "docs", "payment_notices": "notices", "confirm_booking": "payments"}
+"""Published tags by route or module name, where they differ from the module's name."""
 
 _TEXTS = {"type": "array", "items": {"type": "string"}}
 

@@ -1,19 +1,13 @@
 """The rows of the route table for events, their seats and their availability."""
 
 from api import availability, events, sales
+from api.availability import LayoutQuery
+from api.events import EventList, EventView, NewEventQuery, SeatIdsBody, TermsBody
 from api.http.calls import V1, Route
 from api.http.decoding import JsonBody, PlanBody
-from api.http.payloads import (
-    AvailabilityView,
-    EventList,
-    EventView,
-    LayoutQuery,
-    NewEventQuery,
-    PageQuery,
-    SeatIdsBody,
-    TermsBody,
-)
+from api.http.payloads import PageQuery
 from api.http.permissions import Permission as May
+from api.snapshots import AvailabilityView
 from engine.models import Layout
 from engine.plans.event_json import EventPlan, MoreSeats
 

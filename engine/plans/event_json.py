@@ -107,9 +107,18 @@ class EventPlan(_Part, frozen=True):
     opens_at: Moment | None = None
     closes_at: Moment | None = None
     seats_max: Annotated[int, Meta(ge=1, le=50, description="The most places of one booking.")] = 10
-    customer_max: Annotated[
-        int, Meta(ge=0, le=1000, description="The most places of one customer; 0 is no limit.")
-    ] = 0
+    customer_max: (
+        Annotated[
+            int,
+            Meta(
+                ge=0,
+                le=1000,
+                description="The most places of one customer; 0 is no limit. If absent: 10 for an "
+                "event created over HTTP, no limit for `engine load`.",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     hold_ttl_s: Annotated[
         int, Meta(ge=1, le=86_400, description="How long a hold lasts, in seconds.")
     ] = 900
@@ -158,7 +167,6 @@ def parse_event_json(
         "opens_at_ms": milliseconds(event.opens_at),
         "closes_at_ms": milliseconds(event.closes_at),
         "seats_max": event.seats_max,
-        "customer_max": event.customer_max,
         "hold_ttl_ms": event.hold_ttl_s * 1000,
         "starts_at_ms": milliseconds(event.starts_at),
         "time_zone": event.time_zone or "",
@@ -166,6 +174,8 @@ def parse_event_json(
         "late_payment": event.late_payment,
         "payment_max_ms": event.payment_max_ms,
     }
+    if event.customer_max is not UNSET:
+        stated["customer_max"] = event.customer_max
     return make_plan(builder, stated, options, allow_empty=allow_empty)
 
 

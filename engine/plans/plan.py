@@ -14,13 +14,15 @@ class PlanOptions(Struct, frozen=True, kw_only=True):
 
     `derive_ids` and `prices` are for pretix plans, which have seat_guids and no prices. `prices`
     is a file (JSON object, or CSV `category,price_minor`), the text `Stalls=5000,Box=9000`, or one
-    price for all categories: `5000`.
+    price for all categories: `5000`. `customer_max` is the limit if the plan states none; 0 for no
+    limit.
     """
 
     derive_ids: bool = False
     prices: str | None = None
     currency: str | None = None
     name: str | None = None
+    customer_max: int = 0
 
 
 NO_OPTIONS = PlanOptions()
@@ -45,7 +47,8 @@ def make_plan(
     Raises: PlanError with every problem of the layout and the terms.
     """
     given = {"name": options.name, "currency": options.currency}
-    fields = stated | {key: value for key, value in given.items() if value is not None}
+    fields = {"customer_max": options.customer_max} | stated
+    fields |= {key: value for key, value in given.items() if value is not None}
     try:
         terms = msgspec.convert(fields, Terms)
     except msgspec.ValidationError as error:

@@ -47,6 +47,21 @@ async def test_create_event_from_our_own_json_can_be_sold_at_once(api: Api) -> N
     assert (held.status_code, held.json()["amountMinor"]) == (201, 500)
 
 
+@pytest.mark.parametrize(
+    ("stated", "limit"), [({}, 10), ({"customerMax": 0}, 0), ({"customerMax": 3}, 3)]
+)
+async def test_create_event_limits_a_customer_unless_the_plan_says_otherwise(
+    api: Api, stated: dict[str, int], limit: int
+) -> None:
+    answer = await api.call("POST", f"{EVENT}?id=recital", ORLA, json=PLAN | stated)
+    assert answer.json().get("customerMax", 0) == limit
+
+
+async def test_create_event_from_a_pretix_plan_limits_a_customer(api: Api) -> None:
+    answer = await api.call("POST", f"{EVENT}?prices=5000", ORLA, json=PRETIX)
+    assert answer.json()["customerMax"] == 10
+
+
 async def test_create_event_has_the_terms_of_its_plan(api: Api) -> None:
     plan = {"startsAt": "2030-06-01T19:30:00+02:00", "timeZone": "Europe/Berlin"}
     plan |= {"cancelUntil": "2030-05-31T12:00:00Z", "latePayment": "refund"}

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api.events import shown
-from api.http.payloads import EventView, rfc3339
+from api.events import EventView, view_of
 from engine import Engine
 from engine.ids import EventId
+from engine.timestamps import rfc3339
 from persistence.database import connect
 from persistence.event_record import read_event
 from persistence.journal.tables import Store
@@ -293,7 +293,7 @@ async def test_set_terms_in_any_sequence_keeps_every_rule_in_redis_postgres_and_
     in_redis = await engine.events.read_event(event)
     folded = msgspec.structs.asdict(stored.terms)
     assert folded == {name: getattr(in_redis, name) for name in folded}
-    assert shown(in_redis) == msgspec.convert(after, EventView)
+    assert view_of(in_redis) == msgspec.convert(after, EventView)
 
 
 def _keeps_every_rule(event: dict[str, Any]) -> None:

@@ -238,11 +238,11 @@ class BoxOfficeMachine(RuleBasedStateMachine):
         self._both(self.engine.events.repair_event(GALA), lambda: None, told=False)
 
     @rule(pick=PICK, basket=choices.baskets())
-    def impose(self, pick: int, basket: Basket) -> None:
+    def reinstate(self, pick: int, basket: Basket) -> None:
         ulid = self._picked(pick) if pick < 5 else self._new_ulid()
         booking = choices.remembered(_id(ulid), basket, self.model.now_ms)
         self._both(
-            self.bookings.impose_booking(booking), lambda: self.model.impose_booking(booking)
+            self.bookings.reinstate_booking(booking), lambda: self.model.reinstate_booking(booking)
         )
 
     # The comparison.

@@ -146,7 +146,7 @@ async def test_while_it_is_closed_every_call_says_so_and_changes_nothing(
         bookings.extend_booking(sale.pending.id, None),
         bookings.release_booking(sale.pending.id, None),
         bookings.cancel_booking(sale.confirmed.id, None),
-        bookings.impose_booking(sale.confirmed),
+        bookings.reinstate_booking(sale.confirmed),
         bookings.expire_bookings(GALA, path="sweep"),
         engine.events.set_terms(GALA, TermsChange(sales=Sales.OPEN)),
         engine.events.repair_event(GALA),
