@@ -1,4 +1,4 @@
-"""Events: loaded, extended with seats, opened and closed for sale, repaired, read.
+"""Events: loaded, extended with seats, sold under terms that may change, repaired, read.
 
 A load stages its seats first, as `engine/event_image.py` describes; one script puts them in place.
 """
@@ -13,7 +13,7 @@ from engine import keys
 from engine.errors import EngineError, EventNotFound, SeatExists, SeatNotFound, SeatTaken
 from engine.event_image import Progress, flat, image_of, stage
 from engine.ids import EventId, SeatId, local_ids, seat_ids
-from engine.models import Counts, Event, Layout, SalesChange, Terms
+from engine.models import Counts, Event, Layout, Terms, TermsChange, Versions
 from engine.plans.addition import Addition
 from engine.scripts import Scripts
 from engine.transport.batcher import Batcher
@@ -22,7 +22,12 @@ from engine.transport.wire import Argument
 
 BLOCK_SEATS_MAX = 500
 
-_FIELDS = (*Event.__struct_fields__[1:-1], *Counts.__struct_fields__)
+_OPTIONAL = frozenset(Event.__struct_fields__[-len(Event.__struct_defaults__) :])
+_REQUIRED = (
+    *(name for name in Event.__struct_fields__ if name not in {"id", "counts", *_OPTIONAL}),
+    *Counts.__struct_fields__,
+)
+_FIELDS = (*_REQUIRED, *_OPTIONAL)
 """All of the event hash but its prices."""
 
 
@@ -45,7 +50,7 @@ class Events:
     ) -> Event:
         """Load an event, whole or not at all. `progress` is called with the number of seats staged.
 
-        Raises: EventExists, EventInUse (with `replace`), LoadIncomplete.
+        Raises: EventExists, EventInUse (with `replace`), LoadIncomplete, TermsContradict.
         """
         image = image_of(event, layout, terms)
         mode = "replace" if replace else "new"
@@ -83,11 +88,23 @@ class Events:
             raise SeatExists(*seat_ids(event, refused.found)) from None
         return await self.read_event(event)
 
-    async def set_sales(self, event: EventId, change: SalesChange, *, owner_id: str = "") -> Event:
-        """Open, pause, close or schedule the sale. Raises: EventNotFound, NotOwner."""
-        asked = (change.sales, change.opens_at_ms, change.closes_at_ms)
-        arguments: list[Argument] = ["" if value is None else value for value in asked]
-        await self._scripts.run("set_sales", keys.of_event(event), ["", owner_id, *arguments])
+    async def set_terms(
+        self,
+        event: EventId,
+        change: TermsChange,
+        *,
+        owner_id: str = "",
+        if_match: Versions | None = None,
+        if_none_match: Versions | None = None,
+    ) -> Event:
+        """Change terms, if the event is at a version of `if_match` and at none of `if_none_match`.
+
+        Raises: EventNotFound, NotOwner, PreconditionFailed, TermsContradict.
+        """
+        arguments = ["", owner_id, _versions(if_match), _versions(if_none_match)]
+        await self._scripts.run(
+            "set_terms", keys.of_event(event), [*arguments, *flat(change.fields)]
+        )
         return await self.read_event(event)
 
     async def block_seats(
@@ -120,9 +137,14 @@ class Events:
     async def read_event(self, event: EventId) -> Event:
         """The event with its counts. Raises: EventNotFound."""
         texts = await self._batcher.ask("HMGET", keys.of_event(event).event, *_FIELDS)
-        if None in texts:
+        if None in texts[: len(_REQUIRED)]:
             raise EventNotFound(event)
-        return event_of(event, dict(zip(_FIELDS, map(bytes.decode, texts), strict=True)))
+        stored = {
+            name: text.decode()
+            for name, text in zip(_FIELDS, texts, strict=True)
+            if text is not None
+        }
+        return event_of(event, stored)
 
     async def list_events(self) -> list[EventId]:
         """Every event that is loaded or being loaded, sorted by id."""
@@ -134,3 +156,10 @@ def event_of(event: EventId, fields: dict[str, str]) -> Event:
     """An event from its hash."""
     counts = {name: fields[name] for name in Counts.__struct_fields__}
     return msgspec.convert({**fields, "id": event, "counts": counts}, Event, strict=False)
+
+
+def _versions(condition: Versions | None) -> str:
+    """As `set_terms` reads a condition: each version between spaces."""
+    if condition is None:
+        return ""
+    return " * " if condition.any else f" {' '.join(condition.named)} "

@@ -7,7 +7,7 @@ Request or Response is made on the path of a hold.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -36,6 +36,14 @@ PAYING_FACTOR = 2
 pay under overload."""
 
 
+def joined(headers: Iterable[Header]) -> dict[bytes, bytes]:
+    """Headers by name; several lines of one name are one list (RFC 9110, 5.2)."""
+    by_name: dict[bytes, bytes] = {}
+    for name, value in headers:
+        by_name[name] = by_name[name] + b", " + value if name in by_name else value
+    return by_name
+
+
 class PathId(NamedTuple):
     """An id in a path: its syntax check, and the error for a text that cannot be such an id."""
 
@@ -56,6 +64,7 @@ class Operation:
         factor = {LimitClass.PAY: PAYING_FACTOR, LimitClass.NONE: math.inf}
         self._in_flight_max = services.in_flight_max * factor.get(route.limit_class, 1)
         self._endpoint = replaying(route) if route.keyed else route.endpoint
+        self._headers_of = joined if "If-Match" in route.request_headers else dict
         self.always = (*SAFE, NO_STORE) if route.permission or route.method != "GET" else SAFE
         names = [part[1:-1] for part in route.path.split("/") if part.startswith("{")]
         self._path_ids = [(name, *path_ids[name]) for name in names]
@@ -70,7 +79,7 @@ class Operation:
         route, services = self.route, self._services
         if services.in_flight_count > self._in_flight_max:
             raise Overloaded(f"{services.in_flight_max} requests are in flight")
-        headers = dict(scope["headers"])
+        headers = self._headers_of(scope["headers"])
         try:
             caller, privileged = self._authorize(headers.get(b"authorization"))
         except KeyUnknown:

@@ -17,7 +17,7 @@ from engine import Engine, keys
 from engine.errors import Refused
 from engine.event_image import image_of
 from engine.ids import BookingId, CustomerId, SeatId
-from engine.models import Counts, Expired, SalesChange
+from engine.models import Counts, Expired, TermsChange
 from engine.plans.addition import addition_of
 from tests.model import choices
 from tests.model.box_office_model import PENDING, BoxOfficeModel
@@ -203,11 +203,11 @@ class BoxOfficeMachine(RuleBasedStateMachine):
             told=False,
         )
 
-    @rule(change=choices.sales_changes(), owner=choices.OWNERS)
-    def set_sales(self, change: SalesChange, owner: str) -> None:
+    @rule(change=choices.terms_changes(), owner=choices.OWNERS)
+    def set_terms(self, change: TermsChange, owner: str) -> None:
         self._both(
-            self.engine.events.set_sales(GALA, change, owner_id=owner),
-            lambda: self.model.event.set_sales(change, owner),
+            self.engine.events.set_terms(GALA, change, owner_id=owner),
+            lambda: self.model.event.set_terms(change, owner),
             told=False,
         )
 
