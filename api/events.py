@@ -30,7 +30,7 @@ from api.http.payloads import (
     counts_view,
     encode,
 )
-from api.http.problems import Problem, checked, invalid
+from api.http.problems import checked, invalid
 from api.http.responses import Response
 from engine import Engine, Event, TermsChange, ids
 from engine.errors import EventNotFound, NotOwner, SeatExists
@@ -45,7 +45,8 @@ from engine.models import (
     SalesState,
     TimeZoneText,
 )
-from engine.plans import PlanOptions, add_sections, parse_event
+from engine.plans import PlanOptions, parse_event
+from engine.plans.addition import read_addition
 from engine.terms import time_zone
 from engine.timestamps import rfc3339, rfc3339_or_none
 
@@ -190,17 +191,12 @@ async def create_event(call: Call[NewEventQuery, bytes]) -> Response:
 async def add_seats(call: Call[NoQuery, bytes]) -> Response:
     """Add sections, or rows to sections, during the sale. Existing seats keep their index."""
     refuse_conditions(call.headers)
-    current = (await call.engine.availability.read_layout(call.event_id)).layout
+    gzipped = await call.engine.availability.read_encoded_layout(call.event_id)
     try:
-        layout = await asyncio.to_thread(add_sections, current, call.body)
+        addition = await read_addition(gzipped, call.body)
     except SeatExists as refused:  # a plan has seat ids without their event
         raise SeatExists(*ids.seat_ids(call.event_id, refused.found)) from refused
-    try:
-        event = await call.engine.events.add_seats(
-            call.event_id, layout, current, owner_id=call.owner_id
-        )
-    except ValueError as error:
-        raise Problem("plan_invalid", str(error), {"problems": [str(error)]}) from error
+    event = await call.engine.events.add_seats(call.event_id, addition, owner_id=call.owner_id)
     return Response(encode(view_of(event)))
 
 

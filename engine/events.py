@@ -14,13 +14,12 @@ from engine.errors import EngineError, EventNotFound, SeatExists, SeatNotFound, 
 from engine.event_image import Progress, flat, image_of, stage
 from engine.ids import EventId, SeatId, local_ids, seat_ids
 from engine.models import Counts, Event, Layout, Terms, TermsChange, Versions
-from engine.plans import layout as layouts
+from engine.plans.addition import Addition
 from engine.scripts import Scripts
 from engine.transport.batcher import Batcher
 from engine.transport.client import RedisClient
 from engine.transport.wire import Argument
 
-ADD_SEATS_MAX = 2000
 BLOCK_SEATS_MAX = 500
 
 _OPTIONAL = frozenset(Event.__struct_fields__[-len(Event.__struct_defaults__) :])
@@ -72,23 +71,15 @@ class Events:
         with suppress(EngineError):  # it has a TTL
             await self._client.unlink(staged)
 
-    async def add_seats(
-        self, event: EventId, layout: Layout, known: Layout, *, owner_id: str = ""
-    ) -> Event:
-        """Add the seats and areas that `layout` has and `known` lacks.
+    async def add_seats(self, event: EventId, addition: Addition, *, owner_id: str = "") -> Event:
+        """Add seats and areas to the end of the map.
 
-        Raises: EventNotFound, NotOwner, LayoutChanged, SeatExists; ValueError over ADD_SEATS_MAX.
+        Raises: EventNotFound, NotOwner, SeatExists; LayoutChanged if the layout has changed since.
         """
-        before, after = layouts.values_of(known), layouts.values_of(layout)
-        seats = _beyond(before.seats, after.seats)
-        if len(seats) > ADD_SEATS_MAX:
-            raise ValueError(f"at most {ADD_SEATS_MAX} seats can be added at once")
-        new_map = after.map[len(before.map) :]
-        blocked = new_map.count("b")
-        available = layouts.capacity(layout) - layouts.capacity(known) - blocked
-        arguments: list[Argument] = ["", owner_id, known.version, layouts.encode(layout)]
-        arguments += [layout.version, layouts.prices(layout), new_map, available, blocked]
-        arguments += [len(seats), *flat(seats), *flat(_beyond(before.areas, after.areas))]
+        arguments: list[Argument] = ["", owner_id, addition.known_version, addition.gzipped]
+        arguments += [addition.version, addition.prices, addition.map]
+        arguments += [addition.available, addition.blocked, len(addition.seats)]
+        arguments += [*flat(addition.seats), *flat(addition.areas)]
         try:
             await self._scripts.run(
                 "add_seats", [*keys.of_event(event), keys.layout(event)], arguments
@@ -172,7 +163,3 @@ def _versions(condition: Versions | None) -> str:
     if condition is None:
         return ""
     return " * " if condition.any else f" {' '.join(condition.named)} "
-
-
-def _beyond(before: dict[str, str], after: dict[str, str]) -> dict[str, str]:
-    return {name: value for name, value in after.items() if name not in before}

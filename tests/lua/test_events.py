@@ -24,6 +24,7 @@ from engine.models import (
     Counts,
 )
 from engine.plans import layout as layouts
+from engine.plans.addition import addition_of
 from tests.support.box_office import BoxOffice
 from tests.support.factories import GALA, layout, terms
 from tests.support.raw_redis import raw
@@ -139,7 +140,7 @@ async def test_load_event_with_no_seats_takes_them_later(office: BoxOffice) -> N
     empty = layouts.with_version(layout(rows=0))
     await office.engine.events.load_event(GALA, empty, terms(owner_id="org"))
     grown = layout(rows=2, areas={"pit": 3}, blocked="A-1-2")
-    event = await office.engine.events.add_seats(GALA, grown, empty, owner_id="org")
+    event = await office.engine.events.add_seats(GALA, addition_of(grown, empty), owner_id="org")
     assert event.counts == Counts(available=12, held=0, sold=0, blocked=1)
     assert (event.capacity, event.layout_version) == (13, grown.version)
     assert await office.map() == "abaaa/aaaaa"
@@ -149,30 +150,32 @@ async def test_load_event_with_no_seats_takes_them_later(office: BoxOffice) -> N
 async def test_add_seats_while_selling_keeps_what_is_there(office: BoxOffice) -> None:
     await office.open()
     await office.confirm(await office.hold("ann", "A-1-1"))
-    await office.engine.events.add_seats(GALA, layout(rows=3), layout())
+    await office.engine.events.add_seats(GALA, addition_of(layout(rows=3), layout()))
     assert await office.map() == "saaaa/aaaaa/aaaaa"
 
 
 async def test_add_seats_refusals_change_nothing(office: BoxOffice) -> None:
     add = office.engine.events.add_seats
-    await office.refused(EventNotFound, add(GALA, layout(rows=3), layout()))
+    await office.refused(EventNotFound, add(GALA, addition_of(layout(rows=3), layout())))
     await office.engine.events.load_event(GALA, layout(), terms(owner_id="org"))
-    await office.refused(NotOwner, add(GALA, layout(rows=3), layout(), owner_id="other"))
-    await office.refused(LayoutChanged, add(GALA, layout(rows=4), layout(rows=3)))
+    await office.refused(
+        NotOwner, add(GALA, addition_of(layout(rows=3), layout()), owner_id="other")
+    )
+    await office.refused(LayoutChanged, add(GALA, addition_of(layout(rows=4), layout(rows=3))))
     stale = layouts.with_version(layout(rows=0))
     await raw(office.engine).hset("{gala}:event", "layout_version", stale.version)
-    all_of_them = await office.refused(SeatExists, add(GALA, layout(), stale))
+    all_of_them = await office.refused(SeatExists, add(GALA, addition_of(layout(), stale)))
     assert all_of_them.found == tuple(
         f"gala:A-{row}-{seat}" for row in "12" for seat in range(1, 6)
     )
-    one = await office.refused(SeatExists, add(GALA, layout(rows=1, seats=1), stale))
+    one = await office.refused(SeatExists, add(GALA, addition_of(layout(rows=1, seats=1), stale)))
     assert one.found == ("gala:A-1-1",)
 
 
 async def test_add_seats_names_the_area_that_is_there(office: BoxOffice) -> None:
     await office.open(areas={"pit": 3})
     await raw(office.engine).hset("{gala}:event", "layout_version", layout().version)
-    add = office.engine.events.add_seats(GALA, layout(areas={"pit": 3}), layout())
+    add = office.engine.events.add_seats(GALA, addition_of(layout(areas={"pit": 3}), layout()))
     assert (await office.refused(SeatExists, add)).found == ("gala:pit",)
 
 

@@ -9,6 +9,7 @@ import pytest
 from engine import Booking, Engine, TermsChange
 from engine.errors import LimitReached, RefundDue, Restoring
 from engine.models import Counts, JournalEntry, LatePayment, Sales, SalesState
+from engine.plans.addition import addition_of
 from engine.positions import position_of
 from engine.restore.rebuild import rebuild
 from engine.restore.staging import EventHead
@@ -59,7 +60,7 @@ async def test_restore_brings_back_terms_blocked_seats_and_sales(
     blocked = [sale.confirmed.seats[0].replace("A-1-2", seat) for seat in ("A-2-1", "A-2-5")]
     await engine.events.block_seats(GALA, blocked, blocked=True)  # type: ignore[arg-type]
     grown = layout(rows=3, areas={"floor": 50, "pit": 7})
-    await engine.events.add_seats(GALA, grown, layout(areas={"floor": 50}))
+    await engine.events.add_seats(GALA, addition_of(grown, layout(areas={"floor": 50})))
     change = TermsChange(
         sales=Sales.PAUSED,
         opens_at_ms=1000,
