@@ -8,7 +8,16 @@ from typing import Any, Protocol
 
 from engine.errors import Unavailable
 from engine.ids import BookingId, EventId
-from engine.ports.accounts import Addressee, Credentials, Ended, NewLink, Reused, RoleOf, Session
+from engine.ports.accounts import (
+    Addressee,
+    Credentials,
+    Ended,
+    LinkPurpose,
+    NewLink,
+    Reused,
+    RoleOf,
+    Session,
+)
 from engine.ports.payments import Notice, NoticeOutcome, Refund
 from engine.ports.webhooks import Delivery, DeliveryState, Replayed, Webhook
 
@@ -19,14 +28,16 @@ class AccountStore(Protocol):
     async def register(self, email: str, link: NewLink) -> Addressee | None:
         """Record a registration; None: send no mail."""
 
-    async def verify(self, token_hash: bytes) -> bool:
-        """Use the link of a registration; repeatable."""
-
     async def begin_reset(self, email: str, link: NewLink) -> Addressee | None:
         """Create a link to reset the password; None: send no mail."""
 
-    async def reset_password(self, token_hash: bytes, password_hash: str) -> Ended | None:
-        """Use the link of a reset, once, and end every session."""
+    async def find_link(self, token_hash: bytes, purpose: LinkPurpose) -> str | None:
+        """The address that a valid link was sent to."""
+
+    async def set_password(
+        self, token_hash: bytes, purpose: LinkPurpose, password_hash: str
+    ) -> Ended | None:
+        """Use a link, once: verify the account, set its password, end every session."""
 
     async def find_credentials(self, email: str) -> Credentials | None:
         """The credentials to check a login with; None for an unknown or unverified address."""

@@ -99,6 +99,7 @@ class Operation:
             headers=headers,
             query=query,
             body=body,
+            scope=scope,
             limit_check=limit_check,
         )
         if limit_check is None:

@@ -2,17 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from secrets import token_bytes
 
 import asyncpg
 import pytest
 
 from engine import Unavailable
-from engine.ports.accounts import Account, Credentials, NewLink, Reused, Session
+from engine.ports.accounts import Account, Credentials, LinkPurpose, NewLink, Reused, Session
+from persistence.stores.accounts import MAILS_MAX, SENDER_MAILS_MAX
 from persistence.stores.stores import PostgresStores
 
 ANN = "ann@example.org"
 HASHED = "$argon2id$ann"
 DAY_S = 86_400
+HOUR_S = 3_600
 
 
 @pytest.fixture
@@ -37,7 +40,7 @@ async def _open(stores: PostgresStores, who: Credentials, token: bytes) -> Sessi
 
 
 async def test_unverified_account_has_no_password_at_all(stores: PostgresStores) -> None:
-    addressee = await stores.accounts.register(ANN, NewLink(b"1", DAY_S, HASHED))
+    addressee = await stores.accounts.register(ANN, NewLink(b"1", DAY_S, "a"))
     assert addressee
     assert (addressee.email, addressee.verified) == (ANN, False)
     assert await stores.accounts.find_credentials(ANN) is None
@@ -47,7 +50,7 @@ async def test_unverified_account_has_no_password_at_all(stores: PostgresStores)
         assert (row["password_hash"], row["verified_at"]) == (None, None)
         with pytest.raises(asyncpg.CheckViolationError):
             await connection.execute("UPDATE accounts SET verified_at = now()")
-    assert await stores.accounts.verify(b"1")
+    assert await stores.accounts.set_password(b"1", LinkPurpose.VERIFY, HASHED)
     found = await stores.accounts.find_credentials(ANN)
     assert found
     assert found.password_hash == HASHED
@@ -56,22 +59,61 @@ async def test_unverified_account_has_no_password_at_all(stores: PostgresStores)
 async def test_register_at_once_makes_one_account_and_as_many_links(
     stores: PostgresStores,
 ) -> None:
-    links = [NewLink(bytes([n]), DAY_S, HASHED) for n in range(5)]
+    links = [NewLink(bytes([n]), DAY_S, "a") for n in range(8)]
     found = await asyncio.gather(*(stores.accounts.register(ANN, link) for link in links))
-    assert all(found)
-    assert await stores.accounts.register(ANN, NewLink(b"more", DAY_S, HASHED)) is None
+    assert len(list(filter(None, found))) == SENDER_MAILS_MAX
+    assert await stores.accounts.register(ANN, NewLink(b"more", DAY_S, "a")) is None
     async with stores.connection() as connection:
         assert await connection.fetchval("SELECT count(*) FROM accounts") == 1
         assert await connection.fetchval("SELECT count(*) FROM account_links") == 5
-        await connection.execute("UPDATE accounts SET mails_since = now() - interval '2 hours'")
-    assert await stores.accounts.register(ANN, NewLink(b"more", DAY_S, HASHED))
+        await connection.execute("UPDATE account_mails SET sent_at = now() - interval '2 hours'")
+    assert await stores.accounts.register(ANN, NewLink(b"more", DAY_S, "a"))
+    async with stores.connection() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM account_mails") == 1
+
+
+async def test_mails_of_one_sender_leave_room_for_another_and_all_together_are_bounded(
+    stores: PostgresStores, ann: Credentials
+) -> None:
+    async def ask(sender: str) -> bool:
+        link = NewLink(token_bytes(32), HOUR_S, sender)
+        return bool(await stores.accounts.begin_reset(ANN, link))
+
+    assert [await ask("stranger") for _ in range(7)].count(True) == SENDER_MAILS_MAX
+    assert await ask("ann")
+    asked = [await ask(f"botnet {n}") for n in range(40)]
+    assert asked.count(True) == MAILS_MAX - SENDER_MAILS_MAX - 1
+    assert not await ask("ann again")
+
+    async with stores.connection() as connection:  # each mail of this hour has a link that works
+        valid = await connection.fetch("SELECT token_hash FROM account_links")
+    assert len(valid) == MAILS_MAX
+    assert await stores.accounts.set_password(valid[0]["token_hash"], LinkPurpose.RESET, "new")
+    assert await ask("ann again")
+    async with stores.connection() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM account_links") == 1
+
+
+async def test_reset_against_verify_has_one_winner_and_no_deadlock(stores: PostgresStores) -> None:
+    for n in range(20):
+        email, verify, reset = f"{n}@example.org", token_bytes(32), token_bytes(32)
+        await stores.accounts.register(email, NewLink(verify, DAY_S, "a"))
+        await stores.accounts.begin_reset(email, NewLink(reset, DAY_S, "a"))
+        done = await asyncio.gather(
+            stores.accounts.set_password(verify, LinkPurpose.VERIFY, "by verify"),
+            stores.accounts.set_password(reset, LinkPurpose.RESET, "by reset"),
+        )
+        found = await stores.accounts.find_credentials(email)
+        assert [bool(one) for one in done].count(True) == 1
+        assert found
+        assert found.password_hash == ("by verify" if done[0] else "by reset")
 
 
 async def test_accounts_nobody_verified_are_forgotten(stores: PostgresStores) -> None:
-    await stores.accounts.register("old@example.org", NewLink(b"1", 0, HASHED))
+    await stores.accounts.register("old@example.org", NewLink(b"1", 0, "a"))
     async with stores.connection() as connection:
         await connection.execute("UPDATE accounts SET created_at = now() - interval '8 days'")
-    await stores.accounts.register(ANN, NewLink(b"2", DAY_S, HASHED))
+    await stores.accounts.register(ANN, NewLink(b"2", DAY_S, "a"))
     assert [account.email for account in await stores.accounts.list_accounts()] == [ANN]
 
 
@@ -155,6 +197,18 @@ async def test_account_is_added_once_and_listed(stores: PostgresStores, ann: Cre
     assert await stores.accounts.list_accounts(after=ANN) == []
 
 
+async def test_account_that_is_added_takes_the_place_of_a_strangers_registration(
+    stores: PostgresStores,
+) -> None:
+    await stores.accounts.register(ANN, NewLink(b"1", DAY_S, "stranger"))
+    account_id = await stores.accounts.add_account(ANN, HASHED, "ADMIN")
+    assert account_id
+    assert await stores.accounts.find_credentials(ANN) == Credentials(account_id, HASHED)
+    assert await stores.accounts.set_password(b"1", LinkPurpose.VERIFY, "another") is None
+    [account] = await stores.accounts.list_accounts()
+    assert (account.account_id, account.role) == (account_id, "ADMIN")
+
+
 async def test_hash_is_replaced_only_while_it_is_the_one_that_was_checked(
     stores: PostgresStores, ann: Credentials
 ) -> None:
@@ -173,7 +227,7 @@ async def test_accounts_while_postgres_is_away_are_unavailable(
         away.accounts.find_credentials(ANN),
         away.sessions.end_session("s"),
         away.roles.list_roles(),
-        PostgresStores("").accounts.verify(b"1"),
+        PostgresStores("").accounts.find_link(b"1", LinkPurpose.VERIFY),
     ):
         with pytest.raises(Unavailable) as caught:
             await call
