@@ -9,9 +9,12 @@ from typing import Any, Protocol
 from engine.errors import Unavailable
 from engine.ids import BookingId, EventId
 from engine.ports.accounts import (
+    AboveOwn,
     Addressee,
     Credentials,
     Ended,
+    Granter,
+    LastAdmin,
     LinkPurpose,
     NewLink,
     Reused,
@@ -75,14 +78,19 @@ class RoleStore(Protocol):
     async def read_role(self, role: str) -> RoleOf | None:
         """One role; None if it does not exist."""
 
-    async def add_permission(self, role: str, permission: str) -> None:
-        """Add a permission to an existing role; repeatable."""
+    async def add_permission(self, role: str, permission: str, by: Granter) -> AboveOwn | None:
+        """Add a permission that the caller has to an existing role; repeatable."""
 
-    async def remove_permission(self, role: str, permission: str) -> None:
-        """Remove a permission from a role; repeatable."""
+    async def remove_permission(self, role: str, permission: str, by: Granter) -> AboveOwn | None:
+        """Remove a permission from a role that is not above the caller; repeatable."""
 
-    async def assign_role(self, email: str, role: str) -> Ended | None:
-        """Replace the role of an account; None if the account does not exist."""
+    async def assign_role(
+        self, email: str, role: str, by: Granter
+    ) -> Ended | AboveOwn | LastAdmin | None:
+        """Replace the role of an account; None if the account does not exist.
+
+        Neither the old nor the new role may permit what the caller is not permitted.
+        """
 
 
 class PaymentStore(Protocol):

@@ -83,6 +83,26 @@ class RoleOf(Struct, frozen=True):
     permissions: tuple[str, ...]
 
 
+class Granter(Struct, frozen=True):
+    """The caller that changes roles, with the permissions of its token.
+
+    Of an account, only the permissions count that its role still has.
+    """
+
+    account_id: CustomerId
+    permissions: frozenset[str]
+
+
+class AboveOwn(Struct, frozen=True):
+    """A change of roles was refused: the caller does not have this permission itself."""
+
+    permission: str
+
+
+class LastAdmin(Struct, frozen=True):
+    """A change of roles was refused: no administrator would be left."""
+
+
 class Ended(Struct, frozen=True):
     """An account and those of its sessions that were ended."""
 

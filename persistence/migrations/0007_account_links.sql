@@ -6,7 +6,8 @@ ALTER TABLE account_links DROP COLUMN used_at;
 
 -- The mails of the last hour, counted per purpose and per client address: the requests of one client
 -- do not use up the mails of another.
-ALTER TABLE accounts DROP COLUMN mails_since, DROP COLUMN mail_count;
+ALTER TABLE accounts DROP COLUMN mails_since;
+ALTER TABLE accounts DROP COLUMN mail_count;
 CREATE TABLE account_mails (
     account_id text        NOT NULL REFERENCES accounts ON DELETE CASCADE,
     purpose    text        NOT NULL CHECK (purpose IN ('verify', 'reset', 'notice')),

@@ -4,7 +4,7 @@
 INSERT INTO accounts (account_id, email) VALUES ($1, $2) ON CONFLICT (email) DO NOTHING;
 
 -- name: lock_account
-SELECT account_id, email, verified_at IS NOT NULL AS verified FROM accounts
+SELECT account_id, email, role_id AS role, verified_at IS NOT NULL AS verified FROM accounts
 WHERE email = $1 FOR UPDATE;
 
 -- name: count_mail
@@ -147,6 +147,14 @@ FROM roles r LEFT JOIN role_permissions p USING (role_id)
 WHERE $1::text IS NULL OR r.role_id = $1
 GROUP BY r.role_id ORDER BY r.role_id;
 
+-- name: lock_roles
+-- Serialises the changes of roles. It conflicts with itself only, so registrations do not wait.
+SELECT FROM roles ORDER BY role_id FOR NO KEY UPDATE;
+
+-- name: count_other_admins
+SELECT count(*) FROM accounts
+WHERE role_id = 'ADMIN' AND verified_at IS NOT NULL AND account_id <> $1;
+
 -- name: add_permission
 INSERT INTO role_permissions VALUES ($1, $2) ON CONFLICT DO NOTHING;
 
@@ -154,4 +162,4 @@ INSERT INTO role_permissions VALUES ($1, $2) ON CONFLICT DO NOTHING;
 DELETE FROM role_permissions WHERE role_id = $1 AND permission = $2;
 
 -- name: assign_role
-UPDATE accounts SET role_id = $2 WHERE account_id = $1 AND role_id <> $2;
+UPDATE accounts SET role_id = $2 WHERE account_id = $1;

@@ -8,8 +8,20 @@ import asyncpg
 import pytest
 
 from engine import Unavailable
-from engine.ports.accounts import Account, Credentials, LinkPurpose, NewLink, Reused, Session
-from persistence.stores.accounts import MAILS_MAX, SENDER_MAILS_MAX
+from engine.ports.accounts import (
+    AboveOwn,
+    Account,
+    Credentials,
+    Ended,
+    Granter,
+    LastAdmin,
+    LinkPurpose,
+    NewLink,
+    Reused,
+    Session,
+)
+from persistence.database import Connection
+from persistence.stores.accounts import MAILS_MAX, QUERIES, SENDER_MAILS_MAX, end_sessions
 from persistence.stores.stores import PostgresStores
 
 ANN = "ann@example.org"
@@ -183,9 +195,71 @@ async def test_assign_role_against_a_login_leaves_no_session_with_the_old_role(
             stores.sessions.open_session(ann, token, DAY_S), stores.roles.assign_role(ANN, role)
         )
         assert session
-        assert ended
+        assert isinstance(ended, Ended)
         has_new_role = ("event:create:own" in session.permissions) == (role == "ORGANIZER")
         assert has_new_role or session.session_id in ended.session_ids
+
+
+async def _two_admins(stores: PostgresStores) -> list[str]:
+    emails = [f"{name}@example.org" for name in ("root", "toor")]
+    for email in emails:
+        if not await stores.accounts.add_account(email, HASHED, "ADMIN"):
+            await stores.roles.assign_role(email, "ADMIN")
+    return emails
+
+
+async def _admins(stores: PostgresStores) -> int:
+    return [one.role for one in await stores.accounts.list_accounts()].count("ADMIN")
+
+
+async def test_admins_who_demote_each_other_at_once_leave_one(stores: PostgresStores) -> None:
+    for _ in range(10):
+        emails = await _two_admins(stores)
+        found = await asyncio.gather(*(stores.roles.assign_role(one, "USER") for one in emails))
+        assert LastAdmin() in found
+        assert await _admins(stores) == 1
+
+
+async def test_control_without_the_lock_of_roles_loses_the_last_admin(
+    stores: PostgresStores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emails = await _two_admins(stores)
+    both_counted = asyncio.Barrier(2)
+    monkeypatch.setitem(QUERIES, "lock_roles", "SELECT")
+
+    async def wait_for_the_other(connection: Connection, account_id: str) -> tuple[str, ...]:
+        await both_counted.wait()
+        return await end_sessions(connection, account_id)
+
+    monkeypatch.setattr("persistence.stores.roles.end_sessions", wait_for_the_other)
+    await asyncio.gather(*(stores.roles.assign_role(email, "USER") for email in emails))
+    assert await _admins(stores) == 0
+
+
+async def test_role_is_changed_only_within_what_the_granter_may_now(
+    stores: PostgresStores, ann: Credentials
+) -> None:
+    await _two_admins(stores)
+    everything = frozenset((await stores.roles.list_roles())[0].permissions)
+    stale = Granter(ann.account_id, everything)  # ann's token is from when she was an admin
+    for change in (
+        stores.roles.assign_role("root@example.org", "USER", stale),
+        stores.roles.assign_role(ANN, "ADMIN", stale),
+        stores.roles.add_permission("USER", "role:assign", stale),
+        stores.roles.remove_permission("ADMIN", "event:update:any", stale),
+    ):
+        assert isinstance(await change, AboveOwn)
+    assert await _admins(stores) == 2
+    assert isinstance(await stores.roles.assign_role(ANN, "USER", stale), Ended)
+
+
+async def test_admin_who_is_not_verified_does_not_count(stores: PostgresStores) -> None:
+    [root, _] = await _two_admins(stores)
+    await stores.accounts.register(ANN, NewLink(b"1", DAY_S, "a"))
+    assert isinstance(await stores.roles.assign_role(ANN, "ADMIN"), Ended)
+    assert isinstance(await stores.roles.assign_role("toor@example.org", "USER"), Ended)
+    assert await stores.roles.assign_role(root, "USER") == LastAdmin()
+    assert isinstance(await stores.roles.assign_role(ANN, "USER"), Ended)
 
 
 async def test_account_is_added_once_and_listed(stores: PostgresStores, ann: Credentials) -> None:
