@@ -118,14 +118,17 @@ class PaymentStore(Protocol):
 class WebhookStore(Protocol):
     """The webhooks of organisers, and their deliveries.
 
-    `owner_id` "" stands for every organiser. A webhook of another organiser is not found.
+    `owner_id` "" stands for every organiser. A webhook is found by its owner and by the owner of
+    its event.
     """
 
     async def create_webhook(self, new: Webhook, secret: str, webhooks_max: int) -> Webhook | None:
         """Create a webhook, repeatable under its id; None: its owner has `webhooks_max` others."""
 
-    async def list_webhooks(self, owner_id: str, after: str, limit: int) -> list[Webhook]:
-        """The webhooks of one owner after an id, sorted by id."""
+    async def list_webhooks(
+        self, owner_id: str, event_id: EventId | None, after: str, limit: int
+    ) -> list[Webhook]:
+        """The webhooks of one owner after an id, or all of that owner's event, sorted by id."""
 
     async def read_webhook(self, webhook_id: str, owner_id: str) -> Webhook | None:
         """One webhook."""

@@ -49,7 +49,8 @@ class DeliveryState(StrEnum):
 class Webhook(Struct, frozen=True, kw_only=True):
     """An organiser's endpoint. `event_id` None: it receives every event of its owner.
 
-    `any_owner`: an account with access to every event registered it, for one of them.
+    `any_owner`: a caller with access to every event registered it, for one of them. Whether its
+    owner still has that right is checked at each delivery.
     """
 
     id: str

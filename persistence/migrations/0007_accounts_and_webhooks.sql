@@ -16,3 +16,19 @@ CREATE TABLE account_mails (
 );
 CREATE INDEX account_mails_of_account ON account_mails (account_id, purpose, sent_at);
 CREATE INDEX account_mails_to_forget ON account_mails (sent_at);
+
+-- Whether a webhook may receive the messages of an event now. Of an account, its role decides; what
+-- the role of any other caller is, only its identity provider knows.
+CREATE FUNCTION may_receive(webhook_owner text, any_owner boolean, event_owner text)
+RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT CASE
+        WHEN NOT any_owner AND webhook_owner <> event_owner THEN false
+        WHEN NOT starts_with(webhook_owner, 'acc_') THEN true
+        ELSE EXISTS (
+            SELECT FROM accounts a JOIN role_permissions p USING (role_id)
+            WHERE a.account_id = webhook_owner AND (
+                p.permission = 'event:update:any'
+                OR p.permission = 'event:create:own' AND webhook_owner = event_owner))
+    END
+$$;
+CREATE INDEX webhooks_of_event ON webhooks (event_id, webhook_id);
