@@ -106,6 +106,7 @@ class Operation:
             headers=headers,
             query=query,
             body=body,
+            scope=scope,
             limit_check=limit_check,
         )
         if self._is_plan:
