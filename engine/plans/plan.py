@@ -11,6 +11,7 @@ from engine.plans.builder import LayoutBuilder
 from engine.plans.currencies import decimals_of
 from engine.plans.problems import PlanError, place_first
 from engine.plans.table import Dialect
+from engine.terms import problems_of
 
 DEFAULT_CURRENCY: str = Terms(name="any").currency
 """Of plans that have none."""
@@ -28,7 +29,8 @@ class PlanOptions(Struct, frozen=True, kw_only=True):
 
     `derive_ids` and `prices` are for pretix plans, which have seat_guids and no prices. `prices`
     is a file (JSON object, or CSV `category,price_minor`), the text `Stalls=5000,Box=9000` or
-    `{"Parkett, Reihe 1": 5000}`, or one price for all categories: `5000`.
+    `{"Parkett, Reihe 1": 5000}`, or one price for all categories: `5000`. `customer_max` is the
+    limit if the plan states none; 0 for no limit.
 
     `delimiter` and `encoding` are for CSV files; without them both are detected. `price_unit` is
     for the prices of CSV files and of `prices`: `minor` (4500) or `major` (45.00).
@@ -38,6 +40,7 @@ class PlanOptions(Struct, frozen=True, kw_only=True):
     prices: str | None = None
     currency: str | None = None
     name: str | None = None
+    customer_max: int = 0
     delimiter: str | None = None
     encoding: str | None = None
     price_unit: PriceUnit | None = None
@@ -85,11 +88,11 @@ def make_plan(
     Raises: PlanError with every problem of the layout and the terms.
     """
     given = {"name": options.name, "currency": options.currency}
-    fields = stated | {key: value for key, value in given.items() if value is not None}
+    fields = {"customer_max": options.customer_max} | stated
+    fields |= {key: value for key, value in given.items() if value is not None}
     try:
         terms = msgspec.convert(fields, Terms)
     except msgspec.ValidationError as error:
         raise PlanError([place_first(str(error)), *builder.problems]) from error
-    if 0 < terms.closes_at_ms <= terms.opens_at_ms:
-        builder.problems.append("the sale closes before it opens")
+    builder.problems += problems_of(terms)
     return Plan(builder.build(terms.currency, allow_empty=allow_empty), terms, tuple(notes))
