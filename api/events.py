@@ -61,7 +61,11 @@ whole house. A plan says 0 for no limit."""
 
 
 class NewEventQuery(RequestBody, frozen=True):
-    """Options of a plan. `prices` and `deriveIds` are for pretix plans only."""
+    """Options of a plan. `prices` and `deriveIds` are for pretix plans only.
+
+    `prices` are in minor units: `5000` for every category, `Stalls=5000,Box=9000`, or JSON,
+    `{"Stalls, left": 5000}`. The plan itself may have that object as its field `prices`.
+    """
 
     id: EventIdText | UnsetType = UNSET
     name: EventName | UnsetType = UNSET
@@ -143,6 +147,12 @@ class EventView(View, frozen=True):
     customer_max: int = 0
 
 
+class NewEventView(EventView, frozen=True):
+    """An event that was created. `notes` tell what of its plan was passed over or assumed."""
+
+    notes: tuple[str, ...] = ()
+
+
 class EventList(Struct, frozen=True):
     """One page of events; `next` is the cursor of the next page, or null."""
 
@@ -184,8 +194,9 @@ async def create_event(call: Call[NewEventQuery, bytes]) -> Response:
     plan = await asyncio.to_thread(parse_event, call.body, options)
     terms = msgspec.structs.replace(plan.terms, owner_id=call.caller.customer_id)
     created = await call.engine.events.load_event(event, plan.layout, terms)
+    view = NewEventView(**msgspec.structs.asdict(view_of(created)), notes=plan.notes)
     location = (b"location", f"{PATH}/{event}".encode())
-    return Response(encode(view_of(created)), (location, tag_header(created.version)))
+    return Response(encode(view), (location, tag_header(created.version)))
 
 
 async def add_seats(call: Call[NoQuery, bytes]) -> Response:

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 import msgspec
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cli import output
@@ -15,7 +16,7 @@ from engine.engine import Engine
 from engine.errors import Misconfigured
 from engine.ids import InvalidId
 from engine.models import Event, Sales, Terms
-from engine.plans import Plan, PlanOptions, read_plan
+from engine.plans import Plan, PlanOptions, PriceUnit, read_plan
 from engine.plans import layout as layouts
 from engine.plans.event_json import Moment, milliseconds
 from engine.settings.settings import Settings
@@ -27,7 +28,18 @@ from engine.terms import problems_of
 @click.option("--event", required=True, help="The event's id: letters, digits, `_.-`.")
 @click.option("--name", help="The event's name; the plan's own without it.")
 @click.option("--currency", help="ISO 4217 code; EUR unless the plan says.")
-@click.option("--prices", help="For a pretix plan: a JSON or CSV file, or `Stalls=5000,Box=9000`.")
+@click.option(
+    "--prices",
+    help="For a pretix plan: a JSON or CSV file, `Stalls=5000,Box=9000`, "
+    'or JSON, `{"Stalls, left": 5000}`.',
+)
+@click.option(
+    "--price-unit",
+    type=click.Choice([unit.value for unit in PriceUnit]),
+    help="Unit of the prices in a CSV and in --prices: minor (4500) or major (45.00); minor.",
+)
+@click.option("--delimiter", help="Of a CSV: one character, or `tab`; detected without it.")
+@click.option("--encoding", help="Of a CSV, as cp1252; without it UTF-8, or UTF-16 if it is that.")
 @click.option("--hold-ttl", type=float, help="Seconds a hold lives; 900 unless the plan says.")
 @click.option("--max-seats", type=int, help="Most places of one booking, 1 to 50; 10.")
 @click.option("--customer-max", type=int, help="Most places of one customer; no limit.")
@@ -42,9 +54,6 @@ from engine.terms import problems_of
 def load(
     file: str,
     event: str,
-    currency: str | None,
-    prices: str | None,
-    derive_ids: bool,
     replace: bool,
     url: str | None,
     data: Path,
@@ -57,29 +66,36 @@ def load(
     engine load hall.json --event gala
     engine load theatre.json --event hamlet --prices 'Stalls=5000,Circle=3000' --derive-ids
     engine load seats.csv --event derby --hold-ttl 300 --sales paused
+    engine load sitze.csv --event derby --price-unit major --encoding cp1252
     engine load venue:stadium --event final       50,000 seats of our own making
     """
     try:
         event_id = ids.event_id(event)
     except InvalidId as error:
         raise Misconfigured(f"--event: {error}") from error
-    options = PlanOptions(
-        derive_ids=derive_ids, prices=prices, currency=currency, name=asked["name"]
-    )
-    plan = read_plan(file, options)
+    plan = read_plan(file, _options(asked))
     terms = _terms(event, plan, asked)
     plan = msgspec.structs.replace(plan, terms=terms)
     settings = settings_for(None if url else data, url)
     loaded = asyncio.run(_load(settings, event_id, plan, replace=replace, quiet=as_json))
     if as_json:
-        output.show_json(loaded)
+        output.show_json({**msgspec.to_builtins(loaded), "notes": plan.notes})
         return
+    for note in plan.notes:
+        output.say(f"note: {escape(note)}")
     counts = loaded.counts
     output.say(
         f"[bold]{loaded.name}[/bold] is loaded as [bold]{loaded.id}[/bold]: "
         f"{loaded.capacity:,} places, {counts.blocked:,} blocked, sales {loaded.sales}, "
         f"holds live {loaded.hold_ttl_ms / 1000:g} s, {_limit_of(loaded)}"
     )
+
+
+def _options(asked: dict[str, Any]) -> PlanOptions:
+    names = ("derive_ids", "prices", "currency", "name", "delimiter", "encoding")
+    unit = asked["price_unit"]
+    given = {name: asked[name] for name in names}
+    return PlanOptions(**given, price_unit=unit and PriceUnit(unit))
 
 
 def _limit_of(event: Event) -> str:

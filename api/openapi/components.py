@@ -154,6 +154,7 @@ SCHEMA_NAMES = {
     "DeliveryView": "DeliveryShown",
     "EventView": "EventShown",
     "HealthView": "HealthShown",
+    "NewEventView": "NewEventShown",
     "NoticeView": "NoticeShown",
     "PartView": "PartShown",
     "RefundView": "RefundShown",

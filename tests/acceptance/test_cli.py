@@ -70,6 +70,29 @@ def test_load_and_status_show_the_event(engine_command: Terminal) -> None:
     assert "choose one" in engine_command("status", "--once", "--watch", "1", exit_code=2)
 
 
+def test_load_of_a_pretix_plan_tells_what_it_passes_over(engine_command: Terminal) -> None:
+    name = "Parkett, Reihe 1-5"
+    seat = {"seat_guid": "1", "seat_number": "1", "position": {"x": 0, "y": 0}, "category": name}
+    row = {"row_number": "1", "seats": [seat], "fill": "[/]"}
+    plan = {"name": "Stage", "categories": [{"name": name}], "zones": [{"rows": [row]}]}
+    path = engine_command.file("stage.json", msgspec.json.encode(plan).decode())
+    options = ("--prices", f'{{"{name}": 45.00}}', "--price-unit", "major")
+    said = engine_command("load", path, "--event", GALA, *options)
+    assert "note: ignored: zones[].rows[].fill (1)" in said
+    told = engine_command("load", path, "--event", GALA, *options, "--replace", "--json")
+    assert msgspec.json.decode(told)["notes"] == ["ignored: zones[].rows[].fill (1)"]
+
+
+def test_load_of_a_spreadsheet_in_an_old_encoding(engine_command: Terminal) -> None:
+    text = "sep=;\nsection;row;number;category;price;\nBalkón;1;1;A;45,00;\n"
+    path = engine_command.file("sitze.csv", "")
+    Path(path).write_bytes(text.encode("cp1252"))
+    load = ("load", path, "--event", GALA, "--price-unit", "major")
+    assert "--encoding cp1252" in engine_command(*load, exit_code=2)
+    said = engine_command(*load, "--encoding", "cp1252", "--delimiter", ";", "--json")
+    assert msgspec.json.decode(said)["capacity"] == 1
+
+
 def test_load_with_sales_paused_does_not_sell(engine_command: Terminal) -> None:
     path = engine_command.file("seats.csv", SEATS)
     said = engine_command("load", path, "--event", GALA, "--sales", "paused", "--json")

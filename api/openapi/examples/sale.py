@@ -91,6 +91,7 @@ SALE: dict[type, Any] = {
     bookings.BookingList: {"data": [_BOOKING], "next": None},
     seats.SeatList: {"data": [_SEAT], "next": "gala:0.1"},
     events.EventView: _EVENT,
+    events.NewEventView: _EVENT,
     events.EventList: {"data": [_EVENT], "next": None},
     AvailabilityView: {
         "eventId": "gala",
