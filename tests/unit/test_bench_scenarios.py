@@ -29,7 +29,13 @@ NO_LAG = spread_of([])
 
 def _event(places: int, hold_ttl_ms: int, held: int = 0) -> Event:
     numbers = dict.fromkeys((*Event.__struct_fields__, "held", "sold", "blocked"), "0")
-    texts = {"name": "Gala", "currency": "EUR", "owner_id": "", "sales": "open", "prices": "{}"}
+    texts = {
+        "name": "Gala",
+        "currency": "EUR",
+        "owner_id": "",
+        "sales": "open",
+        "late_payment": "confirm",
+    }
     counts = {"available": str(places - held), "held": str(held), "hold_ttl_ms": str(hold_ttl_ms)}
     return event_of(GALA, numbers | texts | counts)
 
