@@ -151,10 +151,10 @@ def test_frame_without_an_api_says_how_to_name_one() -> None:
 
 
 def test_frame_while_redis_is_away_says_since_when_and_trusts_no_part() -> None:
-    trouble = Trouble("redis_away", 1_799_999_988.0, "nobody listens")
+    trouble = Trouble("redis_away", 1_799_999_988.0, "connection refused")
     lines = plain(snapshot(trouble=trouble), 80, 24)
     assert "Redis away since" in lines[0]
-    assert "(12 s): nobody listens" in lines[0]
+    assert "(12 s): connection refused" in lines[0]
     text = "\n".join(lines)
     assert "sold 800" in text
     assert "expirer ?" in text
