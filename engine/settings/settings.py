@@ -228,6 +228,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], _doc("Least severity that is logged.")
     ] = "info"
+    log_format: Annotated[
+        Literal["json", "plain"],
+        _doc("Form of the log lines; `engine up` sets `plain` unless it is set."),
+    ] = "json"
 
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:
