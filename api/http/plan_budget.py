@@ -2,7 +2,8 @@
 
 A plan may be 256 times as large as any other body and arrive as slowly as its client likes, so
 plans are counted from their headers on, before anything of them is read. A plan that declares no
-length counts with the most it may have; one that declares no more than any other body is not counted.
+length counts with the most it may have; one that declares no more than another body may have is
+not counted.
 """
 
 from collections import Counter
