@@ -13,7 +13,7 @@ import msgspec
 from starlette.types import Receive, Scope
 
 from api.http.calls import Call, Route
-from api.http.decoding import body_reader, decode_query
+from api.http.decoding import body_reader, decode_query, may_have_body
 from api.http.idempotency import replaying
 from api.http.limits import (
     IN_SCRIPT,
@@ -61,7 +61,7 @@ class Operation:
         required = any(field.required for field in msgspec.structs.fields(route.query))
         self._no_query = None if required else decode_query(b"", route.query)
         bytes_max = services.settings.body_bytes_max
-        self._read_body = body_reader(route.body, bytes_max) if route.body else None
+        self._read_body = body_reader(route.body, bytes_max)
 
     async def respond(self, scope: Scope, receive: Receive) -> Response:
         """Check the request and call the endpoint. Raises Problem and the engine's errors."""
@@ -84,7 +84,7 @@ class Operation:
         if scope["query_string"] or query is None:
             query = decode_query(scope["query_string"], route.query)
         body = None
-        if self._read_body:
+        if route.body or may_have_body(headers):
             services.in_flight_count -= 1  # while it waits for its client it costs nothing
             try:
                 body = await self._read_body(receive, headers)

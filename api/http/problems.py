@@ -79,6 +79,7 @@ def _time(text: str) -> str:
 
 KINDS: dict[str, Kind] = {
     "malformed": Kind(400, "Malformed request"),
+    "preflight_refused": Kind(400, "Preflight refused"),
     "unauthenticated": Kind(401, "Not authenticated"),
     "login_refused": Kind(401, "Login refused"),
     "session_ended": Kind(401, "Session ended"),

@@ -54,7 +54,7 @@ def test_titles_name_one_problem_each() -> None:
 
 def test_every_code_is_one_of_a_route_or_of_none() -> None:
     of_no_route = {"method_not_allowed", "event_in_use", "booking_known", "amount_differs"}
-    of_no_route |= {"restore_superseded"}
+    of_no_route |= {"restore_superseded", "preflight_refused"}
     assert set().union(*map(refusals_of, ROUTES)) == set(KINDS) - of_no_route
 
 
