@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from starlette.applications import Starlette
 from starlette.routing import Route as StarletteRoute
 
-from api import document
+from api import document, problem_pages
 from api.accounts.running import accounts_running
 from api.http.calls import Route
 from api.http.cors import with_cors
@@ -49,6 +49,7 @@ def create_app(engine_settings: Settings, stores: Stores | None = None) -> Starl
         await services.stores.close()
 
     services.document = document.document()
+    services.problem_pages = problem_pages.problem_pages()
     paths: dict[str, list[Route]] = {}
     for route in ROUTES:
         paths.setdefault(route.path, []).append(route)

@@ -116,26 +116,26 @@ class AssignBody(RequestBody, frozen=True):
     email: EmailText
 
 
-class MailPromised(View, frozen=True, omit_defaults=False):
+class MailPromised(View, frozen=True):
     """The same for every address: nobody learns here who has an account."""
 
     status: Literal["accepted"] = "accepted"
     detail: str = "if the address can be used, a mail with a link is on its way"
 
 
-class Verified(View, frozen=True, omit_defaults=False):
+class Verified(View, frozen=True):
     """The address is confirmed: the account can log in."""
 
     status: Literal["verified"] = "verified"
 
 
-class PasswordChanged(View, frozen=True, omit_defaults=False):
+class PasswordChanged(View, frozen=True):
     """The password is another; every session of the account was ended."""
 
     status: Literal["changed"] = "changed"
 
 
-class SessionEnded(View, frozen=True, omit_defaults=False):
+class SessionEnded(View, frozen=True):
     """The session was ended: none of its tokens counts any more."""
 
     status: Literal["ended"] = "ended"
@@ -157,7 +157,7 @@ class AssignedView(View, frozen=True):
     role: str
 
 
-class RoleView(View, frozen=True, omit_defaults=False):
+class RoleView(View, frozen=True):
     """A role and what it permits."""
 
     id: str

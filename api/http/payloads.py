@@ -28,8 +28,11 @@ SeatIdText = Annotated[
     IdText, Meta(extra_json_schema={"pattern": f"^{ids.EVENT_PATTERN}:{ids.PLACE_PATTERN}$"})
 ]
 """Their form is told here, and checked by `engine.ids`, which says what is wrong in its words."""
-Limit = Annotated[int, Meta(ge=1, le=100)]
-Cursor = Annotated[str, Meta(min_length=1, max_length=200)]
+Limit = Annotated[int, Meta(ge=1, le=100, description="The most items of this part.")]
+Cursor = Annotated[
+    str, Meta(min_length=1, max_length=200, description="`next` of the part before this one.")
+]
+_ONE_EVENT = Meta(description="Only this event.", examples=["gala"])
 Instant = Annotated[datetime, Meta(tz=True)]
 
 
@@ -69,9 +72,9 @@ class PageQuery(RequestBody, frozen=True):
 class SeatsQuery(RequestBody, frozen=True):
     """Which available seats. Without an event: of every event that is on sale."""
 
-    event_id: EventIdText | UnsetType = UNSET
-    section: IdText | UnsetType = UNSET
-    category: IdText | UnsetType = UNSET
+    event_id: Annotated[EventIdText, _ONE_EVENT] | UnsetType = UNSET
+    section: Annotated[IdText, Meta(description="Only this section.")] | UnsetType = UNSET
+    category: Annotated[IdText, Meta(description="Only this category.")] | UnsetType = UNSET
     limit: Limit = 10
     cursor: Cursor | UnsetType = UNSET
 
@@ -79,7 +82,7 @@ class SeatsQuery(RequestBody, frozen=True):
 class MineQuery(RequestBody, frozen=True):
     """Which of one's own bookings."""
 
-    event_id: EventIdText | UnsetType = UNSET
+    event_id: Annotated[EventIdText, _ONE_EVENT] | UnsetType = UNSET
     limit: Limit = 20
     cursor: Cursor | UnsetType = UNSET
 
@@ -87,17 +90,36 @@ class MineQuery(RequestBody, frozen=True):
 class NewEventQuery(RequestBody, frozen=True):
     """What is said beside a plan. `prices` and `deriveIds` are for pretix plans only."""
 
-    id: EventIdText | UnsetType = UNSET
-    name: EventName | UnsetType = UNSET
-    currency: IdText | UnsetType = UNSET
-    prices: Annotated[str, Meta(min_length=1, max_length=4000)] | UnsetType = UNSET
-    derive_ids: bool = False
+    id: (
+        Annotated[EventIdText, Meta(description="The id of the event; without it, a new one.")]
+        | UnsetType
+    ) = UNSET
+    name: Annotated[EventName, Meta(description="Instead of the plan's name.")] | UnsetType = UNSET
+    currency: Annotated[IdText, Meta(description="Instead of the plan's currency.")] | UnsetType = (
+        UNSET
+    )
+    prices: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                max_length=4000,
+                description="Prices of a pretix plan in minor units: `5000`, or `Stalls=5000,…`.",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    derive_ids: Annotated[
+        bool, Meta(description="Make the seat ids of a pretix plan from zone, row and number.")
+    ] = False
 
 
 class LayoutQuery(RequestBody, frozen=True):
     """With the version in its address, a layout may be kept for ever."""
 
-    version: IdText | UnsetType = UNSET
+    version: Annotated[IdText, Meta(description="`layoutVersion` of the event.")] | UnsetType = (
+        UNSET
+    )
 
 
 class AreaRequest(RequestBody, frozen=True):
@@ -130,8 +152,9 @@ class SalesBody(RequestBody, frozen=True):
     closes_at: Instant | UnsetType | None = UNSET
 
 
-class View(Struct, frozen=True, gc=False, kw_only=True, rename="camel", omit_defaults=True):
-    """The base of every response body. Fields with their default value are left out."""
+class View(Struct, frozen=True, gc=False, kw_only=True, rename="camel"):
+    """The base of every response body. Every field is always there, null where nothing is known:
+    a client of a typed language reads one shape."""
 
 
 class AreaView(View, frozen=True):
@@ -196,7 +219,7 @@ def counts_shown(counts: Counts) -> CountsView:
 
 
 class EventView(View, frozen=True):
-    """An event with its counts. `customerMax` left out: no purchase limit."""
+    """An event with its counts. `customerMax` 0: no purchase limit."""
 
     id: str
     name: str
@@ -213,21 +236,36 @@ class EventView(View, frozen=True):
     customer_max: int = 0
 
 
+SeatMap = Annotated[
+    str,
+    Meta(
+        pattern="^[ahsb/]*$",
+        description=(
+            "One letter for each seat, at the index that the layout gives it: `a` available, "
+            "`h` held, `s` sold, `b` blocked; `/` stands between rows. A row of the layout has "
+            "the `index` of its first seat, and the others follow it. Standing areas are in "
+            "`areas`, with the places that are left."
+        ),
+    ),
+]
+
+
 class AvailabilityView(View, frozen=True):
-    """The whole event at one position; see `engine.models.Availability` for the map."""
+    """The whole event at one position. The seat with index `i` of the layout is letter `i` of
+    `map`."""
 
     event_id: str
     layout_version: str
     position: str
     sales: SalesState
     counts: CountsView
-    map: str
+    map: SeatMap
     areas: tuple[AreaView, ...]
     opens_at: str | None = None
     closes_at: str | None = None
 
 
-class PartView(View, frozen=True, omit_defaults=True):
+class PartView(View, frozen=True):
     """A part's `state`: `up`, `down` or, while Redis cannot say, `unknown`; `why`, if not up.
 
     What is not `required` is told of and not waited for.

@@ -18,6 +18,8 @@ from engine.ids import InvalidId
 from engine.plans.problems import PlanError
 
 CONTENT_TYPE = b"application/problem+json"
+PAGES = "/api/problems"
+"""Where the page of each code is: a problem's `type` is its address, relative to the server."""
 RETRY_AFTER_S = 1
 RETRY_AFTER_S_MAX = 3
 """Retry-After of a 503 is random between the two (jitter), so that clients that an outage failed at
@@ -152,7 +154,7 @@ def response_of(error: Exception) -> Response:
     problem = _problem_of(error)
     kind = KINDS[problem.code]
     body = {
-        "type": f"urn:ticket-wars:{problem.code}",
+        "type": f"{PAGES}/{problem.code}",
         "title": kind.title,
         "status": kind.status,
         "detail": problem.detail,

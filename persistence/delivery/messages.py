@@ -8,48 +8,12 @@ it happened; when it was sent is in the `webhook-timestamp` header.
 from datetime import UTC, datetime
 
 import msgspec
-from msgspec import Struct
 
 from engine.models import Booking
-from engine.ports.webhooks import MessageKind
+from engine.ports.webhooks import Message, MessageArea, MessageBooking, MessageKind
 
 _decode = msgspec.json.Decoder(Booking).decode
 _encode = msgspec.json.Encoder().encode
-
-
-class MessageArea(Struct, frozen=True, rename="camel"):
-    """Places of one standing area."""
-
-    area_id: str
-    quantity: int
-
-
-class MessageBooking(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """A booking at the moment the message is about."""
-
-    id: str
-    event_id: str
-    customer_id: str
-    status: str
-    seat_ids: tuple[str, ...]
-    areas: tuple[MessageArea, ...]
-    amount_minor: int
-    currency: str
-    held_at: str
-    expires_at: str
-    late: bool
-    confirmed_at: str | None = None
-    ended_at: str | None = None
-    refund_minor: int = 0
-    refund_reason: str | None = None
-
-
-class Message(Struct, frozen=True):
-    """The body of a request to a webhook."""
-
-    type: MessageKind
-    timestamp: str
-    data: MessageBooking
 
 
 def encode_message(kind: MessageKind, at_ms: int, booking_json: str) -> bytes:

@@ -32,10 +32,15 @@ async def test_readiness_names_the_parts_it_waits_for(settings: Settings, engine
         whole = await http.get("/readyz")
     assert (half.status_code, half.json()["status"]) == (503, "unready")
     parts = half.json()["parts"]
-    assert parts["redis"] == {"state": "up"}
+    assert parts["redis"] == {"state": "up", "heartbeatAgeS": None, "why": "", "required": True}
     assert parts["expirer"]["state"] == "up"
     assert 0 <= parts["expirer"]["heartbeatAgeS"] < 5
-    assert parts["writer"] == {"state": "down", "why": "no heartbeat within the hour"}
+    assert parts["writer"] == {
+        "state": "down",
+        "heartbeatAgeS": None,
+        "why": "no heartbeat within the hour",
+        "required": True,
+    }
     assert (whole.status_code, whole.json()["status"]) == (200, "ready")
 
 
@@ -62,7 +67,12 @@ async def test_readiness_tells_of_postgres_and_does_not_wait_for_it(
     away = msgspec.structs.replace(settings, database_url=nowhere)
     async with _app(away, PostgresStores(nowhere)) as http:
         gone = await http.get("/readyz")
-    assert there.json()["parts"]["postgres"] == {"state": "up", "required": False}
+    assert there.json()["parts"]["postgres"] == {
+        "state": "up",
+        "heartbeatAgeS": None,
+        "why": "",
+        "required": False,
+    }
     assert (gone.status_code, gone.json()["status"]) == (200, "ready")
     assert gone.json()["parts"]["postgres"]["state"] == "down"
     assert "cannot be reached" in gone.json()["parts"]["postgres"]["why"]

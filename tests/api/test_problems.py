@@ -42,7 +42,7 @@ def test_every_refusal_is_a_problem_of_its_own(kind: type[Refused]) -> None:
     assert answer.status == problem["status"] == KINDS[kind.code].status
     assert 400 <= answer.status < 500 or kind.code == "load_incomplete"
     assert problem["code"] == kind.code
-    assert problem["type"] == f"urn:ticket-wars:{kind.code}"
+    assert problem["type"] == f"/api/problems/{kind.code}"
     assert problem["detail"] == kind.says
     assert problem["title"] == KINDS[kind.code].title
 

@@ -1,5 +1,7 @@
 """Seats as CSV: what a spreadsheet saves, and lines that are wrong, named by their numbers."""
 
+from pathlib import Path
+
 import pytest
 
 from engine.models import LayoutSeat, Terms
@@ -8,6 +10,8 @@ from engine.plans import layout as layouts
 from engine.plans.seat_csv import parse_seat_csv
 
 HEADER = "section,row,number,category,price_minor\n"
+
+EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "seats.csv"
 
 
 def parse(text: str) -> Plan:
@@ -137,3 +141,11 @@ def test_parse_csv_with_a_bad_header_names_what_is_wrong(text: str, problem: str
 def test_parse_csv_that_is_not_utf8_is_refused() -> None:
     with pytest.raises(PlanError, match="not UTF-8: byte 40"):
         parse_seat_csv(HEADER.encode() + b"\xff", "gala")
+
+
+def test_example_of_the_pages_can_be_loaded() -> None:
+    plan = parse(EXAMPLE.read_text(encoding="utf-8"))
+    assert [section.id for section in plan.layout.sections] == ["Stalls", "Balcony"]
+    seats = [seat for section in plan.layout.sections for row in section.rows for seat in row.seats]
+    assert len(seats) == 12
+    assert [seat.id for seat in seats if seat.accessible] == ["Balcony-W-1"]
