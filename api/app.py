@@ -5,13 +5,12 @@ stack nor Starlette's router; these get only the paths that the table does not h
 """
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.routing import Route as StarletteRoute
 
 from api import document, problem_pages
-from api.accounts.running import accounts_running
 from api.http.calls import Route
 from api.http.cors import with_cors
 from api.http.middleware import Edge
@@ -43,7 +42,7 @@ def create_app(engine_settings: Settings, stores: Stores | None = None) -> Starl
             logs.get("api").error("start_refused", code=error.code, why=str(error))
             raise
         log_level = services.engine.log_level.followed(engine_settings.log_level)
-        accounts = accounts_running(services)
+        accounts = _accounts_running(services)
         async with services.engine, log_level, accounts, in_flight_measured(services):
             yield
         await services.stores.close()
@@ -65,6 +64,19 @@ def create_app(engine_settings: Settings, stores: Stores | None = None) -> Starl
     app.router.redirect_slashes = False
     app.router.default = not_found
     return app
+
+
+@asynccontextmanager
+async def _accounts_running(services: Services) -> AsyncIterator[None]:
+    """Follow revoked sessions and the provider's keys; at the end send the queued mails."""
+    revocations = services.engine.revocations
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(revocations.followed())
+        services.tokens.revoked = revocations.revoked
+        await stack.enter_async_context(services.tokens.kept_fresh())
+        stack.callback(services.passwords.close)
+        stack.push_async_callback(services.mailer.close)
+        yield
 
 
 def _always(settings: Settings) -> tuple[Header, ...]:

@@ -38,7 +38,8 @@ from api.openapi.components import (
 from api.openapi.examples import EXAMPLES
 from api.openapi.examples.problems import problem_example
 from api.routes import ROUTES, refusals_of
-from engine.ports.webhooks import Message, MessageKind
+from engine.booking_view import Message
+from engine.ports.webhooks import MessageKind
 
 Json: TypeAlias = dict[str, Any]
 
@@ -220,7 +221,7 @@ def _message(kind: MessageKind, schemas: Schemas) -> Json:
 
 def _tag(route: Route) -> str:
     module = route.endpoint.__module__.rpartition(".")[2]
-    return TAGS.get(module, module)
+    return TAGS.get(route.name, TAGS.get(module, module))
 
 
 def _permission(route: Route) -> str:
@@ -254,7 +255,7 @@ def _parameters(route: Route, schemas: Schemas) -> Iterator[Json]:
 
 
 def _successes(route: Route, schemas: Schemas) -> Iterator[tuple[str, Json]]:
-    cached = ("ETag",) if "If-None-Match" in route.request_headers else ()
+    cached = ("ETag",) if route.method == "GET" and "If-None-Match" in route.request_headers else ()
     headers = _headers(route, *cached, *route.response_headers)
     for status, kind in ((route.status, route.response), *route.other_responses.items()):
         content = _content(route.produces, kind, schemas)

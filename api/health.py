@@ -2,15 +2,36 @@
 
 import asyncio
 
+from msgspec import field
+
 from api.http.calls import Call
 from api.http.drain_state import DRAINING
-from api.http.payloads import HealthView, NoQuery, PartView, encode
+from api.http.payloads import NoQuery, View, encode
 from api.http.responses import Response
 from engine.engine import HEARTBEAT_S
 from engine.errors import EngineError
 
 POSTGRES_S = 1.0
 """How long readiness waits for Postgres, which it does not require."""
+
+
+class PartView(View, frozen=True):
+    """A part's `state`: `up`, `down`, or `unknown` while Redis is down; `why`, unless it is up.
+
+    A part that is not `required` is reported, but does not affect the status.
+    """
+
+    state: str
+    heartbeat_age_s: float | None = None
+    why: str = ""
+    required: bool = True
+
+
+class HealthView(View, frozen=True):
+    """`status`: `alive`; or `ready`, `unready`, `draining`."""
+
+    status: str
+    parts: dict[str, PartView] = field(default_factory=dict)
 
 
 async def read_health(call: Call[NoQuery, None]) -> Response:

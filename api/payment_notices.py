@@ -1,9 +1,9 @@
-"""Notices of the payment provider: taken, acted upon, recorded, and shown to the organiser.
+"""Notices of the payment provider: verified, applied, recorded, and listed for the organiser.
 
-The effect comes first and is in Redis alone: a confirmation and a refund obligation are in the
-journal, so a notice that ended in one of them is answered 200 although Postgres may be away, and
-recorded if it can be. Any other notice about money has no trace but its record: without Postgres
-it is answered 503, and the provider sends it again.
+A notice is applied first, in Redis alone. A confirmation or a refund obligation is then in the
+journal, so the response is 200 even while Postgres is down, and recording is best effort. For any
+other notice about money its record is the only trace: while Postgres is down the response is 503,
+and the provider retries.
 """
 
 import asyncio
@@ -12,13 +12,13 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from api.events import owned_event
 from api.http.calls import Call
 from api.http.decoding import decode_body
 from api.http.paging import number_of
-from api.http.payloads import NoQuery, PageQuery, View, encode, rfc3339
+from api.http.payloads import NoQuery, PageQuery, View, encode
 from api.http.problems import Problem, invalid
 from api.http.responses import Response
-from api.owners import check_owner
 from api.signatures import HEADER
 from engine import Unavailable, ids, logs
 from engine.errors import (
@@ -31,11 +31,12 @@ from engine.errors import (
 from engine.ids import BookingId, EventId, InvalidId
 from engine.metrics import metrics
 from engine.ports.payments import Notice, NoticeOutcome
+from engine.timestamps import rfc3339
 
 SUCCEEDED, FAILED = "payment.succeeded", "payment.failed"
 RECORD_TIMEOUT_S = 5.0
-SPARE_TIMEOUT_S = 0.5
-"""How long a record may take that the answer does not depend on."""
+BEST_EFFORT_TIMEOUT_S = 0.5
+"""Timeout of a record that the response does not depend on."""
 
 _IN_JOURNAL = (NoticeOutcome.CONFIRMED, NoticeOutcome.REFUND_DUE)
 _log = logs.get("payments")
@@ -47,7 +48,7 @@ Currency = Annotated[str, Meta(min_length=3, max_length=3, pattern=r"^[A-Za-z]{3
 
 
 class Payment(Struct, frozen=True, kw_only=True, rename="camel"):
-    """What a notice says of a payment. It is somebody else's format: more may stand there."""
+    """The payment of a notice. The format is the provider's, so unknown fields are ignored."""
 
     booking_id: BookingText
     amount_minor: Amount | UnsetType = UNSET
@@ -55,7 +56,7 @@ class Payment(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Envelope(Struct, frozen=True, kw_only=True):
-    """What every notice has around its data."""
+    """The outer object of every notice."""
 
     id: NoticeId
     type: Annotated[str, Meta(min_length=1, max_length=100)]
@@ -63,7 +64,7 @@ class Envelope(Struct, frozen=True, kw_only=True):
 
 
 class NoticeBody(Struct, frozen=True, kw_only=True):
-    """A notice, for the document: `payment.succeeded`, `payment.failed`, or what is ignored."""
+    """A notice: `payment.succeeded` or `payment.failed`; any other type is ignored."""
 
     id: NoticeId
     type: Annotated[str, Meta(min_length=1, max_length=100)]
@@ -71,13 +72,13 @@ class NoticeBody(Struct, frozen=True, kw_only=True):
 
 
 class NoticeTaken(View, frozen=True):
-    """What came of a notice."""
+    """The outcome of a notice."""
 
     outcome: NoticeOutcome
 
 
 class NoticeView(View, frozen=True):
-    """A notice as it was recorded."""
+    """A recorded notice."""
 
     id: str
     type: str
@@ -89,7 +90,7 @@ class NoticeView(View, frozen=True):
 
 
 class NoticeList(Struct, frozen=True):
-    """Part of a list, as SeatList."""
+    """One page of notices; `next` is the cursor of the next page, or null."""
 
     data: list[NoticeView]
     next: str | None
@@ -108,11 +109,11 @@ _decode_payment = msgspec.json.Decoder(Payment).decode
 
 
 async def receive_notice(call: Call[NoQuery, bytes]) -> Response:
-    """Take the payment provider's word that a booking is paid, or that a payment failed.
+    """Receive a notice of the payment provider: a booking is paid, or a payment failed.
 
-    Signed in `Payment-Signature`. The same notice again, or notices in any sequence, have one
-    effect. Answered 200 with what came of it, so that the provider stops; 503 if it should come
-    again. A failed payment changes nothing: the customer has until the deadline to try another.
+    The signature is in `Payment-Signature`. Duplicate notices, in any order, have one effect. The
+    response is 200 with the outcome, or 503 to make the provider retry. A failed payment changes
+    nothing: the customer can pay again until the deadline.
     """
     call.services.payment_signatures.check(call.headers.get(HEADER), call.body)
     envelope: Envelope = decode_body(call.body, _decode_envelope)
@@ -128,24 +129,24 @@ async def receive_notice(call: Call[NoQuery, bytes]) -> Response:
 
 
 async def list_notices(call: Call[NoticesQuery, None]) -> Response:
-    """What the payment provider said of an event's bookings, the newest first.
+    """The payment provider's notices about an event's bookings, newest first.
 
-    Payments that sold nothing stand out by their outcome: `amount_differs`, `booking_not_found`,
+    The outcomes of payments that sold nothing are `amount_differs`, `booking_not_found` and
     `booking_cancelled`.
     """
     query = call.query
-    await check_owner(call, call.event_id)
+    await owned_event(call, call.event_id)
     outcome = None if query.outcome is UNSET else query.outcome
     found = await call.services.stores.payments.list_notices(
         call.event_id, outcome, number_of(query.cursor), query.limit + 1
     )
     more = len(found) > query.limit
-    shown = [_shown(notice) for notice in found[: query.limit]]
-    return Response(encode(NoticeList(shown, str(found[query.limit - 1].number) if more else None)))
+    views = [_view(notice) for notice in found[: query.limit]]
+    return Response(encode(NoticeList(views, str(found[query.limit - 1].number) if more else None)))
 
 
 def _payment_of(envelope: Envelope) -> Payment:
-    """The data of a notice that is about a payment. Raises the problem `invalid`."""
+    """The payment of a notice. Raises the problem `invalid`."""
     try:
         payment: Payment = decode_body(bytes(envelope.data), _decode_payment)
     except Problem as problem:
@@ -174,9 +175,9 @@ async def _confirm(call: Call[NoQuery, bytes], payment: Payment) -> NoticeOutcom
 
 
 async def _record(call: Call[NoQuery, bytes], notice: Notice) -> None:
-    """Keep it; where it is the only trace of money, raise Unavailable if that cannot be done."""
-    sure = notice.outcome not in (*_IN_JOURNAL, NoticeOutcome.PAYMENT_FAILED)
-    if sure:
+    """Record a notice. Raises Unavailable if that fails for money that has no other trace."""
+    required = notice.outcome not in (*_IN_JOURNAL, NoticeOutcome.PAYMENT_FAILED)
+    if required:
         _log.warning(
             "payment_sold_nothing",
             notice_id=notice.id,
@@ -184,11 +185,11 @@ async def _record(call: Call[NoQuery, bytes], notice: Notice) -> None:
             outcome=notice.outcome,
         )
     try:
-        async with asyncio.timeout(RECORD_TIMEOUT_S if sure else SPARE_TIMEOUT_S):
+        async with asyncio.timeout(RECORD_TIMEOUT_S if required else BEST_EFFORT_TIMEOUT_S):
             await call.services.stores.payments.record_notice(notice)
     except (TimeoutError, Unavailable) as error:
-        if sure:
-            raise Unavailable("the notice cannot be recorded") from error
+        if required:
+            raise Unavailable("the notice could not be recorded") from error
         _log.warning("notice_not_recorded", notice_id=notice.id, outcome=notice.outcome)
 
 
@@ -211,7 +212,7 @@ def _event_of(booking_id: str) -> EventId | None:
         return None
 
 
-def _shown(notice: Notice) -> NoticeView:
+def _view(notice: Notice) -> NoticeView:
     return NoticeView(
         id=notice.id,
         type=notice.kind,

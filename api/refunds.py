@@ -1,25 +1,26 @@
-"""Refund obligations over HTTP: what an organiser has to pay back, and that it did."""
+"""Refund obligations over HTTP: list what an organiser has to pay back, and settle it."""
 
 import re
 from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from api.events import owned_event
 from api.http.calls import Call
-from api.http.payloads import NoQuery, PageQuery, RequestBody, View, encode, rfc3339, time_shown
+from api.http.payloads import NoQuery, PageQuery, RequestBody, View, encode
 from api.http.problems import Problem, invalid
 from api.http.responses import Response
-from api.owners import check_owner
 from engine import ids
 from engine.ids import ULID_PATTERN, BookingId
 from engine.ports.payments import Refund
+from engine.timestamps import rfc3339, rfc3339_or_none
 
 _CURSOR = re.compile(rf"([0-9]{{1,15}})\.({ULID_PATTERN})")
 _LINE = r"^[^\x00-\x1f\x7f]+$(?!\n)"
 
 
 class RefundsQuery(PageQuery, frozen=True):
-    """Which obligations of an event; all of them unless `settled` is given."""
+    """Which obligations of an event; without `settled`, all of them."""
 
     settled: (
         Annotated[bool, Meta(description="Only those that are paid back, or only the others.")]
@@ -28,13 +29,13 @@ class RefundsQuery(PageQuery, frozen=True):
 
 
 class SettleBody(RequestBody, frozen=True):
-    """What the organiser calls its payment: a number at the bank."""
+    """The organiser's own reference of its payment, such as a bank transaction number."""
 
     reference: Annotated[str, Meta(min_length=1, max_length=200, pattern=_LINE)] | UnsetType = UNSET
 
 
 class RefundView(View, frozen=True):
-    """Money that was taken and must go back. `reason`: `cancelled`, or why it came too late."""
+    """Money to pay back. `reason`: `cancelled`, or why a late payment got no places."""
 
     booking_id: str
     event_id: str
@@ -49,14 +50,14 @@ class RefundView(View, frozen=True):
 
 
 class RefundList(Struct, frozen=True):
-    """Part of a list, as SeatList."""
+    """One page of refunds; `next` is the cursor of the next page, or null."""
 
     data: list[RefundView]
     next: str | None
 
 
 async def list_refunds(call: Call[RefundsQuery, None]) -> Response:
-    """What is to be paid back for an event, the oldest first."""
+    """The refund obligations of an event, oldest first."""
     query, event = call.query, call.event_id
     after = None
     if query.cursor is not UNSET:
@@ -64,39 +65,39 @@ async def list_refunds(call: Call[RefundsQuery, None]) -> Response:
         if not found:
             raise invalid("cursor", "not a cursor of this list")
         after = int(found[1]), f"{event}:{found[2]}"
-    await check_owner(call, event)
+    await owned_event(call, event)
     settled = None if query.settled is UNSET else query.settled
     refunds = await call.services.stores.payments.list_refunds(
         event, settled, after, query.limit + 1
     )
-    shown = refunds[: query.limit]
-    more = _cursor(shown[-1]) if len(refunds) > query.limit else None
-    return Response(encode(RefundList([_shown(refund) for refund in shown], more)))
+    page = refunds[: query.limit]
+    more = _cursor(page[-1]) if len(refunds) > query.limit else None
+    return Response(encode(RefundList([_view(refund) for refund in page], more)))
 
 
 async def settle_refund(call: Call[NoQuery, SettleBody]) -> Response:
-    """Say that an obligation is paid back. Repeatable: the first who says so is kept."""
+    """Mark an obligation as paid back. Repeatable: the first call is recorded."""
     booking = BookingId(call.path["refund_id"])
-    await check_owner(call, ids.split_booking(booking)[0])
+    await owned_event(call, ids.split_booking(booking)[0])
     reference = None if call.body.reference is UNSET else call.body.reference
     refund = await call.services.stores.payments.settle_refund(
         booking, call.caller.customer_id, reference
     )
     if refund is None:
         raise refund_not_found(booking)
-    return Response(encode(_shown(refund)))
+    return Response(encode(_view(refund)))
 
 
 def refund_not_found(text: str) -> Problem:
-    """The problem of an id that is none, or of a booking for which nothing is owed."""
-    return Problem("refund_not_found", f"nothing is owed for {text!r}")
+    """The problem of a malformed id, or of a booking without a refund obligation."""
+    return Problem("refund_not_found", f"there is no refund obligation for {text!r}")
 
 
 def _cursor(refund: Refund) -> str:
     return f"{refund.due_at_ms}.{refund.booking_id.rpartition(':')[2]}"
 
 
-def _shown(refund: Refund) -> RefundView:
+def _view(refund: Refund) -> RefundView:
     return RefundView(
         booking_id=refund.booking_id,
         event_id=refund.event_id,
@@ -105,7 +106,7 @@ def _shown(refund: Refund) -> RefundView:
         currency=refund.currency,
         reason=refund.reason,
         due_at=rfc3339(refund.due_at_ms),
-        settled_at=time_shown(refund.settled_at_ms),
+        settled_at=rfc3339_or_none(refund.settled_at_ms),
         settled_by=refund.settled_by,
         reference=refund.reference,
     )

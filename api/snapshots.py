@@ -3,15 +3,47 @@
 The engine returns the same object until the event changes, so its identity is the cache key.
 """
 
-from collections import OrderedDict
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+from cachetools import LRUCache
+from msgspec import Meta
 
 from api.http.caching import CHECK_AGAIN
-from api.http.payloads import AreaView, AvailabilityView, counts_shown, encode, time_shown
+from api.http.payloads import CountsView, View, counts_view, encode
 from api.http.responses import Response
-from engine.availability import MAPS_MAX
+from engine.availability import MAP_CACHE_BYTES, map_bytes
+from engine.booking_view import AreaView
 from engine.ids import EventId
-from engine.models import Availability
+from engine.models import Availability, SalesState
+from engine.timestamps import rfc3339_or_none
+
+SeatMap = Annotated[
+    str,
+    Meta(
+        pattern="^[ahsb/]*$",
+        description=(
+            "One letter for each seat, at the index that the layout gives it: `a` available, "
+            "`h` held, `s` sold, `b` blocked; `/` stands between rows. A row of the layout has "
+            "the `index` of its first seat, and the others follow it. Standing areas are in "
+            "`areas`, with the places that are left."
+        ),
+    ),
+]
+
+
+class AvailabilityView(View, frozen=True):
+    """The whole event at one position. The seat with index `i` of the layout is letter `i` of
+    `map`."""
+
+    event_id: str
+    layout_version: str
+    position: str
+    sales: SalesState
+    counts: CountsView
+    map: SeatMap
+    areas: tuple[AreaView, ...]
+    opens_at: str | None = None
+    closes_at: str | None = None
 
 
 class Snapshot(NamedTuple):
@@ -24,18 +56,17 @@ class Snapshot(NamedTuple):
 
 
 class Snapshots:
-    """The newest snapshot of each of the last MAPS_MAX events."""
+    """The newest snapshots, at most MAP_CACHE_BYTES of them."""
 
     def __init__(self) -> None:
-        self._made: OrderedDict[EventId, Snapshot] = OrderedDict()
+        self._made: LRUCache[EventId, Snapshot]
+        self._made = LRUCache(MAP_CACHE_BYTES, lambda made: map_bytes(made.found))
 
     def of(self, found: Availability) -> Snapshot:
         """The snapshot of an availability, cached for as long as the engine returns that object."""
         made = self._made.get(found.event_id)
         if made is None or made.found is not found:
             made = self._made[found.event_id] = _snapshot(found)
-            if len(self._made) > MAPS_MAX:
-                self._made.popitem(last=False)
         return made
 
 
@@ -51,9 +82,9 @@ def _view(found: Availability) -> AvailabilityView:
         layout_version=found.layout_version,
         position=found.position,
         sales=found.sales,
-        counts=counts_shown(found.counts),
+        counts=counts_view(found.counts),
         map=found.map,
         areas=tuple(AreaView(area.area_id, area.available) for area in found.areas),
-        opens_at=time_shown(found.opens_at_ms),
-        closes_at=time_shown(found.closes_at_ms),
+        opens_at=rfc3339_or_none(found.opens_at_ms),
+        closes_at=rfc3339_or_none(found.closes_at_ms),
     )

@@ -109,14 +109,14 @@ class Bookings:
         """
         return await self._run("cancel_booking", booking, customer)
 
-    async def impose_booking(self, booking: Booking) -> Booking:
+    async def reinstate_booking(self, booking: Booking) -> Booking:
         """Put a confirmed booking that Postgres has and Redis lacks back into Redis.
 
         Raises: EventNotFound, BookingKnown, SeatTaken, SeatNotFound, AreaFull, AreaNotFound.
         """
         event, ulid = split_booking(booking.id)
         found = await self._scripts.run(
-            "impose_booking", keys.of_event(event), [self.now_ms, ulid, json_of(booking)]
+            "reinstate_booking", keys.of_event(event), [self.now_ms, ulid, json_of(booking)]
         )
         return _answer(event, found)
 

@@ -1,17 +1,17 @@
 --[[
-Undo a confirmed booking: its places are available again, and what was paid is to be refunded.
+Cancel a confirmed booking: its places become available, and the record says what to refund.
 
 KEYS[1-9]  event seats map areas bookings deadlines customers ended journal
 
-ARGV[1]    now_ms     "" = Redis' own clock
+ARGV[1]    now_ms     "" = the clock of Redis
 ARGV[2]    ulid
-ARGV[3]    customer   "" = anybody's booking
+ARGV[3]    customer   the booking must be this customer's; "" = not checked
 
 Returns  {"OK", ulid, record, "new"}
-         {"OK", ulid, record, "repeated"}   it was cancelled before
+         {"OK", ulid, record, "repeated"}   the booking was cancelled before
          {"EVENT_NOT_FOUND"} {"BOOKING_NOT_FOUND"} {"BOOKING_EXPIRED"} {"BOOKING_RELEASED"}
          {"NOT_CONFIRMED"}
-         A refusal has written nothing.
+         A refusal writes nothing.
 ]]
 -- @include lib/event
 -- @include lib/bookings

@@ -1,24 +1,25 @@
 --[[
-A pending booking is paid: its places are sold.
+Record the payment of a booking: its places are sold.
 
-A payment that comes late gets the same places if they are still free, else exactly one refund
-obligation. It never takes a seat from its new owner, and a customer at the purchase limit cannot
-pass it by paying late.
+A payment after the deadline gets the same places if they are still free, otherwise exactly one
+refund obligation. It never takes a seat from another booking. The purchase limit is checked again,
+so that a late payment cannot exceed it.
 
 KEYS[1-9]  event seats map areas bookings deadlines customers ended journal
 KEYS[10]   hold       string
 
-ARGV[1]    now_ms     "" = Redis' own clock
+ARGV[1]    now_ms     "" = the clock of Redis
 ARGV[2]    ulid
-ARGV[3]    customer   "" = anybody's booking
-ARGV[4]    amount     what was paid, in minor units; "" = not said
-ARGV[5]    currency   "" = not said
+ARGV[3]    customer   the booking must be this customer's; "" = not checked
+ARGV[4]    amount     amount paid, in minor units; "" = not checked
+ARGV[5]    currency   currency of the payment; "" = not checked
 
-Returns  {"OK", ulid, record, "new", late_ms, ...}   late_ms: one for each hold expired on the way
-         {"OK", ulid, record, "repeated"}            it was confirmed before
-         {"REFUND_DUE", amount_minor, reason}        the obligation is in the record and the journal
-         {"AMOUNT_DIFFERS", amount_minor, currency}  of the booking; nothing was written
+Returns  {"OK", ulid, record, "new", late_ms, ...}   late_ms: one number per hold expired here
+         {"OK", ulid, record, "repeated"}            the booking was confirmed before
+         {"REFUND_DUE", amount_minor, reason}        written to the record and the journal
+         {"AMOUNT_DIFFERS", amount_minor, currency}  what the booking costs
          {"EVENT_NOT_FOUND"} {"BOOKING_NOT_FOUND"} {"BOOKING_CANCELLED"}
+         A refusal writes nothing, except the first REFUND_DUE of a booking.
 ]]
 -- @include lib/event
 -- @include lib/seats

@@ -200,7 +200,7 @@ class Restorer:
         for i in range(0, len(entries), WRITE_ENTRIES):
             refusals += await self._store.write(entries[i : i + WRITE_ENTRIES])
         for entry, error in refusals:
-            _log.warning("entry_refused", entry_id=entry.entry_id, why=str(error))
+            _log.warning("entry_rejected", entry_id=entry.entry_id, why=str(error))
         return [entry for entry, _ in refusals]
 
     async def _stage(self, rebuilt: EventImage, restore: str) -> None:

@@ -1,11 +1,13 @@
 """The rows of the route table for bookings, from the list of seats to the confirmation."""
 
-from api import bookings, payments, seats
+from api import bookings, seats
+from api.bookings import BookingList, HoldBody, MineQuery
 from api.http.calls import V1, Route
 from api.http.decoding import JsonBody
 from api.http.limits import LimitClass
-from api.http.payloads import BookingList, BookingView, HoldBody, MineQuery, SeatList, SeatsQuery
 from api.http.permissions import Permission as May
+from api.seats import SeatList, SeatsQuery
+from engine.booking_view import BookingView
 
 ROUTES: tuple[Route, ...] = (
     Route(
@@ -111,7 +113,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         method="POST",
         path=f"{V1}/payment/{{booking_id}}/confirm",
-        endpoint=payments.confirm_booking,
+        endpoint=bookings.confirm_booking,
         permission=May.PAYMENT_CONFIRM,
         privilege=May.PAYMENT_CONFIRM_ANY,
         response=BookingView,

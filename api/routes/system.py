@@ -1,9 +1,9 @@
 """The rows of the route table for operations: health, readiness and metrics."""
 
 from api import health, metrics
+from api.health import HealthView
 from api.http.calls import V1, Route
 from api.http.limits import LimitClass
-from api.http.payloads import HealthView
 
 ROUTES: tuple[Route, ...] = (
     Route(

@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from engine.ids import EventId
-from engine.models import BookingStatus
 
 _HOST = re.compile(r"[a-z0-9_.-]+")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
@@ -25,41 +24,6 @@ class MessageKind(StrEnum):
     BOOKING_EXPIRED = "booking.expired"
     BOOKING_CANCELLED = "booking.cancelled"
     REFUND_DUE = "refund.due"
-
-
-class MessageArea(Struct, frozen=True, rename="camel"):
-    """Places of one standing area."""
-
-    area_id: str
-    quantity: int
-
-
-class MessageBooking(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A booking at the moment the message is about: as the API shows it, with its customer."""
-
-    id: str
-    event_id: str
-    customer_id: str
-    status: BookingStatus
-    seat_ids: tuple[str, ...]
-    areas: tuple[MessageArea, ...]
-    amount_minor: int
-    currency: str
-    held_at: str
-    expires_at: str
-    late: bool
-    confirmed_at: str | None
-    ended_at: str | None
-    refund_minor: int
-    refund_reason: str | None
-
-
-class Message(Struct, frozen=True):
-    """The body of a request to a webhook."""
-
-    type: MessageKind
-    timestamp: str
-    data: MessageBooking
 
 
 class DeliveryState(StrEnum):

@@ -105,12 +105,12 @@ class Restores:
         """
         await self._client.sadd(keys.EVENTS, event)
         expected = "" if epoch is None else epoch
-        reply = await self._scripts.run(
+        code, _ = await self._scripts.outcome(
             "fence_event",
             [*keys.of_event(event), keys.layout(event)],
             ["", restore, expected, why, stub.gzipped, *flat(stub.fields)],
         )
-        return reply[0] != b"newer"
+        return code == "ok"
 
     async def stage(self, image: EventImage, restore: str, progress: Progress) -> None:
         """Write the image to staging keys of this restore. Raises: Unavailable, OutcomeUnknown."""

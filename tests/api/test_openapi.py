@@ -249,7 +249,7 @@ async def test_examples_can_be_tried_on_the_gala_of_the_readme(api: Api) -> None
         EventId("gala"), read_plan("venue:hall").layout, Terms(name="gala", owner_id="root")
     )
     admin = bearer("root", "admin")
-    for name in ("hold_seats", "block_seats", "unblock_seats", "set_sales", "add_seats"):
+    for name in ("hold_seats", "block_seats", "unblock_seats", "set_terms", "add_seats"):
         [route] = [route for route in SHOWN if route.name == name]
         assert route.body
         path = route.path.replace("{event_id}", "gala")

@@ -142,7 +142,7 @@ async def test_notice_waits_for_a_hanging_postgres_only_where_it_must_and_not_fo
     booking_id = await _open(api)
     monkeypatch.setattr(api.stores, "payments", _Hanging())
     monkeypatch.setattr(payment_notices, "RECORD_TIMEOUT_S", 0.02)
-    monkeypatch.setattr(payment_notices, "SPARE_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(payment_notices, "BEST_EFFORT_TIMEOUT_S", 0.01)
     answer = await api.call("POST", NOTICE, json=notice(booking_id, **data))
     assert answer.status_code == status
 

@@ -109,7 +109,7 @@ async def test_expirer_whose_connection_breaks_again_and_again_misses_nothing(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(expirer, "RETRY_S", 0.05)
+    monkeypatch.setattr(expirer, "RECONNECT_S", 0.05)
     async with Proxy(redis_url, tmp_path) as proxy:
         broken = await Engine.connect(msgspec.structs.replace(settings, redis_url=proxy.url))
         async with broken, running(broken):
@@ -157,7 +157,7 @@ async def test_listener_hangs_up_in_a_rush_and_comes_back(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While it rests holds end in time all the same; the rest is no break of the connection."""
-    monkeypatch.setattr(expirer, "RETRY_S", 2.0)
+    monkeypatch.setattr(expirer, "RECONNECT_S", 2.0)
     reconnects = REGISTRY.get_sample_value("engine_listener_reconnects_total")
     async with running(engine):
         await until(lambda: _subscribers(engine))

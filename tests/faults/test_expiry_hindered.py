@@ -125,7 +125,7 @@ async def test_seat_of_an_overdue_hold_goes_to_a_buyer_with_no_expirer_at_all(
 async def test_notifications_off_and_connections_killed_misses_nothing_and_says_so(
     engine: Engine, redis: Redis, trial: Trial, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(expirer, "RETRY_S", 0.02)
+    monkeypatch.setattr(expirer, "RECONNECT_S", 0.02)
     rounds = trial.rounds(2, 30)
     await engine.events.load_event(GALA, layout(10, 50), terms(hold_ttl_ms=1000))
     reconnects = value("engine_listener_reconnects_total") or 0

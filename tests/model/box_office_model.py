@@ -207,7 +207,7 @@ class BoxOfficeModel:
             booking = replace(booking, refund_minor=booking.amount_minor, refund_reason="cancelled")
         return self._end("booking_cancelled", booking, CANCELLED)
 
-    def impose_booking(self, booking: Booking) -> Booking:
+    def reinstate_booking(self, booking: Booking) -> Booking:
         """A sale that only Postgres remembers; its customer was asked for his limit once."""
         ulid = booking.id.partition(":")[2]
         known = self.bookings.get(ulid)

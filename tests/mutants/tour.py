@@ -5,6 +5,8 @@ meet every refusal, every boundary of time and every way a booking ends. It is w
 first; what it lets pass, chance may find.
 """
 
+from typing import Any
+
 from engine.models import Sales
 from tests.model import choices
 from tests.model.choices import ENDED_TTL_MS, TTL_MS, Basket
@@ -24,7 +26,7 @@ def tour(stage: Stage) -> None:
         _times,
         _expiry,
         _limits,
-        _imposed,
+        _reinstated,
         _organised,
         _mended,
     ):
@@ -170,6 +172,32 @@ def _times(guide: Guide) -> None:
     guide.hold("cid", "A-2-1")
     guide.wait(ENDED_TTL_MS)
     guide.hold("ann", "A-2-2", request="r1")  # the request is forgotten by now
+    _contradictions(guide)
+
+
+def _contradictions(guide: Guide) -> None:
+    """Each rule between two terms: broken from either side, just kept, and with one unset."""
+    at_ms = START_MS + 9000
+    for first, second, ahead_ms in (
+        ("opens_at_ms", "closes_at_ms", 1),
+        ("opens_at_ms", "starts_at_ms", 1),
+        ("cancel_until_ms", "starts_at_ms", 0),
+    ):
+        changes: tuple[dict[str, Any], ...] = (
+            {first: at_ms, second: at_ms + ahead_ms - 1},
+            {first: at_ms},
+            {second: at_ms + ahead_ms - 1},
+            {second: at_ms + ahead_ms},
+            {first: at_ms + 1},
+            {"sales": Sales.PAUSED},
+            {first: 0},
+            {second: 1},
+            {second: 0},
+        )
+        for change in changes:
+            guide.sell(**change)
+    for payment_max_ms in (TTL_MS - 1, TTL_MS, 0):
+        guide.sell(payment_max_ms=payment_max_ms, time_zone="UTC")
 
 
 def _expiry(guide: Guide) -> None:
@@ -225,12 +253,12 @@ def _limits(guide: Guide) -> None:
     guide.hold("bob", "A-2-2")
 
 
-def _imposed(guide: Guide) -> None:
+def _reinstated(guide: Guide) -> None:
     guide.open(customer_max=4)
     guide.hold("ann", "A-1-1", "A-1-2")
-    guide.machine.impose(pick=9, basket=Basket("ann", ("A-2-1", "A-2-2"), (("pit", 1),)))
+    guide.machine.reinstate(pick=9, basket=Basket("ann", ("A-2-1", "A-2-2"), (("pit", 1),)))
     guide.wait(TTL_MS)
-    guide.end("confirm", pick=1)  # nobody swept it; with what was imposed it is too much
+    guide.end("confirm", pick=1)  # nobody swept it; with what was reinstated it is too much
     guide.end("confirm", "release", pick=1)
 
 
@@ -280,8 +308,8 @@ def _mended(guide: Guide) -> None:
         Basket("dan", (), (("pit", 2),)),
         Basket("dan", ("A-2-1", "A-1-3"), (("pit", 1), ("floor", 1))),
     ):
-        guide.machine.impose(pick=9, basket=basket)
+        guide.machine.reinstate(pick=9, basket=basket)
     for pick in range(5):
-        guide.machine.impose(pick=pick, basket=Basket("dan", ("A-2-1",), ()))
+        guide.machine.reinstate(pick=pick, basket=Basket("dan", ("A-2-1",), ()))
     guide.wait(TTL_MS)
-    guide.machine.impose(pick=9, basket=Basket("eve", ("A-2-2",), ()))
+    guide.machine.reinstate(pick=9, basket=Basket("eve", ("A-2-2",), ()))

@@ -114,8 +114,8 @@ async def test_write_poison_entry_is_set_aside_and_others_flow(
     "fields",
     [
         {"kind": "seats_held", "at_ms": "soon"},
-        {"kind": "sales_set", "at_ms": "1", "epoch": str(2**40), "event": "{}"},
-        {"kind": "sales_set", "at_ms": str(2**64), "epoch": "1", "event": "{}"},
+        {"kind": "terms_set", "at_ms": "1", "epoch": str(2**40), "event": "{}"},
+        {"kind": "terms_set", "at_ms": str(2**64), "epoch": "1", "event": "{}"},
     ],
 )
 async def test_write_entry_no_script_wrote_is_set_aside_and_others_flow(
@@ -191,7 +191,7 @@ async def test_write_resale_before_its_cancel_waits_for_it(
             assert await engine.journal.dead_letters(GALA) == []
             await drained(engine)
 
-    assert "entry_refused" not in {line["event"] for line in logs}
+    assert "entry_rejected" not in {line["event"] for line in logs}
     assert await sold_seats(pool) == {b.seats[0]: b.id for b in (second, other)}
     assert await engine.journal.dead_letters(GALA) == []
 
@@ -223,7 +223,7 @@ async def test_write_entry_that_was_handed_out_to_writers_that_died_is_tried_as_
     with capture_logs() as logs:
         async with running(Writer(engine, pool, quick)):
             await until(lambda: engine.journal.dead_letters(GALA))
-    tries = [line["tries"] for line in logs if line["event"] == "entry_refused"]
+    tries = [line["tries"] for line in logs if line["event"] == "entry_rejected"]
     assert tries == list(range(1, TRIES_MAX))
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from api import payment_notices, refunds, webhooks
-from engine.ports.webhooks import Message
+from engine.booking_view import Message
 
 _BOOKING = "gala:01JDTESTTESTTESTTESTTESTTE"
 _REFUND = {

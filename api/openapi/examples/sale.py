@@ -5,8 +5,11 @@ So each can be tried on the page: a test does.
 
 from typing import Any
 
-from api.http import payloads as told
+from api import bookings, events, seats
+from api.health import HealthView
 from api.sales import SalesView
+from api.snapshots import AvailabilityView
+from engine.booking_view import BookingView
 from engine.models import Layout
 from engine.plans.event_json import EventPlan, MoreSeats
 
@@ -49,8 +52,13 @@ _EVENT = {
     "counts": _COUNTS,
     "layoutVersion": "5f2b9c0d1e3a4b6c",
     "position": "1906572600000-0",
+    "latePayment": "confirm",
     "opensAt": None,
-    "closesAt": "2030-06-01T19:30:00.000Z",
+    "closesAt": "2030-06-08T17:00:00.000Z",
+    "startsAt": "2030-06-08T19:30:00.000Z",
+    "timeZone": "Europe/Berlin",
+    "cancelUntil": None,
+    "paymentMaxMs": 0,
     "customerMax": 0,
 }
 _ROLE: dict[str, Any] = {
@@ -77,9 +85,17 @@ _LAID_OUT = {
 }
 
 SALE: dict[type, Any] = {
-    told.HoldBody: {"seatIds": ["gala:SC-A-1", "gala:SC-A-2"]},
-    told.SalesBody: {"sales": "open", "closesAt": "2030-06-01T19:30:00Z"},
-    told.SeatIdsBody: {"seatIds": ["gala:SC-C-1"]},
+    bookings.HoldBody: {"seatIds": ["gala:SC-A-1", "gala:SC-A-2"]},
+    events.TermsBody: {
+        "sales": "open",
+        "closesAt": "2030-06-08T17:00:00Z",
+        "startsAt": "2030-06-08T21:30:00+02:00",
+        "timeZone": "Europe/Berlin",
+        "cancelUntil": "2030-06-07T21:30:00+02:00",
+        "latePayment": "confirm",
+        "paymentMaxMs": 86_400_000,
+    },
+    events.SeatIdsBody: {"seatIds": ["gala:SC-C-1"]},
     SalesView: {
         "eventId": "gala",
         "position": "1906572600000-0",
@@ -98,12 +114,12 @@ SALE: dict[type, Any] = {
         ],
         "soldMinor": 19600,
     },
-    told.BookingView: _BOOKING,
-    told.BookingList: {"data": [_BOOKING], "next": None},
-    told.SeatList: {"data": [_SEAT], "next": "gala:0.1"},
-    told.EventView: _EVENT,
-    told.EventList: {"data": [_EVENT], "next": None},
-    told.AvailabilityView: {
+    BookingView: _BOOKING,
+    bookings.BookingList: {"data": [_BOOKING], "next": None},
+    seats.SeatList: {"data": [_SEAT], "next": "gala:0.1"},
+    events.EventView: _EVENT,
+    events.EventList: {"data": [_EVENT], "next": None},
+    AvailabilityView: {
         "eventId": "gala",
         "layoutVersion": "5f2b9c0d1e3a4b6c",
         "position": "1906572600000-0",
@@ -112,9 +128,9 @@ SALE: dict[type, Any] = {
         "map": "hhaaaaaaa/aaaaaaaaa",
         "areas": [{"areaId": "floor", "quantity": 4}],
         "opensAt": None,
-        "closesAt": "2030-06-01T19:30:00.000Z",
+        "closesAt": "2030-06-08T17:00:00.000Z",
     },
-    told.HealthView: {
+    HealthView: {
         "status": "ready",
         "parts": {
             "redis": {"state": "up", "heartbeatAgeS": None, "why": "", "required": True},

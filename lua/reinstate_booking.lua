@@ -1,20 +1,20 @@
 --[[
-Give Redis back a confirmed booking that only Postgres remembers, if its places are still free.
+Reinstate a confirmed booking that Redis lost and Postgres has, if its places are still free.
 
-It was paid when the purchase limit was asked, so the limit is not asked again.
+The purchase limit is not checked again: it was checked before the booking was paid.
 
 KEYS[1-9]  event seats map areas bookings deadlines customers ended journal
 
-ARGV[1]    now_ms     "" = Redis' own clock
+ARGV[1]    now_ms     "" = the clock of Redis
 ARGV[2]    ulid
 ARGV[3]    record     JSON, status confirmed
 
 Returns  {"OK", ulid, record, "new"}
-         {"OK", ulid, record, "repeated"}   Redis has it, confirmed
-         {"BOOKING_KNOWN", status}          Redis has it with another status
+         {"OK", ulid, record, "repeated"}   Redis has the booking, confirmed
+         {"BOOKING_KNOWN", status}          Redis has the booking with another status
          {"EVENT_NOT_FOUND"} {"SEAT_NOT_FOUND", seat, ...} {"AREA_NOT_FOUND", area, ...}
          {"SEAT_TAKEN", seat, ...} {"AREA_FULL", area, ...}
-         A refusal has written nothing.
+         A refusal writes nothing.
 ]]
 -- @include lib/event
 -- @include lib/bookings
