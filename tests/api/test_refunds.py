@@ -34,6 +34,9 @@ async def test_refund_is_shown_and_settled_once_by_whoever_says_so_first(api: Ap
         "currency": "EUR",
         "reason": "cancelled",
         "dueAt": "1970-01-01T00:00:00.010Z",
+        "settledAt": None,
+        "settledBy": None,
+        "reference": None,
     }
     path = f"{REFUND}/{booking_id}/settle"
     first = await api.call("POST", path, orla(), json={"reference": "bank 77"})
