@@ -13,6 +13,7 @@ from api.http.payloads import (
     IdText,
     Limit,
     NoQuery,
+    OneEvent,
     RequestBody,
     SeatIdText,
     encode,
@@ -34,7 +35,7 @@ AreaIdText = Annotated[IdText, Meta(extra_json_schema={"pattern": f"^{ids.PLACE_
 class MineQuery(RequestBody, frozen=True):
     """Which of the caller's bookings; without `eventId`, of every event."""
 
-    event_id: EventIdText | UnsetType = UNSET
+    event_id: OneEvent | UnsetType = UNSET
     limit: Limit = 20
     cursor: Cursor | UnsetType = UNSET
 

@@ -67,11 +67,28 @@ class NewEventQuery(RequestBody, frozen=True):
     `{"Stalls, left": 5000}`. The plan itself may have that object as its field `prices`.
     """
 
-    id: EventIdText | UnsetType = UNSET
-    name: EventName | UnsetType = UNSET
-    currency: IdText | UnsetType = UNSET
-    prices: Annotated[str, Meta(min_length=1, max_length=4000)] | UnsetType = UNSET
-    derive_ids: bool = False
+    id: (
+        Annotated[EventIdText, Meta(description="The id of the event; without it, a new one.")]
+        | UnsetType
+    ) = UNSET
+    name: Annotated[EventName, Meta(description="Instead of the plan's name.")] | UnsetType = UNSET
+    currency: Annotated[IdText, Meta(description="Instead of the plan's currency.")] | UnsetType = (
+        UNSET
+    )
+    prices: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                max_length=4000,
+                description="Prices of a pretix plan in minor units: `5000`, or `Stalls=5000,…`.",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    derive_ids: Annotated[
+        bool, Meta(description="Make the seat ids of a pretix plan from zone, row and number.")
+    ] = False
 
 
 class SeatIdsBody(RequestBody, frozen=True):
@@ -122,10 +139,8 @@ class TermsBody(RequestBody, frozen=True):
 
 
 class EventView(View, frozen=True):
-    """An event with its counts. Without `customerMax` there is no purchase limit.
-
-    Other terms that are left out are not set.
-    """
+    """An event with its counts. A term that is null, 0 or empty is not set: `customerMax` 0 is no
+    purchase limit."""
 
     id: str
     name: str

@@ -99,7 +99,9 @@ class NoticeList(Struct, frozen=True):
 class NoticesQuery(PageQuery, frozen=True):
     """Which notices of an event."""
 
-    outcome: NoticeOutcome | UnsetType = UNSET
+    outcome: (
+        Annotated[NoticeOutcome, Meta(description="Only notices with this outcome.")] | UnsetType
+    ) = UNSET
 
 
 _decode_envelope = msgspec.json.Decoder(Envelope).decode

@@ -22,7 +22,10 @@ _LINE = r"^[^\x00-\x1f\x7f]+$(?!\n)"
 class RefundsQuery(PageQuery, frozen=True):
     """Which obligations of an event; without `settled`, all of them."""
 
-    settled: bool | UnsetType = UNSET
+    settled: (
+        Annotated[bool, Meta(description="Only those that are paid back, or only the others.")]
+        | UnsetType
+    ) = UNSET
 
 
 class SettleBody(RequestBody, frozen=True):

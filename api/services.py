@@ -1,5 +1,7 @@
 """What all calls of one app share, made once from its settings."""
 
+from collections.abc import Mapping
+
 from api.accounts.mail import Mailer
 from api.accounts.passwords import Passwords
 from api.http.caching import Gzipped
@@ -17,6 +19,7 @@ class Services:
 
     engine: Engine
     document: Gzipped
+    problem_pages: Mapping[str, Gzipped]
 
     def __init__(self, settings: Settings, stores: Stores) -> None:
         self.settings = settings

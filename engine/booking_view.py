@@ -1,11 +1,13 @@
 """The public form of a booking: what the API returns and what webhook messages carry.
 
-Field names are camelCase, times are RFC 3339. A field that has its default is left out.
+Field names are camelCase, times are RFC 3339. Every field is always there: a client of a typed
+language reads one shape.
 """
 
 from msgspec import Struct
 
 from engine.models import AreaQuantity, Booking, BookingStatus
+from engine.ports.webhooks import MessageKind
 from engine.timestamps import rfc3339, rfc3339_or_none
 
 
@@ -16,7 +18,7 @@ class AreaView(Struct, frozen=True, gc=False, rename="camel"):
     quantity: int
 
 
-class BookingView(Struct, frozen=True, gc=False, kw_only=True, rename="camel", omit_defaults=True):
+class BookingView(Struct, frozen=True, gc=False, kw_only=True, rename="camel"):
     """A booking. `late`: its payment came after the deadline, and its places were still free."""
 
     id: str
@@ -33,6 +35,20 @@ class BookingView(Struct, frozen=True, gc=False, kw_only=True, rename="camel", o
     ended_at: str | None = None
     refund_minor: int = 0
     refund_reason: str | None = None
+
+
+class MessageBooking(BookingView, frozen=True, gc=False, kw_only=True):
+    """A booking at the moment a message is about, with its customer."""
+
+    customer_id: str
+
+
+class Message(Struct, frozen=True):
+    """The body of a request to a webhook, as Standard Webhooks recommends."""
+
+    type: MessageKind
+    timestamp: str
+    data: MessageBooking
 
 
 def view_of(booking: Booking) -> BookingView:

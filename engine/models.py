@@ -233,7 +233,7 @@ class LayoutCategory(Struct, frozen=True, kw_only=True, rename="camel", omit_def
     id: str
     name: str
     price_minor: int
-    color: str | None = None
+    color: Annotated[str | None, Meta(description="Left out if there is none.")] = None
 
 
 class LayoutSeat(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
@@ -244,8 +244,8 @@ class LayoutSeat(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True
     category: str
     x: float | UnsetType = UNSET
     y: float | UnsetType = UNSET
-    accessible: bool = False
-    blocked: bool = False
+    accessible: Annotated[bool, Meta(description="Left out if false.")] = False
+    blocked: Annotated[bool, Meta(description="Left out if false.")] = False
 
 
 class LayoutRow(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):

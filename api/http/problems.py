@@ -19,6 +19,8 @@ from engine.plans.problems import PlanError
 from engine.timestamps import rfc3339
 
 CONTENT_TYPE = b"application/problem+json"
+PAGES = "/api/problems"
+"""Where the page of each code is: a problem's `type` is its address, relative to the server."""
 RETRY_AFTER_S = 1
 RETRY_AFTER_S_MAX = 3
 """Retry-After of a 503 is random between the two (jitter), so that clients that an outage failed at
@@ -87,6 +89,7 @@ def _term(name: str) -> str:
 
 KINDS: dict[str, Kind] = {
     "malformed": Kind(400, "Malformed request"),
+    "preflight_refused": Kind(400, "Preflight refused"),
     "unauthenticated": Kind(401, "Not authenticated"),
     "login_refused": Kind(401, "Login refused"),
     "session_ended": Kind(401, "Session ended"),
@@ -161,7 +164,7 @@ def response_of(error: Exception) -> Response:
     problem = _problem_of(error)
     kind = KINDS[problem.code]
     body = {
-        "type": f"urn:ticket-wars:{problem.code}",
+        "type": f"{PAGES}/{problem.code}",
         "title": kind.title,
         "status": kind.status,
         "detail": problem.detail,

@@ -1,5 +1,6 @@
 """Seats as CSV: what a spreadsheet saves, and lines that are wrong, named by their numbers."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from engine.plans import layout as layouts
 from engine.plans.seat_csv import parse_seat_csv
 
 HEADER = "section,row,number,category,price_minor\n"
+
+EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "seats.csv"
 
 
 def parse(text: str, **options: Any) -> Plan:
@@ -283,3 +286,11 @@ def test_parse_csv_reads_prices_in_major_units(column: str) -> None:
 def test_parse_csv_takes_rupiah() -> None:
     layout = parse(HEADER + "P,1,1,A,1100000000\n", currency="IDR").layout
     assert layout.categories[0].price_minor == 1_100_000_000
+
+
+def test_example_of_the_pages_can_be_loaded() -> None:
+    plan = parse(EXAMPLE.read_text(encoding="utf-8"))
+    assert [section.id for section in plan.layout.sections] == ["Stalls", "Balcony"]
+    seats = [seat for section in plan.layout.sections for row in section.rows for seat in row.seats]
+    assert len(seats) == 12
+    assert [seat.id for seat in seats if seat.accessible] == ["Balcony-W-1"]

@@ -3,6 +3,7 @@
 from typing import Any
 
 from api import payment_notices, refunds, webhooks
+from engine.booking_view import Message
 
 _BOOKING = "gala:01JDTESTTESTTESTTESTTESTTE"
 _REFUND = {
@@ -33,6 +34,8 @@ _WEBHOOK = {
     "kinds": ["booking.confirmed", "refund.due"],
     "createdAt": "2030-05-01T09:00:00.000Z",
     "eventId": "gala",
+    "disabledAt": None,
+    "disabledWhy": None,
 }
 _DELIVERY = {
     "id": "msg_0123456789abcdef0123456789abcdef",
@@ -43,7 +46,26 @@ _DELIVERY = {
     "attemptCount": 1,
     "createdAt": "2030-06-01T19:31:00.000Z",
     "nextAttemptAt": "2030-06-01T19:31:05.000Z",
+    "doneAt": None,
     "status": 503,
+    "error": None,
+}
+_CONFIRMED = {
+    "id": _BOOKING,
+    "eventId": "gala",
+    "customerId": "acc_01JDTESTTESTTESTTESTTESTTE",
+    "status": "confirmed",
+    "seatIds": ["gala:SC-A-1"],
+    "areas": [],
+    "amountMinor": 9800,
+    "currency": "EUR",
+    "heldAt": "2030-06-01T19:30:00.000Z",
+    "expiresAt": "2030-06-01T19:45:00.000Z",
+    "late": False,
+    "confirmedAt": "2030-06-01T19:31:00.000Z",
+    "endedAt": None,
+    "refundMinor": 0,
+    "refundReason": None,
 }
 
 PAYMENTS: dict[type, Any] = {
@@ -70,5 +92,10 @@ PAYMENTS: dict[type, Any] = {
     webhooks.WebhookList: {"data": [_WEBHOOK], "next": None},
     webhooks.DeliveryList: {"data": [_DELIVERY], "next": None},
     webhooks.ReplayBody: {"from": "2030-06-01T19:30:00Z"},
-    webhooks.ReplayView: {"count": 12},
+    webhooks.ReplayView: {"count": 12, "nextFrom": None},
+    Message: {
+        "type": "booking.confirmed",
+        "timestamp": "2030-06-01T19:31:00.000Z",
+        "data": _CONFIRMED,
+    },
 }
