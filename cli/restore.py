@@ -17,7 +17,7 @@ from engine.models import Event
 from engine.settings.settings import Settings
 
 if TYPE_CHECKING:
-    from persistence.restorer import Outcome
+    from persistence.restorer import RestoreOutcome
 
 _LINE_EVERY = 0.25
 
@@ -72,7 +72,7 @@ class _Asker:
 
 async def _restore(
     settings: Settings, asked: list[EventId], every: bool, asker: _Asker, quiet: bool
-) -> "list[Outcome]":
+) -> "list[RestoreOutcome]":
     from persistence import database, event_record
     from persistence.restorer import Restorer
 
@@ -143,7 +143,7 @@ class _Shown:
             output.say(f"{event}: {done / total:.0%} of {total:,}")
 
 
-def _tell(outcomes: "list[Outcome]") -> None:
+def _tell(outcomes: "list[RestoreOutcome]") -> None:
     if not outcomes:
         output.say("[green]nothing to restore: Redis has what Postgres has[/green]")
     for outcome in outcomes:

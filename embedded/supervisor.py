@@ -18,7 +18,7 @@ from embedded import tether
 from engine import logs
 
 STOP_TIMEOUT_S = 20.0
-HURRY_S = 3.0
+FORCE_S = 3.0
 """How long a part has once there is hurry. None loses anything then: what it had comes again."""
 _DELAY_MIN_S, _DELAY_MAX_S = 0.5, 10.0
 
@@ -40,11 +40,11 @@ async def supervise(
     environ: Mapping[str, str],
     stop: asyncio.Event,
     stop_timeout_s: float = STOP_TIMEOUT_S,
-    hurry: asyncio.Event | None = None,
+    force: asyncio.Event | None = None,
 ) -> None:
     """Keep the parts running until `stop` is set, then stop one after the other.
 
-    Once `hurry` is set too, all at once, each within HURRY_S. Returns when no process of any part
+    Once `hurry` is set too, all at once, each within FORCE_S. Returns when no process of any part
     is left.
     """
     kept = [_Kept(part, environ, stop_timeout_s) for part in parts]
@@ -52,16 +52,16 @@ async def supervise(
         for one in kept:
             tasks.create_task(one.keep())
         await stop.wait()
-        hurrying = tasks.create_task(_hurry(kept, hurry or asyncio.Event()))
+        forcing = tasks.create_task(_force_stop(kept, force or asyncio.Event()))
         for one in kept:
             await one.stop()
-        hurrying.cancel()
+        forcing.cancel()
 
 
-async def _hurry(kept: "Sequence[_Kept]", hurry: asyncio.Event) -> None:
-    await hurry.wait()
+async def _force_stop(kept: "Sequence[_Kept]", force: asyncio.Event) -> None:
+    await force.wait()
     for one in kept:
-        one.hurry()
+        one.force()
 
 
 class _Kept:
@@ -72,7 +72,7 @@ class _Kept:
         self._environ = environ
         self._stop_timeout_s = stop_timeout_s
         self._stopping = asyncio.Event()
-        self._hurrying = asyncio.Event()
+        self._forced = asyncio.Event()
         self._stopped = asyncio.Event()
         self._log = logs.get("supervisor")
 
@@ -100,9 +100,9 @@ class _Kept:
         finally:
             self._stopped.set()
 
-    def hurry(self) -> None:
-        """Stop the part, or end it within HURRY_S if it is stopping."""
-        self._hurrying.set()
+    def force(self) -> None:
+        """Stop the part, or end it within FORCE_S if it is stopping."""
+        self._forced.set()
         self._stopping.set()
 
     async def stop(self) -> None:
@@ -131,13 +131,13 @@ class _Kept:
     async def _terminate(self, process: Process, ended: "asyncio.Task[int]") -> None:
         waited_s = self._stop_timeout_s
         _terminate(process)
-        hurrying = asyncio.create_task(self._hurrying.wait())
-        await asyncio.wait({ended, hurrying}, timeout=waited_s, return_when=asyncio.FIRST_COMPLETED)
-        if self._hurrying.is_set() and not ended.done():
-            waited_s = min(HURRY_S, waited_s)
+        forcing = asyncio.create_task(self._forced.wait())
+        await asyncio.wait({ended, forcing}, timeout=waited_s, return_when=asyncio.FIRST_COMPLETED)
+        if self._forced.is_set() and not ended.done():
+            waited_s = min(FORCE_S, waited_s)
             _terminate(process)  # the second one: an API waits for no load balancer any more
             await asyncio.wait({ended}, timeout=waited_s)
-        hurrying.cancel()
+        forcing.cancel()
         if not ended.done():
             self._log.warning("part_killed", name=self._part.name, ignored_sigterm_s=waited_s)
 

@@ -21,7 +21,7 @@ from persistence.sql import named_queries
 QUERIES = named_queries("restore.sql")
 _MINOR = range(2**63)
 _decode = msgspec.json.Decoder(Booking).decode
-_log = logs.get("record")
+_log = logs.get("event_record")
 
 
 class Newest(NamedTuple):
@@ -88,7 +88,7 @@ async def read_event(
 async def _bookings(
     connection: Connection, event: EventId, since_ms: int, claimed: Sequence[BookingId]
 ) -> list[Booking]:
-    query = QUERIES["stream_remembered"]
+    query = QUERIES["stream_stored"]
     rows = connection.cursor(query, event, since_ms, claimed, prefetch=1000)
     bookings = [_booking(dict(row)) async for row in rows]
     held = connection.cursor(QUERIES["stream_pending"], event, prefetch=1000)

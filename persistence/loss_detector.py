@@ -25,10 +25,10 @@ from persistence import database, event_record
 from persistence.database import Pool
 from persistence.event_record import Newest
 
-LOOK_S_MAX = 2.0
+CHECK_S_MAX = 2.0
 """How long Postgres may take to answer; after that the last answer counts."""
 
-_log = logs.get("watch")
+_log = logs.get("loss_detector")
 
 
 class LossDetector:
@@ -41,15 +41,15 @@ class LossDetector:
         self._handed_out: dict[EventId, Position] = {}
         self._read: dict[EventId, list[JournalEntry]] = {}
 
-    async def look(self) -> list[EventId]:
+    async def check(self) -> list[EventId]:
         """Close every event that is gone from Redis or behind there; which ones.
 
         Postgres is read first: what it has, Redis had before. Raises: Unavailable.
         """
         try:
-            self._newest = await event_record.read_newest(self._pool, LOOK_S_MAX)
+            self._newest = await event_record.read_newest(self._pool, CHECK_S_MAX)
         except database.AWAY as error:
-            _log.debug("watched_without_postgres", why=repr(error))
+            _log.debug("checked_without_postgres", why=repr(error))
         heads = await self._engine.restores.read_heads(self._newest)
         behind = []
         for event, newest in self._newest.items():
@@ -83,14 +83,14 @@ class LossDetector:
         """
         while self._read:
             event, entries = next(iter(self._read.items()))
-            missing = await self._forgotten(event, entries, keep_ms)
+            missing = await self._find_lost(event, entries, keep_ms)
             if missing:
                 head = (await self._engine.restores.read_heads([event])).get(event)
                 if head and head.epoch == entries[0].epoch and head.sales != SalesState.RESTORING:
                     await self._fence(event, head, f"Redis has forgotten the entry {missing}")
             del self._read[event]
 
-    async def _forgotten(
+    async def _find_lost(
         self, event: EventId, entries: Sequence[JournalEntry], keep_ms: int
     ) -> str:
         """An entry that Postgres has among these, and the journal of Redis has not; or nothing."""
@@ -111,37 +111,35 @@ class LossDetector:
         return next((position.entry_id for position in sorted(missing) if position >= below), "")
 
     async def _fence(self, event: EventId, head: EventHead | None, why: str) -> bool:
-        remembered = await event_record.read_event(self._pool, event) if head is None else None
-        if head is None and remembered is None:
+        stored = await event_record.read_event(self._pool, event) if head is None else None
+        if head is None and stored is None:
             return False
-        stub = stub_of(remembered) if remembered else Stub({}, b"")
+        stub = stub_of(stored) if stored else Stub({}, b"")
         epoch = head.epoch if head else None
         fenced = await self._engine.restores.fence_event(event, why, stub, epoch=epoch)
         if fenced:
-            _log.error("event_closed", event_id=event, why=why, mend=f"engine restore {event}")
+            _log.error("event_fenced", event_id=event, why=why, repair=f"engine restore {event}")
         return fenced
 
 
-def stub_of(remembered: StoredEvent) -> Stub:
+def stub_of(stored: StoredEvent) -> Stub:
     """What an event says of itself while there is nothing else of it."""
-    image = image_of(remembered.event_id, remembered.layout, remembered.terms, remembered.gzipped)
+    image = image_of(stored.event_id, stored.layout, stored.terms, stored.gzipped)
     none: dict[str, Argument] = {"available": 0, "held": 0, "sold": 0, "blocked": 0}
-    own: dict[str, Argument] = {"epoch": remembered.epoch, "position": remembered.newest.entry_id}
-    return Stub(
-        image.fields | none | own | {"loaded_at_ms": remembered.loaded_at_ms}, remembered.gzipped
-    )
+    own: dict[str, Argument] = {"epoch": stored.epoch, "position": stored.newest.entry_id}
+    return Stub(image.fields | none | own | {"loaded_at_ms": stored.loaded_at_ms}, stored.gzipped)
 
 
-async def look_once(engine: Engine, database_url: str) -> list[EventId]:
+async def check_once(engine: Engine, database_url: str) -> list[EventId]:
     """The look of a process that starts; with no Postgres in reach it starts without.
 
     Which events were closed. A sale needs no Postgres, so neither does this.
     """
     try:
-        async with asyncio.timeout(LOOK_S_MAX), await database.connect(database_url) as pool:
-            return await LossDetector(engine, pool).look()
+        async with asyncio.timeout(CHECK_S_MAX), await database.connect(database_url) as pool:
+            return await LossDetector(engine, pool).check()
     except (EngineError, asyncpg.PostgresError, *database.AWAY) as error:
-        _log.warning("started_without_a_look", why=str(error))
+        _log.warning("started_without_a_check", why=str(error))
         return []
 
 

@@ -52,7 +52,7 @@ SELECT max(entry_ms) AS entry_ms, coalesce(max(epoch), 0) AS epoch FROM journal 
 -- name: list_blocked
 SELECT seat_id FROM seats WHERE event_id = $1 AND blocked;
 
--- name: stream_remembered
+-- name: stream_stored
 -- What Redis would have: sold bookings, and those that ended since $2; and those of $3, however old,
 -- for what is claimed of them. What is owed is owed, also where the booking's own row does not say so.
 SELECT b.*, r.amount_minor AS obligation_minor, r.reason AS obligation_reason

@@ -68,7 +68,7 @@ class Restored(Struct, frozen=True, kw_only=True):
     standing: tuple[str, ...] = ()
 
 
-class Outcome(Struct, frozen=True, kw_only=True):
+class RestoreOutcome(Struct, frozen=True, kw_only=True):
     """What became of one event, and in how many seconds. `why`: it is not open again."""
 
     event_id: EventId
@@ -88,7 +88,7 @@ class Restorer:
 
     async def find_behind(self) -> list[EventId]:
         """Close what is gone or behind; every event that waits for a restore."""
-        await LossDetector(self._engine, self._pool).look()
+        await LossDetector(self._engine, self._pool).check()
         heads = await self._engine.restores.read_heads(await event_record.read_newest(self._pool))
         return [event for event, head in heads.items() if head.sales == SalesState.RESTORING]
 
@@ -107,7 +107,7 @@ class Restorer:
                 _log.warning("restored_and_differs", event_id=event, attempt=attempt)
             return restored
 
-    async def outcome(self, event: EventId) -> Outcome:
+    async def outcome(self, event: EventId) -> RestoreOutcome:
         """Restore one event and tell what became of it, whatever that is."""
         started, restored = perf_counter(), None
         try:
@@ -116,21 +116,21 @@ class Restorer:
         except (EngineError, asyncpg.PostgresError, *AWAY) as error:
             why = f"{event}: {str(error) or repr(error)}"
         seconds = round(perf_counter() - started, 3)
-        return Outcome(event_id=event, seconds=seconds, restored=restored, why=why)
+        return RestoreOutcome(event_id=event, seconds=seconds, restored=restored, why=why)
 
     async def _attempt(self, event: EventId, lease: Connection) -> Restored:
         restore = str(ULID())
         engine = self._engine.restores
         try:
-            rebuilt, claims = await self._rebuild(event, restore, lease)
-            await self._stage(rebuilt, restore)
-            await engine.restore_event(rebuilt, restore)
-            await self._write(rebuilt.entries)
-            standing = await self._differences(event) or await self._came_late(event, claims)
-            restored = _told(rebuilt, standing)
+            image, unsettled = await self._rebuild(event, restore, lease)
+            await self._stage(image, restore)
+            await engine.restore_event(image, restore)
+            await self._write(image.entries)
+            standing = await self._differences(event) or await self._came_late(event, unsettled)
+            restored = _told(image, standing)
             if not standing:
                 await engine.reopen_event(event, restore, Sales(restored.sales))
-                metrics.restored_bookings.inc(len(rebuilt.bookings))
+                metrics.restored_bookings.inc(len(image.bookings))
                 await self._forget_letters(event, restored.epoch)
         finally:
             await engine.forget(event, restore)
@@ -143,29 +143,29 @@ class Restorer:
 
         The new epoch begins before Postgres is read: what a writer commits is read or outdated.
         """
-        remembered = await self._remembered(event)
+        stored = await self._read_stored(event)
         why = f"restore {restore}"
         await self._engine.restores.fence_event(
-            event, why, stub_of(remembered), restore=restore, epoch="*"
+            event, why, stub_of(stored), restore=restore, epoch="*"
         )
         async with _no_writers(lease, event):
             pass  # what one of them has begun to write, the drain would wait for
-        claims = await self._drain(event)
+        unsettled = await self._drain(event)
         head = (await self._engine.restores.read_heads([event]))[event]
         async with _no_writers(lease, event):  # only who has the lease: its connection
             epoch = await lease.fetchval(event_record.QUERIES["begin_epoch"], event, head.epoch)
         now_ms = (await self._engine.journal.backlog(event)).now_ms
-        remembered = await self._remembered(event, now_ms, claims)
+        stored = await self._read_stored(event, now_ms, unsettled)
         # Above every id either side ever gave: the clock of this Redis may be behind.
-        first_ms = max(now_ms, remembered.newest.ms + 1, head.position.ms + 1)
-        rebuilt = rebuild(remembered, claims, epoch=epoch, now_ms=now_ms, first_ms=first_ms)
-        return rebuilt, claims
+        first_ms = max(now_ms, stored.newest.ms + 1, head.position.ms + 1)
+        image = rebuild(stored, unsettled, epoch=epoch, now_ms=now_ms, first_ms=first_ms)
+        return image, unsettled
 
-    async def _remembered(
-        self, event: EventId, now_ms: int | None = None, claims: Sequence[Booking] = ()
+    async def _read_stored(
+        self, event: EventId, now_ms: int | None = None, unsettled: Sequence[Booking] = ()
     ) -> StoredEvent:
-        claimed = [claim.id for claim in claims]
-        found = await event_record.read_event(self._pool, event, now_ms, claimed)
+        unsettled_ids = [booking.id for booking in unsettled]
+        found = await event_record.read_event(self._pool, event, now_ms, unsettled_ids)
         if found is None:
             raise EventNotFound(event)
         return found
@@ -173,14 +173,16 @@ class Restorer:
     async def _drain(self, event: EventId) -> list[Booking]:
         """Write what only Redis has; the claims that Postgres refuses."""
         refused = await self._write(await self._engine.journal.open_entries(event))
-        return _claims(refused) + await self._set_aside(event)
+        return _unsettled_sales(refused) + await self._set_aside(event)
 
     async def _set_aside(self, event: EventId) -> list[Booking]:
-        return _claims(letter.entry for letter in await self._engine.journal.dead_letters(event))
+        return _unsettled_sales(
+            letter.entry for letter in await self._engine.journal.dead_letters(event)
+        )
 
-    async def _came_late(self, event: EventId, claims: Sequence[Booking]) -> tuple[str, ...]:
+    async def _came_late(self, event: EventId, unsettled: Sequence[Booking]) -> tuple[str, ...]:
         """What a writer has set aside while the event was restored, without it."""
-        known = set(claims)
+        known = set(unsettled)
         late = [claim for claim in await self._set_aside(event) if claim not in known]
         return tuple(f"dead_letter {claim.id}: it came while it was restored" for claim in late)
 
@@ -196,15 +198,15 @@ class Restorer:
 
     async def _write(self, entries: Sequence[JournalEntry]) -> list[JournalEntry]:
         """Write entries that a writer may be writing too; those that are refused."""
-        refusals = []
+        rejections = []
         for i in range(0, len(entries), WRITE_ENTRIES):
-            refusals += await self._store.write(entries[i : i + WRITE_ENTRIES])
-        for entry, error in refusals:
+            rejections += await self._store.write(entries[i : i + WRITE_ENTRIES])
+        for entry, error in rejections:
             _log.warning("entry_rejected", entry_id=entry.entry_id, why=str(error))
-        return [entry for entry, _ in refusals]
+        return [entry for entry, _ in rejections]
 
-    async def _stage(self, rebuilt: EventImage, restore: str) -> None:
-        event, done, total = rebuilt.event_id, 0, sum(rebuilt.staged_counts)
+    async def _stage(self, image: EventImage, restore: str) -> None:
+        event, done, total = image.event_id, 0, sum(image.staged_counts)
 
         def advance(count: int) -> None:
             nonlocal done
@@ -212,7 +214,7 @@ class Restorer:
             metrics.restore_progress.labels(event).set(done / total)
             self._progress(event, done, total)
 
-        await self._engine.restores.stage(rebuilt, restore, advance)
+        await self._engine.restores.stage(image, restore, advance)
 
     async def _differences(self, event: EventId) -> tuple[str, ...]:
         """What breaks a promise in Redis, or differs from Postgres, now that it is in place."""
@@ -244,7 +246,7 @@ async def _no_writers(lease: Connection, event: EventId) -> AsyncIterator[None]:
         yield
 
 
-def _claims(entries: Iterable[JournalEntry]) -> list[Booking]:
+def _unsettled_sales(entries: Iterable[JournalEntry]) -> list[Booking]:
     """Who is to have places, or the money back for a payment that came too late."""
     ended = (BookingStatus.EXPIRED, BookingStatus.RELEASED)
     bookings = [entry.booking for entry in entries if entry.booking]
@@ -260,16 +262,16 @@ def _line(finding: Finding) -> str:
     return f"{finding.kind} {finding.subject}: {finding.detail}"
 
 
-def _told(rebuilt: EventImage, standing: tuple[str, ...]) -> Restored:
-    kinds = [entry.kind for entry in rebuilt.entries]
-    sales = (rebuilt.entries[0].event or {})["sales"]
+def _told(image: EventImage, standing: tuple[str, ...]) -> Restored:
+    kinds = [entry.kind for entry in image.entries]
+    sales = (image.entries[0].event or {})["sales"]
     return Restored(
-        event_id=rebuilt.event_id,
-        epoch=rebuilt.entries[0].epoch,
+        event_id=image.event_id,
+        epoch=image.entries[0].epoch,
         sales=SalesState.RESTORING if standing else sales,
-        seat_count=len(rebuilt.seats),
-        confirmed_count=len(rebuilt.customers),
-        sold=int(rebuilt.fields["sold"]),
+        seat_count=len(image.seats),
+        confirmed_count=len(image.customers),
+        sold=int(image.fields["sold"]),
         holds_ended=kinds.count("booking_expired"),
         late_confirmed=kinds.count("booking_confirmed"),
         refunds_due=kinds.count("refund_due") + kinds.count("booking_cancelled"),

@@ -61,9 +61,11 @@ def _rank(entry: JournalEntry) -> tuple[int, bool, Position]:
     return entry.epoch, is_cancelled, entry.position
 
 
-def without(entries: Iterable[JournalEntry], refused: Iterable[JournalEntry]) -> list[JournalEntry]:
+def without(
+    entries: Iterable[JournalEntry], rejected: Iterable[JournalEntry]
+) -> list[JournalEntry]:
     """The entries that are not among those refused."""
-    gone = {(entry.event_id, entry.entry_id) for entry in refused}
+    gone = {(entry.event_id, entry.entry_id) for entry in rejected}
     return [entry for entry in entries if (entry.event_id, entry.entry_id) not in gone]
 
 

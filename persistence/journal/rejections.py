@@ -32,7 +32,7 @@ ONE_OWNER = "booking_seats_one_owner"
 
 _QUERIES = named_queries("journal/queries.sql")
 
-_log = logs.get("refusals")
+_log = logs.get("rejections")
 
 
 class Rejected(Exception):

@@ -52,24 +52,24 @@ class Store:
         Postgres is away, busy or wrong, and the same entries may be tried again.
         """
         unreadable = [entry for entry in entries if entry.booking is None and entry.event is None]
-        refusals = [Rejection(entry, Rejected(entry.kind)) for entry in unreadable]
+        rejections = [Rejection(entry, Rejected(entry.kind)) for entry in unreadable]
         parts = [columns.without(entries, unreadable)]
         while parts:
             part = parts.pop()
             try:
                 await self._write_whole(part)
             except Rejected as error:
-                refused = error.entries
+                rejected = error.entries
                 if error.seat_sold_twice:
-                    refused = await find_contested(self._pool, error.entries)
-                if not refused and len(part) > 1:  # one of them, and nobody says which
+                    rejected = await find_contested(self._pool, error.entries)
+                if not rejected and len(part) > 1:  # one of them, and nobody says which
                     middle = len(part) // 2
                     parts += [part[middle:], part[:middle]]
                     continue
-                refused = refused or part
-                refusals += [Rejection(entry, error) for entry in refused]
-                parts.append(columns.without(part, refused))
-        return refusals
+                rejected = rejected or part
+                rejections += [Rejection(entry, error) for entry in rejected]
+                parts.append(columns.without(part, rejected))
+        return rejections
 
     async def _write_whole(self, entries: Sequence[JournalEntry]) -> None:
         if not entries:

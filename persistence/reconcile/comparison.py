@@ -70,7 +70,7 @@ class Comparison:
         found = compare(ulid, known, stored) if known else iter([only_in_postgres(ulid, stored)])
         self._keep(known or stored.booking, ulid, found)
         if stored.booking.status == BookingStatus.CONFIRMED:
-            self._look_for_second_sale(ulid, stored.booking)
+            self._find_second_sale(ulid, stored.booking)
         for seat in sorted(stored.sold):
             self._compare_owner(self._local(seat), ulid)
 
@@ -88,7 +88,7 @@ class Comparison:
         else:
             self.findings += findings
 
-    def _look_for_second_sale(self, ulid: str, booking: Booking) -> None:
+    def _find_second_sale(self, ulid: str, booking: Booking) -> None:
         for seat in booking.seats:
             other = self._confirmed_for.setdefault(seat, ulid)
             if other != ulid:

@@ -1,6 +1,6 @@
 """Compares Redis with Postgres, event by event, while both are in use.
 
-A difference is believed only if it is still there after LOOKS looks at both sides: what was on
+A difference is believed only if it is still there after CHECKS looks at both sides: what was on
 its way has arrived by then, so no lock and no pause of the sale is needed. A repair is believed
 only after one look more.
 """
@@ -20,25 +20,25 @@ from persistence.database import Pool
 from persistence.journal.tables import Store
 from persistence.reconcile.comparison import Comparison, Finding
 from persistence.reconcile.repair import Tried, key_of, repair_event
-from persistence.reconcile.report import Difference, EventReport, Report
+from persistence.reconcile.report import Difference, EventReport, ReconcileReport
 
-LOOKS = 3
+CHECKS = 3
 LAG_MS = 5000
 """How long Postgres may be behind before that is a difference."""
 
-_LOOK_AGAIN_S = 0.1
+_CHECK_AGAIN_S = 0.1
 
 _log = logs.get("reconciler")
 
 
-class _Look(NamedTuple):
+class _Check(NamedTuple):
     """What one look at both sides found. `state` None: Redis does not have the event."""
 
     state: EventState | None
     findings: list[Finding]
     in_flight_count: int = 0
 
-    def still(self, earlier: "_Look") -> "_Look":
+    def still(self, earlier: "_Check") -> "_Check":
         """Without what the earlier look did not find."""
         keys = {key_of(finding) for finding in earlier.findings}
         return self._replace(findings=[found for found in self.findings if key_of(found) in keys])
@@ -51,10 +51,10 @@ async def reconcile(
     *,
     repair: bool = False,
     lag_ms: int = LAG_MS,
-) -> Report:
+) -> ReconcileReport:
     """Compare these events, or all; with `repair`, mend what is safe. Raises: EventNotFound."""
     each = reconcile_each(engine, pool, events, repair=repair, lag_ms=lag_ms)
-    return Report(tuple([report async for report in each]))
+    return ReconcileReport(tuple([report async for report in each]))
 
 
 async def reconcile_each(
@@ -93,34 +93,34 @@ class _BothSides:
 
     async def reconcile(self, *, repair: bool) -> EventReport:
         """Look until sure, mend if asked to, and tell."""
-        look = await self._look()
-        for _ in range(LOOKS - 1):
-            if look.findings:
-                await asyncio.sleep(_LOOK_AGAIN_S)
-                look = (await self._look()).still(look)
+        check = await self._check()
+        for _ in range(CHECKS - 1):
+            if check.findings:
+                await asyncio.sleep(_CHECK_AGAIN_S)
+                check = (await self._check()).still(check)
         tried: Tried = {}
-        standing = look
-        if repair and look.findings and look.state:
-            tried = await repair_event(self._engine, self._store, look.state, look.findings)
-            standing = await self._look()
+        standing = check
+        if repair and check.findings and check.state:
+            tried = await repair_event(self._engine, self._store, check.state, check.findings)
+            standing = await self._check()
         return EventReport(
             event_id=self._event,
-            bookings_count=len(look.state.bookings) if look.state else 0,
-            in_flight_count=look.in_flight_count,
-            differences=self._tell(look, tried, {key_of(found) for found in standing.findings}),
+            bookings_count=len(check.state.bookings) if check.state else 0,
+            in_flight_count=check.in_flight_count,
+            differences=self._tell(check, tried, {key_of(found) for found in standing.findings}),
         )
 
-    async def _look(self) -> _Look:
+    async def _check(self) -> _Check:
         in_postgres = self._event in await self._store.list_events()
         try:
             state = await read_state(self._engine, self._event)
         except EventNotFound:  # never loaded, being loaded, or lost
             detail = "Postgres has the event, and Redis does not"
             gone = Finding("event_missing_in_redis", self._event, detail)
-            return _Look(None, [gone] if in_postgres else [])
+            return _Check(None, [gone] if in_postgres else [])
         if state.event.sales == SalesState.RESTORING:
             detail = f"Redis lost some of it, and it is closed until `engine restore {self._event}`"
-            return _Look(None, [Finding("event_behind", self._event, detail)])
+            return _Check(None, [Finding("event_behind", self._event, detail)])
         comparison = Comparison(state, self._lag_ms)
         ids = [booking.id for booking in state.bookings.values()]
         async for stored in self._store.stream_bookings(self._event, ids):
@@ -130,7 +130,7 @@ class _BothSides:
         if not in_postgres and state.event.loaded_at_ms <= state.now_ms - self._lag_ms:
             detail = "Redis has the event, and Postgres does not"
             findings.append(Finding("event_missing_in_postgres", self._event, detail))
-        return _Look(state, findings, len(comparison.in_flight))
+        return _Check(state, findings, len(comparison.in_flight))
 
     async def _find_dead_letters(self) -> list[Finding]:
         return [
@@ -139,10 +139,10 @@ class _BothSides:
         ]
 
     def _tell(
-        self, look: _Look, tried: Tried, standing: set[tuple[str, str]]
+        self, check: _Check, tried: Tried, standing: set[tuple[str, str]]
     ) -> tuple[Difference, ...]:
         differences = []
-        for finding in look.findings:
+        for finding in check.findings:
             detail, repaired = finding.detail, tried.get(key_of(finding))
             if key_of(finding) not in standing:
                 repaired = repaired or "mended along with the others"

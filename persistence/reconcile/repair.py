@@ -49,8 +49,8 @@ async def _recompute(engine: Engine, state: EventState, findings: Iterable[Findi
     derived = [finding for finding in findings if finding.kind in _RECOMPUTED]
     if not derived:
         return {}
-    mended = await engine.events.repair_event(state.event.id)
-    counted = ", ".join(f"{count} {name}" for name, count in sorted(mended.items()) if count)
+    repaired = await engine.events.repair_event(state.event.id)
+    counted = ", ".join(f"{count} {name}" for name, count in sorted(repaired.items()) if count)
     return {key_of(finding): f"recomputed from the seats: {counted}" for finding in derived}
 
 
@@ -102,9 +102,9 @@ async def _write_dead_letters(engine: Engine, store: Store, findings: Iterable[F
     tried = Tried()
     for finding in findings:
         if letter := finding.letter:
-            refusals = await store.write([letter.entry])
-            if refusals:
-                tried[key_of(finding)] = f"Postgres refuses it still: {refusals[0].error}"
+            rejections = await store.write([letter.entry])
+            if rejections:
+                tried[key_of(finding)] = f"Postgres refuses it still: {rejections[0].error}"
             else:
                 await engine.journal.forget_dead_letter(letter.entry.event_id, letter)
                 tried[key_of(finding)] = "written at last"
@@ -112,9 +112,11 @@ async def _write_dead_letters(engine: Engine, store: Store, findings: Iterable[F
 
 
 async def _write_bookings(store: Store, state: EventState, findings: Iterable[Finding]) -> Tried:
-    mends = {finding.write.id: finding.write for finding in findings if finding.write}
+    repairs = {finding.write.id: finding.write for finding in findings if finding.write}
     # What has ended goes first: it may still own, in Postgres, a seat that was sold again.
-    ordered = sorted(mends.values(), key=lambda booking: booking.status == BookingStatus.CONFIRMED)
+    ordered = sorted(
+        repairs.values(), key=lambda booking: booking.status == BookingStatus.CONFIRMED
+    )
     outcomes = await _put(store, state, ordered)
     return {key_of(finding): outcomes[finding.write.id] for finding in findings if finding.write}
 

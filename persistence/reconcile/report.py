@@ -32,7 +32,7 @@ class EventReport(Struct, frozen=True, kw_only=True):
     differences: tuple[Difference, ...] = ()
 
 
-class Report(Struct, frozen=True):
+class ReconcileReport(Struct, frozen=True):
     """All the events that were looked at."""
 
     events: tuple[EventReport, ...]

@@ -30,7 +30,7 @@ async def end_sessions(connection: Connection, account_id: str) -> tuple[str, ..
     return tuple(row["session_id"] for row in rows)
 
 
-class AccountStore:
+class PostgresAccounts:
     """Fulfils `api.stores.AccountStore`. Every method raises Unavailable."""
 
     def __init__(self, connect: Connect) -> None:

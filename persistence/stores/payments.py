@@ -11,7 +11,7 @@ from persistence.sql import named_queries
 QUERIES = named_queries("stores/payments.sql")
 
 
-class PaymentStore:
+class PostgresPayments:
     """Fulfils `api.stores.PaymentStore`. Every method raises Unavailable."""
 
     def __init__(self, connect: Connect) -> None:

@@ -5,7 +5,7 @@ from persistence.database import Connect
 from persistence.stores.accounts import QUERIES, end_sessions, transaction
 
 
-class RoleStore:
+class PostgresRoles:
     """Fulfils `api.stores.RoleStore`. Every method raises Unavailable."""
 
     def __init__(self, connect: Connect) -> None:

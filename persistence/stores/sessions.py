@@ -13,7 +13,7 @@ from persistence.database import Connect
 from persistence.stores.accounts import QUERIES, end_sessions, transaction
 
 
-class SessionStore:
+class PostgresSessions:
     """Fulfils `api.stores.SessionStore`. Every method raises Unavailable."""
 
     def __init__(self, connect: Connect) -> None:

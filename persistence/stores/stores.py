@@ -11,11 +11,11 @@ from contextlib import asynccontextmanager
 from engine.errors import Overloaded, Unavailable
 from persistence import database
 from persistence.database import Connection, Pool
-from persistence.stores.accounts import AccountStore
-from persistence.stores.payments import PaymentStore
-from persistence.stores.roles import RoleStore
-from persistence.stores.sessions import SessionStore
-from persistence.stores.webhooks import WebhookStore
+from persistence.stores.accounts import PostgresAccounts
+from persistence.stores.payments import PostgresPayments
+from persistence.stores.roles import PostgresRoles
+from persistence.stores.sessions import PostgresSessions
+from persistence.stores.webhooks import PostgresWebhooks
 
 CALLS_MAX = 50
 """Calls of one process that wait for Postgres or are with it; more are turned away."""
@@ -35,11 +35,11 @@ class PostgresStores:
         self._pool: Pool | None = None
         self._opening = asyncio.Lock()
         self._calls_count = 0
-        self.accounts = AccountStore(self.connection)
-        self.sessions = SessionStore(self.connection)
-        self.roles = RoleStore(self.connection)
-        self.payments = PaymentStore(self.connection)
-        self.webhooks = WebhookStore(self.connection)
+        self.accounts = PostgresAccounts(self.connection)
+        self.sessions = PostgresSessions(self.connection)
+        self.roles = PostgresRoles(self.connection)
+        self.payments = PostgresPayments(self.connection)
+        self.webhooks = PostgresWebhooks(self.connection)
 
     async def pool(self) -> Pool:
         """The pool. Raises Unavailable while Postgres cannot be reached."""

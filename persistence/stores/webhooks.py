@@ -11,7 +11,7 @@ REPLAY_MAX = 10_000
 """The most deliveries one replay brings under way."""
 
 
-class WebhookStore:
+class PostgresWebhooks:
     """Fulfils `api.stores.WebhookStore`. Every method raises Unavailable.
 
     `owner_id` "" stands for everybody, as in the engine.

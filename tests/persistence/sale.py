@@ -10,7 +10,7 @@ from engine.event_state import EventState, read_state
 from persistence.database import Pool
 from persistence.journal.tables import Store
 from persistence.reconcile.reconciler import reconcile
-from persistence.reconcile.report import Report
+from persistence.reconcile.report import ReconcileReport
 from tests.support.factories import GALA, layout, selection, terms
 
 
@@ -65,7 +65,7 @@ class Sale:
         """Write a booking into Postgres past the journal."""
         await Store(self.pool).put_bookings([of], 1, "1-0")
 
-    async def reconcile(self, *, repair: bool = False, lag_ms: int = 0) -> Report:
+    async def reconcile(self, *, repair: bool = False, lag_ms: int = 0) -> ReconcileReport:
         """Reconcile the gala."""
         return await reconcile(self.engine, self.pool, [GALA], repair=repair, lag_ms=lag_ms)
 

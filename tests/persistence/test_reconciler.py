@@ -15,14 +15,14 @@ from engine.ids import EventId
 from persistence.database import Pool
 from persistence.journal.writer import Writer
 from persistence.reconcile.reconciler import reconcile, reconcile_each
-from persistence.reconcile.report import Report
+from persistence.reconcile.report import ReconcileReport
 from tests.persistence.entries import booking, entry
 from tests.persistence.running import drained, running
 from tests.persistence.sale import Sale, ulid
 from tests.support.factories import GALA, layout, selection, terms
 
 
-def _standing(report: Report) -> set[tuple[str, str]]:
+def _standing(report: ReconcileReport) -> set[tuple[str, str]]:
     return {(found.kind, found.subject) for found in report.differences if not found.repaired}
 
 
