@@ -1,10 +1,12 @@
-"""Finds events that Redis has lost, or has less of than Postgres, and closes them.
+"""Finds events that Redis has lost, or has less of than Postgres, and fences them.
 
-Two looks, each exact for what it is for. `look`, once a second: the newest entry of each event in
-Postgres, then how far Redis is, which is never behind unless it lost something. That is not enough
-once a Redis that came back behind has sold again: its journal is ahead then. So `check_read` asks
-of what a writer is handed: it follows, with no gap, on what the writers had before, so an entry
-that Postgres has in between, and the journal of Redis has not, is one that Redis forgot.
+There are two exact checks. `check` runs every half second: it reads the newest entry of each event
+from Postgres, then the event's position in Redis. Redis is behind only if it lost something.
+
+That is not enough once Redis restarted from an older copy and has sold again, because its journal
+is then ahead. So `check_read` checks the entries that a writer reads. They follow the entries that
+were delivered before without a gap. An entry between them that Postgres has, and the journal of
+Redis does not, was lost by Redis.
 """
 
 import asyncio
@@ -26,13 +28,13 @@ from persistence.database import Pool
 from persistence.event_record import Newest
 
 CHECK_S_MAX = 2.0
-"""How long Postgres may take to answer; after that the last answer counts."""
+"""How long Postgres may take to answer; after that, its last answer is used."""
 
 _log = logs.get("loss_detector")
 
 
 class LossDetector:
-    """Remembers what Postgres said last: while it is away, Redis is held against that."""
+    """Keeps the last answer of Postgres, to check Redis against while Postgres is away."""
 
     def __init__(self, engine: Engine, pool: Pool) -> None:
         self._engine = engine
@@ -42,9 +44,9 @@ class LossDetector:
         self._read: dict[EventId, list[JournalEntry]] = {}
 
     async def check(self) -> list[EventId]:
-        """Close every event that is gone from Redis or behind there; which ones.
+        """Fence every event that is missing or behind in Redis; returns them.
 
-        Postgres is read first: what it has, Redis had before. Raises: Unavailable.
+        Postgres is read first, because Redis had every entry before Postgres. Raises: Unavailable.
         """
         try:
             self._newest = await event_record.read_newest(self._pool, CHECK_S_MAX)
@@ -55,7 +57,7 @@ class LossDetector:
         for event, newest in self._newest.items():
             head = heads.get(event)
             if head is None:
-                why = "the event is not there"
+                why = "Redis does not have the event"
             elif head.sales != SalesState.RESTORING and (head.epoch, head.position) < newest:
                 why = f"Redis is at {_said(head)}, Postgres at {_said(newest)}"
             else:
@@ -65,21 +67,21 @@ class LossDetector:
         return behind
 
     async def before_reading(self, events: list[EventId]) -> None:
-        """Note what the writers have been handed so far."""
+        """Note the newest entry that was delivered to the writers so far."""
         found = await self._engine.restores.handed_out(events)
         self._handed_out = {event: position_of(entry_id) for event, entry_id in found.items()}
 
     def note_read(self, entries: Iterable[JournalEntry]) -> None:
-        """Note what they were handed then; `check_read` looks at it."""
+        """Note the entries that were read then, for `check_read`."""
         for entry in entries:
             self._read.setdefault(entry.event_id, []).append(entry)
 
     async def check_read(self, keep_ms: int) -> None:
-        """Close each event that was read on over a gap; before its entries are written.
+        """Fence each event whose entries were read across a gap. Call it before they are written.
 
-        What is older than `keep_ms` may have been trimmed: written by another writer, while this
-        one was stopped or waited for Postgres.
-        Raises what Postgres and Redis raise while they are away; what is left is kept for then.
+        An entry older than `keep_ms` may have been trimmed: another writer wrote it while this one
+        was suspended or waited for Postgres. Raises the errors of Postgres and Redis while they are
+        away; the entries not checked yet are kept for the next call.
         """
         while self._read:
             event, entries = next(iter(self._read.items()))
@@ -87,13 +89,13 @@ class LossDetector:
             if missing:
                 head = (await self._engine.restores.read_heads([event])).get(event)
                 if head and head.epoch == entries[0].epoch and head.sales != SalesState.RESTORING:
-                    await self._fence(event, head, f"Redis has forgotten the entry {missing}")
+                    await self._fence(event, head, f"Redis has lost the entry {missing}")
             del self._read[event]
 
     async def _find_lost(
         self, event: EventId, entries: Sequence[JournalEntry], keep_ms: int
     ) -> str:
-        """An entry that Postgres has among these, and the journal of Redis has not; or nothing."""
+        """An entry in this range that Postgres has and the journal of Redis lacks; "" if none."""
         after = self._handed_out.get(event)
         if after is None:
             return ""
@@ -101,7 +103,7 @@ class LossDetector:
         candidates = await event_record.find_between(self._pool, event, epoch, after, last)
         if not candidates:
             return ""
-        # They were handed out and written before, or another writer has them: the journal knows.
+        # Each was written before, or another writer has it now; then the journal still has it.
         first, last = min(candidates), max(candidates)
         known = await self._engine.restores.read_positions(event, first, last)
         missing = set(candidates) - known
@@ -123,7 +125,7 @@ class LossDetector:
 
 
 def stub_of(stored: StoredEvent) -> Stub:
-    """What an event says of itself while there is nothing else of it."""
+    """The event hash and layout of a fenced event that Redis has lost."""
     image = image_of(stored.event_id, stored.layout, stored.terms, stored.gzipped)
     none: dict[str, Argument] = {"available": 0, "held": 0, "sold": 0, "blocked": 0}
     own: dict[str, Argument] = {"epoch": stored.epoch, "position": stored.newest.entry_id}
@@ -131,9 +133,9 @@ def stub_of(stored: StoredEvent) -> Stub:
 
 
 async def check_once(engine: Engine, database_url: str) -> list[EventId]:
-    """The look of a process that starts; with no Postgres in reach it starts without.
+    """Check when a process starts; returns the fenced events.
 
-    Which events were closed. A sale needs no Postgres, so neither does this.
+    Without Postgres the process starts unchecked, because a sale does not need Postgres.
     """
     try:
         async with asyncio.timeout(CHECK_S_MAX), await database.connect(database_url) as pool:
