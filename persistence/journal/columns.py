@@ -42,7 +42,7 @@ class EventRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StoredBooking(msgspec.Struct, frozen=True):
-    """A booking in Postgres, the seats it owns there, and the refund that is owed for it."""
+    """A booking as Postgres has it, the seats it owns there, and what is owed for it."""
 
     booking: Booking
     sold: frozenset[str]

@@ -64,9 +64,9 @@ class Rejection(NamedTuple):
     error: Rejected
 
 
-def is_about_money(booking: Booking) -> bool:
-    """Whether it is paid for, or a refund is owed."""
-    return booking.refund_minor > 0 or booking.status in _BINDING
+def is_about_money(claim: Booking) -> bool:
+    """Whether somebody has paid for it, or is to be paid back."""
+    return claim.refund_minor > 0 or claim.status in _BINDING
 
 
 async def find_contested(pool: Pool, decided: Sequence[JournalEntry]) -> list[JournalEntry]:

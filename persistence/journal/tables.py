@@ -163,7 +163,7 @@ async def _insert(connection: Connection, arrays: columns.Columns) -> None:
 
 
 async def _queue(connection: Connection, entries: Sequence[JournalEntry]) -> None:
-    """Queue the entries for the deliverer, if there are webhooks. No webhook reports a hold."""
+    """Have webhooks told, if there are any; of a hold there is nothing to tell."""
     told = [e for e in entries if e.booking and e.booking.status != BookingStatus.PENDING]
     if told:
         await connection.execute(QUERIES["queue_entries"], *columns.journal_columns(told)[:5])

@@ -1,8 +1,8 @@
 """Compares Redis with Postgres, event by event, while both are in use.
 
-A difference is believed only if it is still there after CHECKS looks at both sides: what was on
-its way has arrived by then, so no lock and no pause of the sale is needed. A repair is believed
-only after one look more.
+A difference is reported only if CHECKS checks in a row find it. Changes in flight have arrived by
+then, so neither a lock nor a pause of the sale is needed. A repair counts only after one more
+check.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from persistence.reconcile.report import Difference, EventReport, ReconcileRepor
 
 CHECKS = 3
 LAG_MS = 5000
-"""How long Postgres may be behind before that is a difference."""
+"""How long Postgres may be behind before it is a difference."""
 
 _CHECK_AGAIN_S = 0.1
 
@@ -32,14 +32,14 @@ _log = logs.get("reconciler")
 
 
 class _Check(NamedTuple):
-    """What one look at both sides found. `state` None: Redis does not have the event."""
+    """The result of one check of both sides. `state` None: Redis does not have the event."""
 
     state: EventState | None
     findings: list[Finding]
     in_flight_count: int = 0
 
     def still(self, earlier: "_Check") -> "_Check":
-        """Without what the earlier look did not find."""
+        """This check without the findings that the earlier check does not have."""
         keys = {key_of(finding) for finding in earlier.findings}
         return self._replace(findings=[found for found in self.findings if key_of(found) in keys])
 
@@ -52,7 +52,7 @@ async def reconcile(
     repair: bool = False,
     lag_ms: int = LAG_MS,
 ) -> ReconcileReport:
-    """Compare these events, or all; with `repair`, mend what is safe. Raises: EventNotFound."""
+    """Compare these events or all, and repair if asked to. Raises: EventNotFound."""
     each = reconcile_each(engine, pool, events, repair=repair, lag_ms=lag_ms)
     return ReconcileReport(tuple([report async for report in each]))
 
@@ -65,7 +65,7 @@ async def reconcile_each(
     repair: bool = False,
     lag_ms: int = LAG_MS,
 ) -> AsyncIterator[EventReport]:
-    """As `reconcile`, but each event's report as soon as it is there."""
+    """As `reconcile`, but yields each event's report as soon as it is complete."""
     store = Store(pool)
     for event in await find_events(engine, pool, events):
         yield await _BothSides(engine, store, event, lag_ms).reconcile(repair=repair)
@@ -74,7 +74,7 @@ async def reconcile_each(
 async def find_events(
     engine: Engine, pool: Pool, asked: Sequence[EventId] | None = None
 ) -> list[EventId]:
-    """What there is to compare, in order: what was asked for, or all. Raises: EventNotFound."""
+    """The events to compare, in order: those asked for, or all. Raises: EventNotFound."""
     known = await Store(pool).list_events() | set(await engine.events.list_events())
     unknown = set(asked or ()) - known
     if unknown:
@@ -92,7 +92,7 @@ class _BothSides:
         self._lag_ms = lag_ms
 
     async def reconcile(self, *, repair: bool) -> EventReport:
-        """Look until sure, mend if asked to, and tell."""
+        """Check until certain, repair if asked to, and report."""
         check = await self._check()
         for _ in range(CHECKS - 1):
             if check.findings:
@@ -119,7 +119,7 @@ class _BothSides:
             gone = Finding("event_missing_in_redis", self._event, detail)
             return _Check(None, [gone] if in_postgres else [])
         if state.event.sales == SalesState.RESTORING:
-            detail = f"Redis lost some of it, and it is closed until `engine restore {self._event}`"
+            detail = f"Redis lost some of it, and it is fenced until `engine restore {self._event}`"
             return _Check(None, [Finding("event_behind", self._event, detail)])
         comparison = Comparison(state, self._lag_ms)
         ids = [booking.id for booking in state.bookings.values()]
@@ -145,7 +145,7 @@ class _BothSides:
         for finding in check.findings:
             detail, repaired = finding.detail, tried.get(key_of(finding))
             if key_of(finding) not in standing:
-                repaired = repaired or "mended along with the others"
+                repaired = repaired or "repaired along with the others"
             elif repaired:
                 detail, repaired = f"{detail}; not repaired: {repaired}", None
             difference = Difference(
@@ -158,7 +158,7 @@ class _BothSides:
 
 
 def _told(letter: DeadLetter) -> str:
-    """Whose entry it is, and why it was set aside."""
+    """The booking of a dead letter, and why it was set aside."""
     booking = letter.entry.booking
     of = f"{letter.entry.kind} of {booking.id}: " if booking else ""
     return of + letter.reason

@@ -12,7 +12,7 @@ QUERIES = named_queries("stores/payments.sql")
 
 
 class PostgresPayments:
-    """Fulfils `api.stores.PaymentStore`. Every method raises Unavailable."""
+    """Implements `api.stores.PaymentStore`. Every method raises Unavailable."""
 
     def __init__(self, connect: Connect) -> None:
         self._connect = connect

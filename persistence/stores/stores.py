@@ -1,7 +1,7 @@
-"""What the API asks of Postgres, over one pool that is opened when it is first needed.
+"""All stores of the API over one connection pool, which is opened when it is first needed.
 
-A slow Postgres must not slow a sale, which does not need it: so few calls may wait for it that they
-never take the places of all requests, and none waits long.
+A slow Postgres must not slow a sale, which does not need it. So at most CALLS_MAX calls wait for
+Postgres, far fewer than the in-flight limit of the API, and each has a short timeout.
 """
 
 import asyncio
@@ -18,17 +18,17 @@ from persistence.stores.sessions import PostgresSessions
 from persistence.stores.webhooks import PostgresWebhooks
 
 CALLS_MAX = 50
-"""Calls of one process that wait for Postgres or are with it; more are turned away."""
+"""Calls of one process that may use or wait for Postgres; more are Overloaded (load shedding)."""
 WAIT_S = 3.0
 """How long a call waits for a connection."""
 COMMAND_S = 5.0
 """How long one command of a call may take."""
 RELEASE_S = 1.0
-"""How long a connection may take to be as new; longer, and it is thrown away."""
+"""How long the reset of a released connection may take; after that it is closed."""
 
 
 class PostgresStores:
-    """Fulfils `api.stores.Stores`: one attribute a noun."""
+    """Implements `api.stores.Stores`: one attribute per noun."""
 
     def __init__(self, database_url: str) -> None:
         self._url = database_url
@@ -78,6 +78,6 @@ class PostgresStores:
             await connection.execute("SELECT 1")
 
     async def close(self) -> None:
-        """Give the connections back."""
+        """Close the pool."""
         if self._pool is not None:
             await self._pool.close()
