@@ -1,4 +1,4 @@
-"""From the journal to a receiver: what is told, to whom, in which sequence, and how often."""
+"""From the journal to a receiver: which messages, to which webhooks, in which order, how often."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""What of a batch `write` refuses, whose fault it is, and that all the others are written."""
+"""Which entries of a batch `write` rejects, and that all the others are written."""
 
 import gzip
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ async def test_write_seat_sold_to_another_is_rejected_and_the_others_are_written
 
 
 async def _rejected(store: Store, *entries: JournalEntry) -> list[str]:
-    """The bookings whose sale was refused, each as a second one."""
+    """The bookings whose sale was rejected, each as a second sale."""
     rejections = await store.write(entries)
     assert all(rejection.error.seat_sold_twice for rejection in rejections)
     return [rejection.entry.booking.id for rejection in rejections if rejection.entry.booking]
@@ -61,10 +61,10 @@ async def test_write_of_a_contested_sale_takes_none_of_its_seats_from_another(
     assert await sold_seats(pool) == {seat(1): booking(1, "confirmed").id, seat(2): whole.id}
 
 
-async def test_write_of_a_sale_that_was_cancelled_since_is_in_nobodys_way(
+async def test_write_of_a_sale_that_was_cancelled_since_takes_no_seat(
     pool: Pool, store: Store
 ) -> None:
-    """It comes late, from a writer that was killed; beside it is one that has to be refused."""
+    """It is redelivered late from a killed writer, in one batch with a sale to be rejected."""
     owner, gone = booking(2, "confirmed", 1), booking(1, "confirmed", 1)
     await store.write([entry(12, booking(1, "cancelled", 1)), entry(13, owner)])
     twice = booking(3, "confirmed", 1)
@@ -100,7 +100,7 @@ def tried(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return tried
 
 
-async def test_write_of_a_resale_beside_a_rejected_one_asks_who_owns_what_then(
+async def test_write_of_a_resale_beside_a_rejected_one_checks_the_owners_again(
     pool: Pool, store: Store, tried: list[int]
 ) -> None:
     first, owner = booking(1, "confirmed", 1), booking(2, "confirmed", 2)
@@ -129,7 +129,7 @@ async def test_write_takes_two_transactions_however_many_sales_are_rejected(
 async def test_write_of_a_sale_after_its_cancel_in_one_batch_stays_cancelled(
     pool: Pool, store: Store
 ) -> None:
-    """As entry by entry: within an epoch nothing sells again what was cancelled."""
+    """As when written one by one: within an epoch, a cancelled booking is not sold again."""
     ended = booking(1, "cancelled", 1, refund_minor=1500, refund_reason="cancelled")
     await store.write([entry(10, ended), entry(11, booking(1, "confirmed", 1))])
     assert await sold_seats(pool) == {}
