@@ -59,7 +59,7 @@ class LossDetector:
             if head is None:
                 why = "Redis does not have the event"
             elif head.sales != SalesState.RESTORING and (head.epoch, head.position) < newest:
-                why = f"Redis is at {_said(head)}, Postgres at {_said(newest)}"
+                why = f"Redis is at {_described(head)}, Postgres at {_described(newest)}"
             else:
                 continue
             if await self._fence(event, head, why):
@@ -145,5 +145,5 @@ async def check_once(engine: Engine, database_url: str) -> list[EventId]:
         return []
 
 
-def _said(place: EventHead | Newest) -> str:
+def _described(place: EventHead | Newest) -> str:
     return f"{place.position.entry_id} of epoch {place.epoch}"

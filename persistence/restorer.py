@@ -130,7 +130,7 @@ class Restorer:
             await engine.restore_event(image, restore)
             await self._write(image.entries)
             standing = await self._differences(event) or await self._came_late(event, unsettled)
-            restored = _told(image, standing)
+            restored = _summary(image, standing)
             if not standing:
                 await engine.reopen_event(event, restore, Sales(restored.sales))
                 metrics.restored_bookings.inc(len(image.bookings))
@@ -156,7 +156,9 @@ class Restorer:
             pass  # an open transaction of a writer would block the drain
         unsettled = await self._drain(event)
         head = (await self._engine.restores.read_heads([event]))[event]
-        async with _no_writers(lease, event):  # on the lease's connection: only its holder may
+        async with _no_writers(
+            lease, event
+        ):  # on the lease's connection: only its holder begins an epoch
             epoch = await lease.fetchval(event_record.QUERIES["begin_epoch"], event, head.epoch)
         now_ms = (await self._engine.journal.backlog(event)).now_ms
         stored = await self._read_stored(event, now_ms, unsettled)
@@ -266,7 +268,7 @@ def _line(finding: Finding) -> str:
     return f"{finding.kind} {finding.subject}: {finding.detail}"
 
 
-def _told(image: EventImage, standing: tuple[str, ...]) -> Restored:
+def _summary(image: EventImage, standing: tuple[str, ...]) -> Restored:
     kinds = [entry.kind for entry in image.entries]
     sales = (image.entries[0].event or {})["sales"]
     return Restored(

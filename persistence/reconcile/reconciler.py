@@ -107,7 +107,7 @@ class _BothSides:
             event_id=self._event,
             bookings_count=len(check.state.bookings) if check.state else 0,
             in_flight_count=check.in_flight_count,
-            differences=self._tell(check, tried, {key_of(found) for found in standing.findings}),
+            differences=self._report(check, tried, {key_of(found) for found in standing.findings}),
         )
 
     async def _check(self) -> _Check:
@@ -134,11 +134,11 @@ class _BothSides:
 
     async def _find_dead_letters(self) -> list[Finding]:
         return [
-            Finding("dead_letter", letter.entry.entry_id, _told(letter), letter=letter)
+            Finding("dead_letter", letter.entry.entry_id, _detail_of(letter), letter=letter)
             for letter in await self._engine.journal.dead_letters(self._event)
         ]
 
-    def _tell(
+    def _report(
         self, check: _Check, tried: Tried, standing: set[tuple[str, str]]
     ) -> tuple[Difference, ...]:
         differences = []
@@ -157,7 +157,7 @@ class _BothSides:
         return tuple(differences)
 
 
-def _told(letter: DeadLetter) -> str:
+def _detail_of(letter: DeadLetter) -> str:
     """The booking of a dead letter, and why it was set aside."""
     booking = letter.entry.booking
     of = f"{letter.entry.kind} of {booking.id}: " if booking else ""

@@ -37,7 +37,7 @@ class PostgresWebhooks:
         return msgspec.convert(dict(row), Webhook) if row else None
 
     async def list_webhooks(self, owner_id: str, after: str, limit: int) -> list[Webhook]:
-        """The webhooks of one owner in the order of their ids, from after the given id."""
+        """The webhooks of one owner in the order of their ids, after one of them."""
         async with self._connect() as connection:
             rows = await connection.fetch(QUERIES["list_webhooks"], owner_id, after, limit)
         return [msgspec.convert(dict(row), Webhook) for row in rows]

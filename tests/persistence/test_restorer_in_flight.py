@@ -133,7 +133,7 @@ async def test_restore_says_that_a_writer_hangs_and_is_right_when_it_is_run_agai
     paid, entries = await _paid(sale, hold_known=True)
     writing = await slow.write(entries)
     await sale.redis.flushall()
-    assert "gala to Postgres and not ended in 0.1 s" in (await restorer.outcome(GALA)).why
+    assert "transaction on gala in Postgres for 0.1 s" in (await restorer.outcome(GALA)).why
     assert await restorer.find_behind() == [GALA]
     slow.wake.set()
     assert await writing == []
