@@ -97,10 +97,15 @@ class AvailabilityReader:
             loading.add_done_callback(lambda _: self._loading.pop(event))
         return await asyncio.shield(loading)
 
-    async def _load_layout(self, event: EventId) -> LoadedLayout:
-        gzipped = await self._batcher.ask("GET", keys.layout(event))
+    async def read_encoded_layout(self, event: EventId) -> bytes:
+        """The newest layout as Redis has it: gzipped JSON. Raises: EventNotFound."""
+        gzipped: bytes | None = await self._batcher.ask("GET", keys.layout(event))
         if gzipped is None:
             raise EventNotFound(event)
+        return gzipped
+
+    async def _load_layout(self, event: EventId) -> LoadedLayout:
+        gzipped = await self.read_encoded_layout(event)
         async with self._decoding:
             found = await asyncio.to_thread(_load, gzipped)
         self._layouts[event, found.layout.version] = found

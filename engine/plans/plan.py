@@ -6,6 +6,7 @@ from msgspec import Struct
 from engine.models import Layout, Terms
 from engine.plans.builder import LayoutBuilder
 from engine.plans.problems import PlanError, place_first
+from engine.terms import problems_of
 
 
 class PlanOptions(Struct, frozen=True, kw_only=True):
@@ -52,6 +53,5 @@ def make_plan(
         terms = msgspec.convert(fields, Terms)
     except msgspec.ValidationError as error:
         raise PlanError([place_first(str(error)), *builder.problems]) from error
-    if 0 < terms.closes_at_ms <= terms.opens_at_ms:
-        builder.problems.append("the sale closes before it opens")
+    builder.problems += problems_of(terms)
     return Plan(builder.build(terms.currency, allow_empty=allow_empty), terms)
