@@ -107,7 +107,7 @@ class _BothSides:
             event_id=self._event,
             bookings_count=len(check.state.bookings) if check.state else 0,
             in_flight_count=check.in_flight_count,
-            differences=self._report(check, tried, {key_of(found) for found in standing.findings}),
+            differences=self._tell(check, tried, {key_of(found) for found in standing.findings}),
         )
 
     async def _check(self) -> _Check:
@@ -138,7 +138,7 @@ class _BothSides:
             for letter in await self._engine.journal.dead_letters(self._event)
         ]
 
-    def _report(
+    def _tell(
         self, check: _Check, tried: Tried, standing: set[tuple[str, str]]
     ) -> tuple[Difference, ...]:
         differences = []
