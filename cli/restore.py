@@ -17,7 +17,7 @@ from engine.models import Event
 from engine.settings.settings import Settings
 
 if TYPE_CHECKING:
-    from persistence.restorer import Outcome
+    from persistence.restorer import RestoreOutcome
 
 _LINE_EVERY = 0.25
 
@@ -80,7 +80,7 @@ class _Asker:
 
 async def _restore(
     settings: Settings, asked: list[EventId], every: bool, asker: _Asker, quiet: bool
-) -> "list[Outcome]":
+) -> "list[RestoreOutcome]":
     from persistence import database, event_record
     from persistence.restorer import Restorer
 
@@ -151,7 +151,7 @@ class _ProgressView:
             output.say(f"{event}: {done / total:.0%} of {total:,}")
 
 
-def _show(outcomes: "list[Outcome]") -> None:
+def _show(outcomes: "list[RestoreOutcome]") -> None:
     if not outcomes:
         output.say(("nothing to restore: Redis has what Postgres has", "green"))
     for outcome in outcomes:

@@ -115,8 +115,8 @@ def _metrics_folder(workers: int) -> Iterator[None]:
 
 async def _check(settings: Settings) -> None:
     """Refuse an unsuitable server; fence the events that Redis lost, if Postgres is reachable."""
-    from persistence.loss_detector import look_once
+    from persistence.loss_detector import check_once
 
     async with await Engine.connect(settings) as engine:
         if settings.database_url:
-            await look_once(engine, settings.database_url)
+            await check_once(engine, settings.database_url)

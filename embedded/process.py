@@ -1,10 +1,10 @@
-"""One server process and its folder: started or adopted, and stopped.
+"""One server process and its folder: starts or adopts it, and stops it.
 
-The server inherits a descriptor of `<folder>/lock` that carries an flock. While the lock is held
-the server lives, whoever started it, and the pid it tells is its own: after a SIGKILL of
-`engine up`, a reboot or a reused pid nothing has to be guessed, and two servers never write the
-same files (Valkey itself would not notice). `<folder>/run` is a link to the private folder of
-the socket, which has to be short: a socket's path ends at 103 bytes.
+The server inherits a descriptor of `<folder>/lock` with an flock. While the lock is held, the
+server is alive, whichever process started it, and the pid it reports is its own. So the state is
+certain after a SIGKILL of `engine up`, a reboot or a reused pid, and two servers never write the
+same files (Valkey itself would not detect that). `<folder>/run` is a link to the private folder of
+the socket, because a socket's path is limited to 103 bytes.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from engine.errors import Misconfigured
 
 START_TIMEOUT_S = 60
 LOAD_TIMEOUT_S = 600
-"""How long it may read its own files before it serves; longer than any start, and not for ever."""
+"""How long a server may load its files before it serves."""
 
 STOP_TIMEOUT_S = 20
 _ADOPT_TIMEOUT_S = 10
@@ -32,7 +32,7 @@ _SOCKET_PATH_END = "/engine-xxxxxxxx/.s.PGSQL.5432"
 
 
 class Identity(TypedDict, total=False):
-    """As whom a process runs, in the keywords of subprocess.Popen; empty: as ourselves."""
+    """The user of a process, as keywords of subprocess.Popen; empty: the current user."""
 
     user: int
     group: int
@@ -40,12 +40,12 @@ class Identity(TypedDict, total=False):
 
 
 class EmbeddedServer(ABC):
-    """A server on one folder. A subclass says how it is started and how it tells its pid."""
+    """A server on one folder. A subclass has its command, and how to read its pid."""
 
     name: ClassVar[str]
     stop_signal: ClassVar[signal.Signals]
     niceness: ClassVar[int] = 0
-    """How readily it leaves the processor to others, as of nice(2)."""
+    """Its scheduling priority, as in nice(2): a higher value yields the processor to others."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -56,25 +56,25 @@ class EmbeddedServer(ABC):
     @property
     @abstractmethod
     def url(self) -> str:
-        """Where clients find it while it runs."""
+        """The URL for clients while it runs."""
 
     @abstractmethod
     def answering_pid(self) -> int | None:
         """The pid of the server that works on this folder and answers now."""
 
     def is_loading(self) -> bool:
-        """Whether it answers, and refuses to serve until it has read its own files."""
+        """Whether it answers but does not serve yet, because it is loading its files."""
         return False
 
     @abstractmethod
     def command(self, run: Path, keep: list[int]) -> list[str]:
-        """The program and its arguments, with all it needs made ready.
+        """The program and its arguments; prepares what they need.
 
-        `run` is the folder of its socket; descriptors it shall inherit are added to `keep`.
+        `run` is the folder of its socket. Descriptors that it must inherit are added to `keep`.
         """
 
     def environ(self) -> dict[str, str]:
-        """What it is started with beside our own environment."""
+        """Environment variables in addition to those of this process."""
         return {}
 
     @property
@@ -84,17 +84,17 @@ class EmbeddedServer(ABC):
 
     @property
     def log(self) -> Path:
-        """What the server says."""
+        """The log file of the server."""
         return self.path / "log"
 
     def is_running(self) -> bool:
-        """Whether the server that `start` started or adopted is still there."""
+        """Whether the server that `start` started or adopted is still alive."""
         return not self._is_gone_after(0)
 
     def start(self) -> None:
-        """Start the server, or adopt the one a killed run left here. Raises Misconfigured.
+        """Start the server, or adopt the one that a killed run left. Raises Misconfigured.
 
-        After a crash it comes back under the URL it had.
+        After a crash it has the same URL as before.
         """
         private_folder(self.path)
         end = time.monotonic() + _ADOPT_TIMEOUT_S
@@ -105,7 +105,7 @@ class EmbeddedServer(ABC):
                 return
             if time.monotonic() > end:
                 raise Misconfigured(
-                    f"a {self.name} of an earlier run holds {self.path} and does not answer in "
+                    f"a {self.name} of an earlier run holds {self.path} and does not answer at "
                     f"{self.run}: stop that process first"
                 )
             time.sleep(0.01)
@@ -120,7 +120,7 @@ class EmbeddedServer(ABC):
                 os.close(descriptor)
 
     def stop(self) -> None:
-        """Stop it cleanly and wait until it is gone; after STOP_TIMEOUT_S it is killed."""
+        """Stop it cleanly and wait until it has ended; after STOP_TIMEOUT_S it is killed."""
         for number in (self.stop_signal, signal.SIGKILL):
             self._send(number)
             if self._is_gone_after(STOP_TIMEOUT_S):
@@ -135,14 +135,14 @@ class EmbeddedServer(ABC):
     def _launch(self, keep: list[int]) -> None:
         run = self._make_run()
         keep.append(os.open(run, os.O_RDONLY | os.O_DIRECTORY))
-        fcntl.flock(keep[-1], fcntl.LOCK_SH)  # the cleaners of /tmp leave a locked folder alone
+        fcntl.flock(keep[-1], fcntl.LOCK_SH)  # cleaners of /tmp skip a locked folder
         command = self.command(run, keep)
         try:
             with self.log.open("ab") as log:
-                self._process = subprocess.Popen(  # noqa: S603  # our own arguments
+                self._process = subprocess.Popen(  # noqa: S603  # fixed arguments
                     command, env={**os.environ, **self.environ()}, cwd="/",
                     stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                    start_new_session=True,  # or Ctrl-C would stop it before those who use it
+                    start_new_session=True,  # otherwise Ctrl-C would stop it before its clients
                     pass_fds=keep, **self.identity,
                 )  # fmt: skip
         except OSError as error:
@@ -176,12 +176,12 @@ class EmbeddedServer(ABC):
             time.sleep(0.01)
 
     def _make_run(self) -> Path:
-        """Make an empty folder for the socket: the one that a crash left, or a new one."""
+        """Make an empty folder for the socket, in place of the one a crash left or a new one."""
         link = self.path / "run"
         if link.is_symlink():
             run = self.run
             self._remove_run()
-            with contextlib.suppress(OSError):  # somebody else has made one of that name
+            with contextlib.suppress(OSError):  # another process has made this folder
                 run.mkdir(mode=0o700)
                 return self._own_run(run)
         places = (tempfile.gettempdir(), "/tmp", "/var/tmp")  # noqa: S108  # mkdtemp is private
@@ -206,7 +206,7 @@ class EmbeddedServer(ABC):
     def _send(self, number: signal.Signals) -> None:
         if self._process is not None:
             self._process.send_signal(number)
-        elif self.is_running():  # the lock is held, so the pid is still its own
+        elif self.is_running():  # the lock is held, so the pid has not been reused
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
@@ -226,7 +226,7 @@ class EmbeddedServer(ABC):
 
 
 def private_folder(path: Path) -> Path:
-    """Make the folder unless it is there, for this user alone. Raises Misconfigured."""
+    """Make the folder unless it exists, readable only by this user. Raises Misconfigured."""
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -235,7 +235,7 @@ def private_folder(path: Path) -> Path:
 
 
 def lock(path: Path) -> int | None:
-    """Take the flock of the file; None while another process holds it. Close it to give it up."""
+    """Lock the file; None while another process holds it. Closing the descriptor releases it."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
@@ -249,7 +249,7 @@ def lock(path: Path) -> int | None:
 
 
 def can_enter(folder: Path, identity: Identity) -> bool:
-    """Whether that user gets into the folder: asked of the kernel, which knows about ACLs too."""
+    """Whether the user can enter the folder. The kernel decides, because it also knows the ACLs."""
     if not identity:
         return os.access(folder, os.X_OK)
     asked = ["/bin/sh", "-c", 'cd "$0"', str(folder)]

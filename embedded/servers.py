@@ -1,7 +1,7 @@
-"""The embedded servers of one data folder: start both, find them from another terminal, stop.
+"""The embedded servers of one data folder: starts both, finds them from another terminal, stops.
 
-`<data>/lock` belongs to the one `engine up` of the folder and names its pid. `servers.json` tells
-the other commands where the servers are; it is there only while they run.
+`<data>/lock` is held by the one `engine up` of the folder and contains its pid. `servers.json` has
+the URLs for the other commands; it exists only while the servers run.
 """
 
 import fcntl
@@ -20,7 +20,7 @@ from engine.errors import Misconfigured
 
 
 class ServerUrls(msgspec.Struct, frozen=True):
-    """What servers.json says; the URL of a server that is not embedded is empty."""
+    """The content of servers.json; the URL of a server that is not embedded is empty."""
 
     redis_url: str
     database_url: str
@@ -40,12 +40,12 @@ class Servers:
 
     @property
     def redis_url(self) -> str:
-        """Empty when no Valkey was asked for."""
+        """Empty without an embedded Valkey."""
         return self.urls.redis_url
 
     @property
     def database_url(self) -> str:
-        """Empty when no Postgres was asked for."""
+        """Empty without an embedded Postgres."""
         return self.urls.database_url
 
     def __enter__(self) -> "Servers":
@@ -60,7 +60,7 @@ class Servers:
         self._publish()
 
     def revive(self) -> list[str]:
-        """Start what has died again, under the same URL, and return the names.
+        """Restart the servers that died, under the same URL, and return their names.
 
         Raises Misconfigured when one does not start.
         """
@@ -72,7 +72,7 @@ class Servers:
         return [server.name for server in died]
 
     def stop(self) -> None:
-        """Stop what runs, remove its sockets and servers.json, and give the folder free."""
+        """Stop the servers, remove their sockets and servers.json, and release the folder."""
         (self.data / "servers.json").unlink(missing_ok=True)
         while self._running:
             self._running.pop().stop()
@@ -95,7 +95,7 @@ class Servers:
 
 
 def start(data_dir: Path | str, *, redis: bool = True, postgres: bool = True) -> Servers:
-    """Start the servers asked for on the folder, adopting what a killed run left there.
+    """Start the requested servers on the folder, adopting those that a killed run left.
 
     Raises Misconfigured when the folder is in use, a wheel is missing or a server does not start.
     """
@@ -115,7 +115,7 @@ def start(data_dir: Path | str, *, redis: bool = True, postgres: bool = True) ->
 
 
 def find(data_dir: Path | str) -> ServerUrls | None:
-    """What `engine up` started on the folder; None when nothing answers there."""
+    """The servers that `engine up` started on the folder; None if they do not answer."""
     try:
         text = (Path(data_dir) / "servers.json").read_bytes()
     except FileNotFoundError:
@@ -128,7 +128,7 @@ def find(data_dir: Path | str) -> ServerUrls | None:
 
 
 def jwt_secret(data_dir: Path | str) -> str:
-    """The secret that signs tokens; the first who asks makes it. Raises Misconfigured."""
+    """The secret that signs tokens; the first call generates it. Raises Misconfigured."""
     path = private_folder(Path(data_dir)) / "jwt_secret"
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -154,7 +154,7 @@ def _take(path: Path) -> int:
 
 
 def _write_whole(path: Path, content: bytes) -> None:
-    """A reader sees all of the old file or all of the new one."""
+    """Replace a file atomically: a reader sees the whole old file or the whole new one."""
     new = path.with_suffix(".new")
     new.unlink(missing_ok=True)
     new.touch(mode=0o600)

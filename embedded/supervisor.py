@@ -1,8 +1,8 @@
-"""Keeps the parts of `engine up` running: restarts what dies, and stops all in their order.
+"""Keeps the parts of `engine up` running: restarts a part that dies, and stops all in order.
 
-A part is a process in a session of its own, so a Ctrl-C in the terminal reaches the supervisor
-alone, and whatever the part started goes with it. A part that dies early waits longer and longer
-before it starts again; one that ignores SIGTERM is killed.
+A part is a process in a session of its own. So Ctrl-C in the terminal reaches only the supervisor,
+and the children of a part are stopped with it. A part that dies early is restarted with backoff. A
+part that ignores SIGTERM is killed.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ from embedded import tether
 from engine import logs
 
 STOP_TIMEOUT_S = 20.0
-HURRY_S = 3.0
-"""How long a part has once there is hurry. None loses anything then: what it had comes again."""
+FORCE_S = 3.0
+"""Grace period of a part after `force`. It is safe: unacknowledged work is redelivered."""
 _DELAY_MIN_S, _DELAY_MAX_S = 0.5, 10.0
 
 
@@ -27,7 +27,7 @@ _DELAY_MIN_S, _DELAY_MAX_S = 0.5, 10.0
 class Part:
     """A command to keep running; its first word is the path of a program.
 
-    `niceness`: how readily it leaves the processor to others, as of nice(2).
+    `niceness`: its scheduling priority, as in nice(2).
     """
 
     name: str
@@ -40,44 +40,44 @@ async def supervise(
     environ: Mapping[str, str],
     stop: asyncio.Event,
     stop_timeout_s: float = STOP_TIMEOUT_S,
-    hurry: asyncio.Event | None = None,
+    force: asyncio.Event | None = None,
 ) -> None:
-    """Keep the parts running until `stop` is set, then stop one after the other.
+    """Keep the parts running until `stop` is set, then stop them one after the other.
 
-    Once `hurry` is set too, all at once, each within HURRY_S. Returns when no process of any part
-    is left.
+    Once `force` is set too, all are stopped at once, each within FORCE_S. Returns when no process
+    of any part is left.
     """
     kept = [_Kept(part, environ, stop_timeout_s) for part in parts]
     async with asyncio.TaskGroup() as tasks:
         for one in kept:
             tasks.create_task(one.keep())
         await stop.wait()
-        hurrying = tasks.create_task(_hurry(kept, hurry or asyncio.Event()))
+        forcing = tasks.create_task(_force_stop(kept, force or asyncio.Event()))
         for one in kept:
             await one.stop()
-        hurrying.cancel()
+        forcing.cancel()
 
 
-async def _hurry(kept: "Sequence[_Kept]", hurry: asyncio.Event) -> None:
-    await hurry.wait()
+async def _force_stop(kept: "Sequence[_Kept]", force: asyncio.Event) -> None:
+    await force.wait()
     for one in kept:
-        one.hurry()
+        one.force()
 
 
 class _Kept:
-    """One part: its process now, and the wish to stop it."""
+    """One part: its current process, and whether it is to stop."""
 
     def __init__(self, part: Part, environ: Mapping[str, str], stop_timeout_s: float) -> None:
         self._part = part
         self._environ = environ
         self._stop_timeout_s = stop_timeout_s
         self._stopping = asyncio.Event()
-        self._hurrying = asyncio.Event()
+        self._forced = asyncio.Event()
         self._stopped = asyncio.Event()
         self._log = logs.get("supervisor")
 
     async def keep(self) -> None:
-        """Run the part, again and again, until it is stopped."""
+        """Run the part and restart it until it is stopped."""
         delay_s = _DELAY_MIN_S
         clock = asyncio.get_running_loop().time
         try:
@@ -85,7 +85,7 @@ class _Kept:
                 started_at = clock()
                 try:
                     reason = await self._run_once()
-                except OSError as error:  # no process could be made
+                except OSError as error:  # the process could not be started
                     reason = str(error)
                 if self._stopping.is_set():
                     return
@@ -100,13 +100,13 @@ class _Kept:
         finally:
             self._stopped.set()
 
-    def hurry(self) -> None:
-        """Stop the part, or end it within HURRY_S if it is stopping."""
-        self._hurrying.set()
+    def force(self) -> None:
+        """Stop the part within FORCE_S, also if it is stopping already."""
+        self._forced.set()
         self._stopping.set()
 
     async def stop(self) -> None:
-        """Stop the part and wait until it is gone."""
+        """Stop the part and wait until it has ended."""
         self._stopping.set()
         await self._stopped.wait()
 
@@ -124,20 +124,20 @@ class _Kept:
                 await self._terminate(process, ended)
         finally:
             stopping.cancel()
-            _kill_group(process.pid)  # what an API that died leaves of its workers
+            _kill_group(process.pid)  # an API that died may leave workers
             code = await ended
         return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
 
     async def _terminate(self, process: Process, ended: "asyncio.Task[int]") -> None:
         waited_s = self._stop_timeout_s
         _terminate(process)
-        hurrying = asyncio.create_task(self._hurrying.wait())
-        await asyncio.wait({ended, hurrying}, timeout=waited_s, return_when=asyncio.FIRST_COMPLETED)
-        if self._hurrying.is_set() and not ended.done():
-            waited_s = min(HURRY_S, waited_s)
-            _terminate(process)  # the second one: an API waits for no load balancer any more
+        forcing = asyncio.create_task(self._forced.wait())
+        await asyncio.wait({ended, forcing}, timeout=waited_s, return_when=asyncio.FIRST_COMPLETED)
+        if self._forced.is_set() and not ended.done():
+            waited_s = min(FORCE_S, waited_s)
+            _terminate(process)  # on the second SIGTERM an API skips its wait for the load balancer
             await asyncio.wait({ended}, timeout=waited_s)
-        hurrying.cancel()
+        forcing.cancel()
         if not ended.done():
             self._log.warning("part_killed", name=self._part.name, ignored_sigterm_s=waited_s)
 

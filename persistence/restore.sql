@@ -1,7 +1,7 @@
--- What Postgres remembers of an event, and whether Redis still knows it.
+-- Reads an event for a restore, and its newest entry for a check; takes the locks of a restore.
 
 -- name: read_newest
--- How far each event has come here. One probe of an index an event.
+-- The newest entry of each event. One index probe per event.
 SELECT e.event_id, greatest(e.epoch, coalesce(j.epoch, 0)) AS epoch,
     CASE WHEN j.epoch >= e.epoch THEN j.entry_ms ELSE 0 END AS entry_ms,
     CASE WHEN j.epoch >= e.epoch THEN j.entry_seq ELSE 0 END AS entry_seq
@@ -14,8 +14,7 @@ FROM events e LEFT JOIN LATERAL (
 ORDER BY e.event_id;
 
 -- name: find_between
--- What stands after one entry and before another, both excluded. Usually nothing: one probe of an
--- index.
+-- The entries between two others, both excluded. Usually there are none: one index probe.
 SELECT entry_ms, entry_seq FROM journal
 WHERE event_id = $1 AND epoch = $2
     AND (entry_ms, entry_seq) > ($3::bigint, $4::bigint)
@@ -23,20 +22,20 @@ WHERE event_id = $1 AND epoch = $2
 ORDER BY entry_ms, entry_seq;
 
 -- name: take_lease
--- Belongs to the connection: it ends with the process that has it.
+-- The lease belongs to the connection, so it ends with the process that holds it.
 SELECT pg_try_advisory_lock(hashtextextended('restore ' || $1, 0));
 
 -- name: limit_wait
--- For the transaction.
+-- Applies to the transaction.
 SELECT set_config('lock_timeout', $1, true);
 
 -- name: wait_for_writers
--- Each that has begun to write the event ends first; who comes now waits for this transaction.
+-- Waits until every transaction that writes the event has ended; later ones wait for this one.
 SELECT pg_advisory_xact_lock(hashtextextended('epoch ' || $1, 0));
 
 -- name: begin_epoch
--- Above all that either side ever promised under; $2 is the epoch of Redis. From its commit on, what
--- a writer brings of an older one is outdated.
+-- Above every epoch that either side has used; $2 is the epoch of Redis. After the commit, an entry of
+-- an older epoch is outdated.
 UPDATE events SET epoch = 1 + greatest(
     epoch, $2, (SELECT max(j.epoch) FROM journal j WHERE j.event_id = $1))
 WHERE event_id = $1
@@ -46,13 +45,13 @@ RETURNING epoch;
 SELECT * FROM events WHERE event_id = $1;
 
 -- name: read_newest_of
--- Of any epoch: where the ids of a new journal must be above.
+-- Over all epochs: the ids of a new journal must be above this one.
 SELECT max(entry_ms) AS entry_ms, coalesce(max(epoch), 0) AS epoch FROM journal WHERE event_id = $1;
 
 -- name: list_blocked
 SELECT seat_id FROM seats WHERE event_id = $1 AND blocked;
 
--- name: stream_remembered
+-- name: stream_stored
 -- What Redis would have: sold bookings, and those that ended since $2; and those of $3, however old,
 -- for what is claimed of them. What is owed is owed, also where the booking's own row does not say so.
 SELECT b.*, r.amount_minor AS obligation_minor, r.reason AS obligation_reason

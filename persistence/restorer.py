@@ -1,10 +1,13 @@
-"""Rebuilds an event in Redis from Postgres, while the other events sell.
+"""Rebuilds an event in Redis from Postgres, while the other events stay on sale.
 
-Close it (nothing in it moves any more), save what Redis still has and Postgres lacks, read Postgres
-at one instant, compute the event under a new epoch (`engine.restore.rebuild`), stage it, put it in
-place by one script, write its new journal, compare both sides, and only then open it. Every step
-may be repeated and none is remembered: a restore that was killed is simply run again. One at a time
-has the lease, which ends with its connection; one that overslept is refused by the script.
+The steps: fence the event, so that nothing in it changes; drain it, which writes the entries that
+Postgres lacks; read Postgres in one snapshot; rebuild the event under a new epoch
+(`engine.restore.rebuild`); stage it; put it in place by one script; write its new journal; compare
+both sides; reopen it. Every step is repeatable and no progress is stored, so a restore that was
+killed is run again from the start.
+
+A lease allows one restore of an event at a time. It ends with its connection. A process that was
+suspended and lost the lease is fenced off: the scripts refuse a restore that is not the newest.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -31,30 +34,30 @@ from persistence.loss_detector import LossDetector, stub_of
 from persistence.reconcile.comparison import Comparison, Finding
 
 Progress = Callable[[EventId, int, int], None]
-"""Told the event, values put into Redis so far, and how many there are in all."""
+"""Called with the event, the values staged so far, and their total."""
 
 ATTEMPTS = 3
 WRITE_ENTRIES = 500
 WRITERS_S = 10
-"""How long a restore waits for those that write the event to Postgres."""
+"""How long a restore waits for the writers of the event."""
 
 _log = logs.get("restorer")
 
 
 class RestoreRuns(EngineError):
-    """Another process restores the event."""
+    """Another process is restoring the event."""
 
     code = "restore_runs"
 
 
 class WriterHangs(EngineError):
-    """A writer has begun to write entries of the event, and does not end."""
+    """A writer holds a transaction on entries of the event and does not end it."""
 
     code = "writer_hangs"
 
 
 class Restored(Struct, frozen=True, kw_only=True):
-    """One event after its restore. `standing`: what still differs, and keeps it closed."""
+    """One event after its restore. `standing`: the remaining differences, which keep it fenced."""
 
     event_id: EventId
     epoch: int
@@ -68,8 +71,8 @@ class Restored(Struct, frozen=True, kw_only=True):
     standing: tuple[str, ...] = ()
 
 
-class Outcome(Struct, frozen=True, kw_only=True):
-    """What became of one event, and in how many seconds. `why`: it is not open again."""
+class RestoreOutcome(Struct, frozen=True, kw_only=True):
+    """The result of one restore. `why`: the reason why the event is still fenced."""
 
     event_id: EventId
     seconds: float
@@ -78,7 +81,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
 
 class Restorer:
-    """Restores events, one call each; any number of processes may try."""
+    """Restores events, one call each. Any number of processes may call it."""
 
     def __init__(self, engine: Engine, pool: Pool, progress: Progress | None = None) -> None:
         self._engine = engine
@@ -87,17 +90,17 @@ class Restorer:
         self._progress = progress or (lambda *_: None)
 
     async def find_behind(self) -> list[EventId]:
-        """Close what is gone or behind; every event that waits for a restore."""
-        await LossDetector(self._engine, self._pool).look()
+        """Fence the events that are missing or behind; returns every event that needs a restore."""
+        await LossDetector(self._engine, self._pool).check()
         heads = await self._engine.restores.read_heads(await event_record.read_newest(self._pool))
         return [event for event, head in heads.items() if head.sales == SalesState.RESTORING]
 
     async def restore(self, event: EventId) -> Restored:
-        """Restore one event and open it, unless something differs in the end.
+        """Restore one event and reopen it, unless both sides still differ.
 
         Raises: EventNotFound (Postgres has no such event), RestoreRuns, RestoreSuperseded,
-        WriterHangs, Unavailable, and what Postgres raises while it is away. The event stays
-        closed then.
+        WriterHangs, Unavailable, and the errors of Postgres while it is away. The event stays
+        fenced then.
         """
         async with self._lease(event) as lease:
             for attempt in range(1, ATTEMPTS + 1):
@@ -107,8 +110,8 @@ class Restorer:
                 _log.warning("restored_and_differs", event_id=event, attempt=attempt)
             return restored
 
-    async def outcome(self, event: EventId) -> Outcome:
-        """Restore one event and tell what became of it, whatever that is."""
+    async def outcome(self, event: EventId) -> RestoreOutcome:
+        """Restore one event; an expected error becomes the `why` of the result."""
         started, restored = perf_counter(), None
         try:
             restored = await self.restore(event)
@@ -116,21 +119,21 @@ class Restorer:
         except (EngineError, asyncpg.PostgresError, *AWAY) as error:
             why = f"{event}: {str(error) or repr(error)}"
         seconds = round(perf_counter() - started, 3)
-        return Outcome(event_id=event, seconds=seconds, restored=restored, why=why)
+        return RestoreOutcome(event_id=event, seconds=seconds, restored=restored, why=why)
 
     async def _attempt(self, event: EventId, lease: Connection) -> Restored:
         restore = str(ULID())
         engine = self._engine.restores
         try:
-            rebuilt, claims = await self._rebuild(event, restore, lease)
-            await self._stage(rebuilt, restore)
-            await engine.restore_event(rebuilt, restore)
-            await self._write(rebuilt.entries)
-            standing = await self._differences(event) or await self._came_late(event, claims)
-            restored = _told(rebuilt, standing)
+            image, unsettled = await self._rebuild(event, restore, lease)
+            await self._stage(image, restore)
+            await engine.restore_event(image, restore)
+            await self._write(image.entries)
+            standing = await self._differences(event) or await self._came_late(event, unsettled)
+            restored = _summary(image, standing)
             if not standing:
                 await engine.reopen_event(event, restore, Sales(restored.sales))
-                metrics.restored_bookings.inc(len(rebuilt.bookings))
+                metrics.restored_bookings.inc(len(image.bookings))
                 await self._forget_letters(event, restored.epoch)
         finally:
             await engine.forget(event, restore)
@@ -139,53 +142,58 @@ class Restorer:
     async def _rebuild(
         self, event: EventId, restore: str, lease: Connection
     ) -> tuple[EventImage, list[Booking]]:
-        """Close the event, drain it, and compute it anew; the claims that were settled so.
+        """Fence, drain and rebuild the event; returns its image and its unsettled sales.
 
-        The new epoch begins before Postgres is read: what a writer commits is read or outdated.
+        The new epoch begins before Postgres is read. So an entry that a writer commits is either
+        read here or outdated.
         """
-        remembered = await self._remembered(event)
+        stored = await self._read_stored(event)
         why = f"restore {restore}"
         await self._engine.restores.fence_event(
-            event, why, stub_of(remembered), restore=restore, epoch="*"
+            event, why, stub_of(stored), restore=restore, epoch="*"
         )
         async with _no_writers(lease, event):
-            pass  # what one of them has begun to write, the drain would wait for
-        claims = await self._drain(event)
+            pass  # an open transaction of a writer would block the drain
+        unsettled = await self._drain(event)
         head = (await self._engine.restores.read_heads([event]))[event]
-        async with _no_writers(lease, event):  # only who has the lease: its connection
+        async with _no_writers(
+            lease, event
+        ):  # on the lease's connection: only its holder begins an epoch
             epoch = await lease.fetchval(event_record.QUERIES["begin_epoch"], event, head.epoch)
         now_ms = (await self._engine.journal.backlog(event)).now_ms
-        remembered = await self._remembered(event, now_ms, claims)
-        # Above every id either side ever gave: the clock of this Redis may be behind.
-        first_ms = max(now_ms, remembered.newest.ms + 1, head.position.ms + 1)
-        rebuilt = rebuild(remembered, claims, epoch=epoch, now_ms=now_ms, first_ms=first_ms)
-        return rebuilt, claims
+        stored = await self._read_stored(event, now_ms, unsettled)
+        # Above every entry id of both sides: the clock of this Redis may be behind.
+        first_ms = max(now_ms, stored.newest.ms + 1, head.position.ms + 1)
+        image = rebuild(stored, unsettled, epoch=epoch, now_ms=now_ms, first_ms=first_ms)
+        return image, unsettled
 
-    async def _remembered(
-        self, event: EventId, now_ms: int | None = None, claims: Sequence[Booking] = ()
+    async def _read_stored(
+        self, event: EventId, now_ms: int | None = None, unsettled: Sequence[Booking] = ()
     ) -> StoredEvent:
-        claimed = [claim.id for claim in claims]
-        found = await event_record.read_event(self._pool, event, now_ms, claimed)
+        unsettled_ids = [booking.id for booking in unsettled]
+        found = await event_record.read_event(self._pool, event, now_ms, unsettled_ids)
         if found is None:
             raise EventNotFound(event)
         return found
 
     async def _drain(self, event: EventId) -> list[Booking]:
-        """Write what only Redis has; the claims that Postgres refuses."""
-        refused = await self._write(await self._engine.journal.open_entries(event))
-        return _claims(refused) + await self._set_aside(event)
+        """Write the entries that only Redis has; returns the sales that Postgres rejects."""
+        rejected = await self._write(await self._engine.journal.open_entries(event))
+        return _unsettled_sales(rejected) + await self._set_aside(event)
 
     async def _set_aside(self, event: EventId) -> list[Booking]:
-        return _claims(letter.entry for letter in await self._engine.journal.dead_letters(event))
+        return _unsettled_sales(
+            letter.entry for letter in await self._engine.journal.dead_letters(event)
+        )
 
-    async def _came_late(self, event: EventId, claims: Sequence[Booking]) -> tuple[str, ...]:
-        """What a writer has set aside while the event was restored, without it."""
-        known = set(claims)
-        late = [claim for claim in await self._set_aside(event) if claim not in known]
-        return tuple(f"dead_letter {claim.id}: it came while it was restored" for claim in late)
+    async def _came_late(self, event: EventId, unsettled: Sequence[Booking]) -> tuple[str, ...]:
+        """The sales that a writer set aside during the restore, which does not include them."""
+        known = set(unsettled)
+        late = [sale for sale in await self._set_aside(event) if sale not in known]
+        return tuple(f"dead_letter {sale.id}: set aside during the restore" for sale in late)
 
     async def _forget_letters(self, event: EventId, epoch: int) -> None:
-        """What was set aside before and is settled now; what is not is left for a person."""
+        """Remove the dead letters that the restore has settled; a person decides about the rest."""
         journal = self._engine.journal
         for letter in await journal.dead_letters(event):
             booking = letter.entry.booking
@@ -195,16 +203,16 @@ class Restorer:
                 await journal.forget_dead_letter(event, letter)
 
     async def _write(self, entries: Sequence[JournalEntry]) -> list[JournalEntry]:
-        """Write entries that a writer may be writing too; those that are refused."""
-        refusals = []
+        """Write entries, also when a writer writes them at the same time; returns the rejected."""
+        rejections = []
         for i in range(0, len(entries), WRITE_ENTRIES):
-            refusals += await self._store.write(entries[i : i + WRITE_ENTRIES])
-        for entry, error in refusals:
+            rejections += await self._store.write(entries[i : i + WRITE_ENTRIES])
+        for entry, error in rejections:
             _log.warning("entry_rejected", entry_id=entry.entry_id, why=str(error))
-        return [entry for entry, _ in refusals]
+        return [entry for entry, _ in rejections]
 
-    async def _stage(self, rebuilt: EventImage, restore: str) -> None:
-        event, done, total = rebuilt.event_id, 0, sum(rebuilt.staged_counts)
+    async def _stage(self, image: EventImage, restore: str) -> None:
+        event, done, total = image.event_id, 0, sum(image.staged_counts)
 
         def advance(count: int) -> None:
             nonlocal done
@@ -212,10 +220,10 @@ class Restorer:
             metrics.restore_progress.labels(event).set(done / total)
             self._progress(event, done, total)
 
-        await self._engine.restores.stage(rebuilt, restore, advance)
+        await self._engine.restores.stage(image, restore, advance)
 
     async def _differences(self, event: EventId) -> tuple[str, ...]:
-        """What breaks a promise in Redis, or differs from Postgres, now that it is in place."""
+        """The violations in Redis and the differences from Postgres, now that it is in place."""
         comparison = Comparison(await read_state(self._engine, event), 0)
         ids = [booking.id for booking in comparison.bookings]
         async for stored in self._store.stream_bookings(event, ids):
@@ -225,7 +233,7 @@ class Restorer:
 
     @asynccontextmanager
     async def _lease(self, event: EventId) -> AsyncIterator[Connection]:
-        async with self._pool.acquire() as connection:  # giving it back gives the lease back
+        async with self._pool.acquire() as connection:  # releasing it to the pool ends the lease
             if not await connection.fetchval(event_record.QUERIES["take_lease"], event):
                 raise RestoreRuns(f"{event} is being restored by another process")
             yield connection
@@ -233,18 +241,18 @@ class Restorer:
 
 @asynccontextmanager
 async def _no_writers(lease: Connection, event: EventId) -> AsyncIterator[None]:
-    """A transaction while which nobody else writes the event to Postgres. Raises: WriterHangs."""
+    """A transaction during which no writer writes the event. Raises: WriterHangs."""
     async with lease.transaction():
         await lease.execute(event_record.QUERIES["limit_wait"], f"{WRITERS_S}s")
         try:
             await lease.execute(event_record.QUERIES["wait_for_writers"], event)
         except asyncpg.LockNotAvailableError as error:
-            why = f"a writer has begun to write {event} to Postgres and not ended in {WRITERS_S} s"
-            raise WriterHangs(f"{why}: end the one that hangs, and restore again") from error
+            why = f"a writer has held a transaction on {event} in Postgres for {WRITERS_S} s"
+            raise WriterHangs(f"{why}: end that writer, and restore again") from error
         yield
 
 
-def _claims(entries: Iterable[JournalEntry]) -> list[Booking]:
+def _unsettled_sales(entries: Iterable[JournalEntry]) -> list[Booking]:
     """Who is to have places, or the money back for a payment that came too late."""
     ended = (BookingStatus.EXPIRED, BookingStatus.RELEASED)
     bookings = [entry.booking for entry in entries if entry.booking]
@@ -260,16 +268,16 @@ def _line(finding: Finding) -> str:
     return f"{finding.kind} {finding.subject}: {finding.detail}"
 
 
-def _told(rebuilt: EventImage, standing: tuple[str, ...]) -> Restored:
-    kinds = [entry.kind for entry in rebuilt.entries]
-    sales = (rebuilt.entries[0].event or {})["sales"]
+def _summary(image: EventImage, standing: tuple[str, ...]) -> Restored:
+    kinds = [entry.kind for entry in image.entries]
+    sales = (image.entries[0].event or {})["sales"]
     return Restored(
-        event_id=rebuilt.event_id,
-        epoch=rebuilt.entries[0].epoch,
+        event_id=image.event_id,
+        epoch=image.entries[0].epoch,
         sales=SalesState.RESTORING if standing else sales,
-        seat_count=len(rebuilt.seats),
-        confirmed_count=len(rebuilt.customers),
-        sold=int(rebuilt.fields["sold"]),
+        seat_count=len(image.seats),
+        confirmed_count=len(image.customers),
+        sold=int(image.fields["sold"]),
         holds_ended=kinds.count("booking_expired"),
         late_confirmed=kinds.count("booking_confirmed"),
         refunds_due=kinds.count("refund_due") + kinds.count("booking_cancelled"),

@@ -1,10 +1,10 @@
-"""Sends one signed message over HTTP, to the internet only.
+"""Sends one signed message over HTTP, to public addresses only.
 
-httpcore2 (the layer below httpx2) rather than httpx2 itself: its network backend is where a
-connection is made, so the address that was checked is the address that is connected to, and the
-name in the URL is still the one TLS verifies. It follows no redirect, reads no proxy from the
-environment and keeps no cookie. A whole request has one deadline, and little of its answer is
-read: a slow or endless receiver costs its own messages only.
+The sender uses httpcore2, the layer below httpx2. Its network backend opens the connections, so the
+address that was checked is the address that is connected to, and TLS still verifies the name in the
+URL. It follows no redirect, reads no proxy from the environment and keeps no cookie. A request has
+one deadline and at most _READ_BYTES_MAX of the response are read, so a slow or endless receiver
+delays only its own messages.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ Headers = dict[bytes | str, bytes | str]
 
 
 class Reply(Struct, frozen=True):
-    """What the receiver answered, or why there is no answer."""
+    """The response of the receiver, or the reason why there is none."""
 
     status: int | None = None
     error: str | None = None
@@ -37,12 +37,12 @@ class Reply(Struct, frozen=True):
 
     @property
     def delivered(self) -> bool:
-        """Whether the receiver took it."""
+        """Whether the receiver accepted the message."""
         return self.status is not None and 200 <= self.status <= 299
 
 
 class Sender:
-    """One pool of connections for all webhooks. `allow_insecure`: into any network."""
+    """One connection pool for all webhooks. `allow_insecure` allows any network."""
 
     def __init__(self, *, allow_insecure: bool, connections_max: int) -> None:
         self._pool = httpcore2.AsyncConnectionPool(
@@ -52,7 +52,7 @@ class Sender:
         )
 
     async def send(self, url: str, secret: str, message_id: str, body: bytes) -> Reply:
-        """Sign a body with the time of now and post it. Never raises for what a receiver does."""
+        """Sign and post a body. A failure of the receiver is a Reply, never an exception."""
         now = datetime.now(UTC)
         headers: Headers = {
             "content-type": "application/json",
@@ -73,7 +73,7 @@ class Sender:
             return Reply(error=type(error).__name__)
 
     async def close(self) -> None:
-        """Close what is open."""
+        """Close the connections."""
         await self._pool.aclose()
 
     async def _post(self, url: str, headers: Headers, body: bytes) -> Reply:
@@ -82,7 +82,9 @@ class Sender:
             "POST", url, headers=headers, content=body, extensions={"timeout": timeout}
         ) as answer:
             read = 0
-            async for part in answer.aiter_stream():  # to its end, or the connection is not reused
+            async for (
+                part
+            ) in answer.aiter_stream():  # a connection is reused only if it was read to the end
                 read += len(part)
                 if read > _READ_BYTES_MAX:
                     break
@@ -90,7 +92,7 @@ class Sender:
 
 
 class PublicNetwork(httpcore2.AnyIOBackend):
-    """Connects to public addresses only, and to the very address it has checked."""
+    """Connects to public addresses only, and to exactly the address that was checked."""
 
     async def connect_tcp(
         self,
@@ -100,7 +102,7 @@ class PublicNetwork(httpcore2.AnyIOBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
-        """Resolve, check, connect. A name with one private address is refused altogether."""
+        """Resolve, check, connect. A name with even one private address is refused."""
         refused: Exception = httpcore2.ConnectError("the host has no address")
         for address in await _addresses(host, port):
             try:

@@ -1,6 +1,7 @@
-"""Turns journal entries into columns for `unnest`, one array a column, and rows into bookings.
+"""Converts journal entries to columns for `unnest`, one array per column, and rows to bookings.
 
-Plain tuples in the order of the query's columns rather than a mapper: the query is the schema.
+These are plain tuples in the order of the query's columns instead of a mapper: the query is the
+schema.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,14 +17,21 @@ from engine.positions import Position
 Columns = list[list[object]]
 
 JOURNAL = (
-    *("event_id", "epoch", "entry_ms", "entry_seq", "kind", "at_ms", "booking_id", "body"),
+    "event_id",
+    "epoch",
+    "entry_ms",
+    "entry_seq",
+    "kind",
+    "at_ms",
+    "booking_id",
+    "body",
     "layout",
 )
 """The columns of `journal_columns`."""
 
 
 class EventRow(msgspec.Struct, frozen=True, kw_only=True):
-    """An event as its entries describe it; unknown settings are left out."""
+    """An event as its entries describe it, without unknown settings."""
 
     event_id: EventId
     terms: Terms
@@ -42,9 +50,9 @@ class StoredBooking(msgspec.Struct, frozen=True):
 
 
 def decided_bookings(entries: Iterable[JournalEntry]) -> list[JournalEntry]:
-    """The newest entry of each booking that is more than held: the only one it is written from.
+    """The newest entry of each booking that is no longer just held; its row is written from it.
 
-    As in `put_bookings`, what is cancelled stays so within its epoch, whatever comes later.
+    As in `put_bookings`, a cancelled booking stays cancelled within its epoch, whatever follows.
     """
     newest: dict[str, JournalEntry] = {}
     for entry in entries:
@@ -61,19 +69,21 @@ def _rank(entry: JournalEntry) -> tuple[int, bool, Position]:
     return entry.epoch, is_cancelled, entry.position
 
 
-def without(entries: Iterable[JournalEntry], refused: Iterable[JournalEntry]) -> list[JournalEntry]:
-    """The entries that are not among those refused."""
-    gone = {(entry.event_id, entry.entry_id) for entry in refused}
+def without(
+    entries: Iterable[JournalEntry], rejected: Iterable[JournalEntry]
+) -> list[JournalEntry]:
+    """The entries without the rejected ones."""
+    gone = {(entry.event_id, entry.entry_id) for entry in rejected}
     return [entry for entry in entries if (entry.event_id, entry.entry_id) not in gone]
 
 
 def changed_events(entries: Iterable[JournalEntry]) -> list[EventId]:
-    """The events that have an entry of their own, in one order for every writer."""
+    """The events that have event entries, in the same order for every writer."""
     return sorted({entry.event_id for entry in entries if entry.event is not None})
 
 
 def journal_columns(entries: Iterable[JournalEntry]) -> Columns:
-    """The columns JOURNAL, for COPY or as the arguments of `insert_entries`."""
+    """The columns named in JOURNAL, for COPY or as the arguments of `insert_entries`."""
     return _columns(
         (
             entry.event_id,
@@ -92,7 +102,7 @@ def journal_columns(entries: Iterable[JournalEntry]) -> Columns:
 
 
 def booking_columns(entries: Iterable[JournalEntry]) -> Columns:
-    """The arguments of `put_bookings`. Seat ids hold no space, so a list of them is one text."""
+    """The arguments of `put_bookings`. A seat id contains no space, so a list is one text."""
     return _columns(
         (
             booking.id,
@@ -150,7 +160,7 @@ def event_values(row: EventRow) -> tuple[object, ...]:
 
 
 def blocked_seats(row: EventRow, blocks: Iterable[tuple[str, str]]) -> list[SeatId]:
-    """The seats that are blocked: by the layout, then by what was blocked and unblocked since."""
+    """The blocked seats: those of the layout, with the later blocks and unblocks applied."""
     blocked = {
         seat.id for place in layouts.rows_of(row.layout) for seat in place.seats if seat.blocked
     }
@@ -163,7 +173,7 @@ def blocked_seats(row: EventRow, blocks: Iterable[tuple[str, str]]) -> list[Seat
 
 
 def seat_columns(event: EventId, layout: Layout) -> Columns:
-    """The arguments of `insert_seats`, behind the event."""
+    """The arguments of `insert_seats` after the event."""
     price = {category.id: category.price_minor for category in layout.categories}
     return _columns(
         (

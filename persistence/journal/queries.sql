@@ -1,7 +1,7 @@
--- Every query of the system, by name. `store.py` runs them, and `refusals.py`.
+-- The queries of `tables.py` and `rejections.py`: journal, bookings, seats and events.
 
 -- name: insert_entries
--- For a batch of which the journal has a part; a new one is copied (`store._copy`).
+-- For a batch with entries that the journal has already; a new batch is copied (`tables._copy`).
 INSERT INTO journal (event_id, epoch, entry_ms, entry_seq, kind, at_ms, booking_id, body, layout)
 SELECT * FROM unnest(
     $1::text[], $2::int[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[], $7::text[],
@@ -9,8 +9,8 @@ SELECT * FROM unnest(
 ON CONFLICT DO NOTHING;
 
 -- name: queue_entries
--- What a webhook may want to hear of is queued with the entry: the deliverer needs no cursor, and an
--- entry that commits late is not stepped over. Queued twice it is told once, by the message's id.
+-- An entry that a webhook can subscribe to is queued in the entry's transaction. So the deliverer needs
+-- no cursor, and does not skip an entry that commits late. Queued twice, it is one message, by its id.
 INSERT INTO webhook_queue (event_id, epoch, entry_ms, entry_seq)
 SELECT event_id, epoch, entry_ms, entry_seq
 FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[], $5::text[])
@@ -20,8 +20,8 @@ WHERE kind IN ('booking_confirmed', 'booking_expired', 'booking_cancelled', 'ref
 ON CONFLICT DO NOTHING;
 
 -- name: share_epochs
--- Until the commit no restore begins an epoch of these events (`begin_epoch` in `restore.sql`). Apart
--- from `read_epochs`: a statement sees what was committed before it began, not while it waited.
+-- Until the commit, no restore begins an epoch of these events (`begin_epoch` in `restore.sql`). It is
+-- apart from `read_epochs`: a statement sees what was committed before it began, not while it waited.
 SELECT pg_advisory_xact_lock_shared(hashtextextended('epoch ' || event_id, 0))
 FROM unnest($1::text[]) AS event_id;
 
@@ -29,8 +29,8 @@ FROM unnest($1::text[]) AS event_id;
 SELECT event_id, epoch FROM events WHERE event_id = ANY ($1::text[]);
 
 -- name: find_outdated
--- Entries of an epoch that a restore has ended: their place in the list, whether they are known, and
--- what has become of their bookings.
+-- Entries of an epoch that a restore has ended: their number in the list, whether the journal has them,
+-- and the state of their bookings.
 SELECT e.number, EXISTS (
     SELECT FROM journal j
     WHERE j.event_id = e.event_id AND j.epoch = e.epoch AND j.entry_ms = e.entry_ms
@@ -43,9 +43,9 @@ FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[], $5::text[])
     LEFT JOIN refund_obligations r ON r.booking_id = b.booking_id;
 
 -- name: put_bookings
--- Forward only. The same entry again is written again: it says the same, and a repair may have to.
--- Sorted, so that two writers lock rows in one order. Returns the bookings that are now at the entry,
--- and whether they had a row before: a new one owns no seats yet.
+-- A booking only moves forward. The same entry is written again: it changes nothing unless a repair
+-- needs it. The rows are sorted so that two writers lock them in one order. Returns the bookings that
+-- are now at the entry, and whether they had a row before: a new booking owns no seats yet.
 INSERT INTO bookings (
     booking_id, event_id, customer_id, status, seats, areas, amount_minor, currency, held_at_ms,
     expires_at_ms, confirmed_at_ms, ended_at_ms, late, refund_minor, refund_reason,
@@ -72,9 +72,9 @@ ON CONFLICT (booking_id) DO UPDATE SET
     entry_ms = excluded.entry_ms, entry_seq = excluded.entry_seq
 WHERE (bookings.epoch, bookings.entry_ms, bookings.entry_seq)
     <= (excluded.epoch, excluded.entry_ms, excluded.entry_seq)
-    -- A life goes one way, whatever a Redis says that came back without its last second: what is
-    -- sold stays sold until it is cancelled. Under a new epoch too: a restore expires what it took
-    -- for a hold, and a sale that came in meanwhile has to stop it.
+    -- A booking's status only moves forward, also when Redis restarted without its last second and
+    -- reports less: a sale stays sold until it is cancelled. The same holds under a new epoch: a
+    -- restore expires a booking that it read as a hold, and a sale written meanwhile must prevent it.
     AND (bookings.status NOT IN ('confirmed', 'cancelled')
         OR excluded.status IN (bookings.status, 'cancelled')
         OR bookings.status = 'cancelled' AND bookings.epoch < excluded.epoch)
@@ -87,7 +87,7 @@ WHERE b.booking_id = ANY ($1::text[]) AND s.booking_id = b.booking_id AND s.acti
     AND NOT (b.status = 'confirmed' AND s.seat_id = ANY (b.seats));
 
 -- name: take_seats
--- The unique index refuses a seat that is active for another booking.
+-- The unique index rejects a seat that is active for another booking.
 INSERT INTO booking_seats AS s (booking_id, seat_id, event_id, active)
 SELECT b.booking_id, seat_id, b.event_id, b.status = 'confirmed'
 FROM bookings b, unnest(b.seats) AS seat_id
@@ -97,7 +97,7 @@ ON CONFLICT (booking_id, seat_id) DO UPDATE SET active = excluded.active
 WHERE s.active <> excluded.active;
 
 -- name: find_owners
--- Who owns these seats, if anybody does.
+-- The bookings that own these seats.
 SELECT seat_id, booking_id FROM booking_seats
 WHERE active AND event_id = ANY ($1::text[]) AND seat_id = ANY ($2::text[]);
 
@@ -115,7 +115,7 @@ WHERE booking_id = ANY ($1::text[]) AND refund_minor > 0
 ON CONFLICT DO NOTHING;
 
 -- name: lock_event
--- Two writers that fold one event do it one after the other; ends with the transaction.
+-- Two writers that fold the same event take turns. The lock ends with the transaction.
 SELECT pg_advisory_xact_lock(hashtextextended($1, 0));
 
 -- name: read_event_entries
@@ -170,8 +170,8 @@ SELECT $1, * FROM unnest(
 SELECT event_id FROM events ORDER BY event_id;
 
 -- name: stream_bookings
--- What Redis must know, and what it does know: sold bookings, and those given by id. `sold` are
--- the seats the booking owns here.
+-- The bookings that Redis must have, which are the sold ones, and those that it has, given by id.
+-- `sold` are the seats that the booking owns here.
 SELECT b.*, array(
         SELECT s.seat_id FROM booking_seats s WHERE s.booking_id = b.booking_id AND s.active
         ORDER BY s.seat_id) AS sold,

@@ -1,7 +1,8 @@
-"""What Postgres refuses of a batch, and whose fault it is: named, so that all others are written.
+"""Finds the entries that Postgres rejects in a batch, so that the others can be written.
 
-A value it cannot take says nothing of itself. A seat that is another's, and a sale that a restore
-did not know, are looked for here.
+Postgres does not name the entry whose value it cannot store; `tables` finds it by halving the
+batch. Two other causes are found here by a query: a sale of a seat that another booking owns, and a
+sale that a restore did not know.
 """
 
 from collections.abc import Collection, Sequence
@@ -9,34 +10,36 @@ from gzip import BadGzipFile
 from typing import NamedTuple
 
 import asyncpg
-import msgspec
 
 from engine import logs
+from engine.agent import UNREADABLE
 from engine.ids import BookingId
 from engine.models import Booking, BookingStatus, JournalEntry
 from persistence.database import Connection, Pool
 from persistence.journal import columns
 from persistence.sql import named_queries
 
-ERRORS = (
-    *(asyncpg.DataError, asyncpg.IntegrityConstraintViolationError),
-    *(msgspec.MsgspecError, BadGzipFile, EOFError, LookupError, ValueError),  # not an entry of ours
-    OverflowError,  # what is too large for a column of COPY
+ERRORS: tuple[type[Exception], ...] = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    *UNREADABLE,  # no script writes such an entry
+    BadGzipFile,
+    OverflowError,  # a value too large for a column of COPY
 )
-"""What is raised for rows that are refused, not for a Postgres that is away or busy."""
+"""The errors of rejected rows, as opposed to a Postgres that is away or busy."""
 
 _BINDING = (BookingStatus.CONFIRMED, BookingStatus.CANCELLED)
 
 ONE_OWNER = "booking_seats_one_owner"
-"""The unique index that refuses a second sale of a seat."""
+"""The unique index that rejects a second sale of a seat."""
 
 _QUERIES = named_queries("journal/queries.sql")
 
-_log = logs.get("refusals")
+_log = logs.get("rejections")
 
 
 class Rejected(Exception):
-    """Postgres is there and refuses the rows: a value it cannot take, or a seat that is sold."""
+    """Postgres rejects the rows: a value that it cannot store, or a seat that is sold."""
 
     def __init__(
         self,
@@ -48,10 +51,10 @@ class Rejected(Exception):
     ) -> None:
         super().__init__(why)
         self.entries = entries
-        """Those at fault, or among which they are; none: nobody knows."""
+        """The entries at fault, or candidates for it; empty if unknown."""
         self.seat_sold_twice = seat_sold_twice
         self.outdated = outdated
-        """It says what a restore has decided without it; no later try can help."""
+        """A restore has decided about the booking without this entry; no retry can help."""
 
 
 class Rejection(NamedTuple):
@@ -67,9 +70,9 @@ def is_about_money(claim: Booking) -> bool:
 
 
 async def find_contested(pool: Pool, decided: Sequence[JournalEntry]) -> list[JournalEntry]:
-    """The sales among them of seats that are another's: what `ONE_OWNER` would refuse.
+    """The sales of seats that another booking owns: those that `ONE_OWNER` would reject.
 
-    `decided` is what `decided_bookings` answers. Of two sales of a seat in it the older has it.
+    `decided` is the result of `decided_bookings`. Of two sales of one seat, the older gets it.
     """
     bookings = [entry.booking for entry in decided if entry.booking]
     seats = [seat for booking in bookings for seat in booking.seats]
@@ -78,7 +81,8 @@ async def find_contested(pool: Pool, decided: Sequence[JournalEntry]) -> list[Jo
     async with pool.acquire() as connection:
         owners = await connection.fetch(_QUERIES["find_owners"], events, seats)
         rows = await connection.fetch(_QUERIES["find_cancelled"], ids)
-    cancelled = {row["booking_id"] for row in rows}  # their sales come too late to take a seat
+    # A sale that is written after its cancellation takes no seat.
+    cancelled = {row["booking_id"] for row in rows}
     sales = {b.id: _sold_seats(b) for b in bookings if b.id not in cancelled}
     owned = {
         row["seat_id"]: row["booking_id"]
@@ -103,13 +107,14 @@ def _sold_seats(booking: Booking) -> Collection[str]:
 async def current_entries(
     connection: Connection, entries: Sequence[JournalEntry], arrays: columns.Columns
 ) -> tuple[Sequence[JournalEntry], Sequence[JournalEntry]]:
-    """What the journal keeps, and of it what is not of a time before a restore.
+    """The entries that the journal keeps, and those of them that are of the current epoch.
 
-    The restore has decided what came of those. One that is about money and that Postgres has not
-    is left out where that is settled, as if it had been refused: a webhook must not hear of it.
-    What is found holds until the transaction ends: a restore waits for it.
+    A restore has decided about the bookings of entries of an older epoch. Such an entry that is
+    about money, that Postgres lacks and that is settled already is left out of the journal, so that
+    no webhook reports it. The answer holds until the transaction ends, because a restore waits for
+    it.
 
-    Raises Rejected for those about money that are not settled: the restore did not know them.
+    Raises Rejected for entries about money that are not settled: the restore did not know them.
     """
     events = sorted({entry.event_id for entry in entries})
     await connection.execute(_QUERIES["share_epochs"], events)
@@ -139,14 +144,14 @@ async def current_entries(
     return kept, [entry for number, entry in enumerate(entries) if number not in outdated]
 
 
-def _is_settled(claim: Booking, status: str | None, owed_minor: int, reason: str | None) -> bool:
-    """Whether the customer has what the claim says, or is owed his money, without it.
+def _is_settled(booking: Booking, status: str | None, owed_minor: int, reason: str | None) -> bool:
+    """Whether the customer already has what the entry says, or the refund is owed.
 
-    For a free booking nothing can be owed: that a refund would have had a reason says the same.
+    For a free booking nothing can be owed, so the reason of a refund stands for the refund.
     """
-    if claim.refund_minor:
-        return owed_minor >= claim.refund_minor
-    if claim.status == BookingStatus.CONFIRMED:
-        is_refunded = owed_minor > 0 or (not claim.amount_minor and reason is not None)
+    if booking.refund_minor:
+        return owed_minor >= booking.refund_minor
+    if booking.status == BookingStatus.CONFIRMED:
+        is_refunded = owed_minor > 0 or (not booking.amount_minor and reason is not None)
         return status in _BINDING or is_refunded
-    return status == claim.status
+    return status == booking.status

@@ -1,8 +1,8 @@
-"""The only runner of SQL: the named queries of `queries.sql`, and what belongs in one transaction.
+"""Writes journal entries to the tables of Postgres, one transaction per batch, by `queries.sql`.
 
-`write` may be given the same entries twice, late, or in any order, by several writers at once:
-the journal keeps an entry once, a booking only moves forward, and an event is folded from all
-the entries the journal has of it.
+`write` is idempotent: the same entries may be written twice, late or in any order, by several
+writers at once. The journal keeps an entry once, a booking only moves forward, and an event is
+folded from all of its entries in the journal.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -33,43 +33,43 @@ _Put = Callable[[Connection, columns.Columns], Awaitable[None]]
 
 
 class _Repeated(Exception):
-    """The journal has an entry of these already, or it is among them twice."""
+    """The journal has one of the entries already, or the batch has it twice."""
 
 
 QUERIES = named_queries("journal/queries.sql")
 
 
 class Store:
-    """What the writer and the reconciler do with Postgres."""
+    """The reads and writes of the writer, the reconciler and the restorer."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def write(self, entries: Sequence[JournalEntry]) -> list[Rejection]:
-        """Write journal entries and what follows from them; those that Postgres refuses.
+        """Write journal entries and the rows they change; returns those that Postgres rejects.
 
-        All others are written, in one transaction if it refuses none. Any error says that
-        Postgres is away, busy or wrong, and the same entries may be tried again.
+        All others are written, in one transaction if none is rejected. Any error means that
+        Postgres is away, busy or faulty, and the same entries can be retried.
         """
         unreadable = [entry for entry in entries if entry.booking is None and entry.event is None]
-        refusals = [Rejection(entry, Rejected(entry.kind)) for entry in unreadable]
+        rejections = [Rejection(entry, Rejected(entry.kind)) for entry in unreadable]
         parts = [columns.without(entries, unreadable)]
         while parts:
             part = parts.pop()
             try:
                 await self._write_whole(part)
             except Rejected as error:
-                refused = error.entries
+                rejected = error.entries
                 if error.seat_sold_twice:
-                    refused = await find_contested(self._pool, error.entries)
-                if not refused and len(part) > 1:  # one of them, and nobody says which
+                    rejected = await find_contested(self._pool, error.entries)
+                if not rejected and len(part) > 1:  # Postgres does not say which one
                     middle = len(part) // 2
                     parts += [part[middle:], part[:middle]]
                     continue
-                refused = refused or part
-                refusals += [Rejection(entry, error) for entry in refused]
-                parts.append(columns.without(part, refused))
-        return refusals
+                rejected = rejected or part
+                rejections += [Rejection(entry, error) for entry in rejected]
+                parts.append(columns.without(part, rejected))
+        return rejections
 
     async def _write_whole(self, entries: Sequence[JournalEntry]) -> None:
         if not entries:
@@ -96,10 +96,10 @@ class Store:
     async def put_bookings(
         self, bookings: Sequence[Booking], epoch: int, entry_id: str
     ) -> set[str]:
-        """Repair: write bookings as they were when the journal stood at an entry.
+        """Repair: write bookings in their state as of one entry of the journal.
 
-        Returns the ids that took it: a booking that has seen a newer entry stays as it is.
-        Raises as `write`.
+        Returns the ids that were written: a booking with a newer entry is not changed.
+        Raises Rejected, and otherwise as `write`.
         """
         entries = [
             JournalEntry(
@@ -116,12 +116,12 @@ class Store:
             return await _put_bookings(connection, entries)
 
     async def put_event(self, row: EventRow) -> None:
-        """Repair: write an event and its seats. Raises as `write`."""
+        """Repair: write an event and its seats. Raises as `put_bookings`."""
         async with self._transaction() as connection:
             await _put_event(connection, row)
 
     async def list_events(self) -> set[EventId]:
-        """The events Postgres knows."""
+        """The events that Postgres has."""
         async with self._pool.acquire() as connection:
             rows = await connection.fetch(QUERIES["list_events"])
         return {EventId(row["event_id"]) for row in rows}
@@ -129,7 +129,7 @@ class Store:
     async def stream_bookings(
         self, event: EventId, booking_ids: Sequence[str]
     ) -> AsyncIterator[StoredBooking]:
-        """The event's live bookings and those of `booking_ids`, from one snapshot, by a cursor."""
+        """The event's confirmed bookings and those of `booking_ids`, streamed from one snapshot."""
         async with (
             self._pool.acquire() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
@@ -152,13 +152,13 @@ class Store:
 
 
 async def _copy(connection: Connection, arrays: columns.Columns) -> None:
-    """Put new entries into the journal, at half the cost of `_insert`; a known one ends it."""
+    """Copy new entries into the journal, at half the cost of `_insert`; fails on a known entry."""
     rows = zip(*arrays, strict=True)
     await connection.copy_records_to_table("journal", records=rows, columns=columns.JOURNAL)
 
 
 async def _insert(connection: Connection, arrays: columns.Columns) -> None:
-    """Put those entries into the journal that it does not have."""
+    """Insert the entries that the journal does not have."""
     await connection.execute(QUERIES["insert_entries"], *arrays)
 
 
@@ -170,7 +170,7 @@ async def _queue(connection: Connection, entries: Sequence[JournalEntry]) -> Non
 
 
 async def _put_bookings(connection: Connection, entries: Sequence[JournalEntry]) -> set[str]:
-    """Move bookings to their newest entries; which ones did. Raises Rejected."""
+    """Move bookings to their newest entries; returns the ids that moved. Raises Rejected."""
     if not entries:
         return set()
     rows = await connection.fetch(QUERIES["put_bookings"], *columns.booking_columns(entries))
@@ -190,7 +190,7 @@ async def _put_bookings(connection: Connection, entries: Sequence[JournalEntry])
 
 
 async def _fold_event(connection: Connection, event: EventId) -> None:
-    """Make the event's row from all its journal entries, however they came."""
+    """Fold the journal entries of an event into its row, in whatever order they were written."""
     await connection.execute(QUERIES["lock_event"], event)
     entries = await connection.fetch(QUERIES["read_event_entries"], event)
     gzipped = await connection.fetchval(QUERIES["read_layout"], event)
@@ -205,7 +205,7 @@ async def _fold_event(connection: Connection, event: EventId) -> None:
         else:
             settings |= said
     if gzipped is None or "name" not in settings:
-        return  # another writer has the entry that loaded it, and folds it then
+        return  # another writer has the `event_loaded` entry, and will fold the event
     row = event_row(event, settings, entries[-1]["epoch"], gzipped)
     await _put_event(connection, row)
     await connection.execute(QUERIES["set_blocked"], event, columns.blocked_seats(row, blocks))
@@ -223,7 +223,7 @@ async def _put_event(connection: Connection, row: EventRow) -> None:
 
 
 def event_row(event: EventId, settings: dict[str, object], epoch: int, gzipped: bytes) -> EventRow:
-    """An event from the settings Redis has and its gzipped layout."""
+    """An event from its settings in Redis and its gzipped layout."""
     return EventRow(
         event_id=event,
         terms=msgspec.convert(settings, Terms, strict=False),

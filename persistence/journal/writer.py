@@ -72,7 +72,7 @@ class Writer(Agent):
         return (
             self._follow(),
             self._repeat(self._keep_house, _HOUSEKEEPING_S),
-            self._repeat(self._losses.look, _HOUSEKEEPING_S),  # apart: Postgres may delay it
+            self._repeat(self._losses.check, _HOUSEKEEPING_S),  # apart: Postgres may delay it
         )
 
     async def _follow(self) -> None:

@@ -1,9 +1,9 @@
-"""One event on both sides: what differs, without touching either.
+"""Compares one event in Redis and in Postgres. It reads only.
 
-Redis is given as one atomic snapshot; the rows of Postgres are shown one by one and not kept.
-The rows are newer than the snapshot, so a difference may be a change in between: whoever
-compares looks again before believing it (`reconciler`). A booking that changed within the lag is
-in flight, and its seats with it.
+Redis is given as one atomic snapshot. The rows of Postgres are compared one by one and not kept.
+They are newer than the snapshot, so a difference may be a change that happened in between; the
+`reconciler` therefore checks again. A booking that changed within the lag is in flight, and so are
+its seats.
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,22 +22,21 @@ _AGE = {
     BookingStatus.CONFIRMED: 2,
     BookingStatus.CANCELLED: 3,
 }
-"""A booking's life goes one way: of two states, the higher is the later."""
-
+"""A booking only moves forward: of two states, the higher one is the later one."""
 
 KINDS = (
     *("event_missing_in_redis", "event_missing_in_postgres", "missing_in_redis"),
     *("missing_in_postgres", "status_differs", "owner_differs", "amount_differs", "sold_twice"),
     *("dead_letter", "event_behind"),
 )
-"""The kinds of differences between the two; the broken promises of Redis alone have their own."""
+"""The kinds of differences between both sides; `invariants.KINDS` has those of Redis alone."""
 
 
 class Finding(NamedTuple):
-    """A difference, and what would mend it: a booking or a dead letter to write, one to reinstate.
+    """A difference and its repair: a booking or dead letter to write, or a booking to reinstate.
 
-    `subject` is a seat, a ULID or what else it is about, as it is called within the event.
-    `is_violation`: found in Redis alone, which breaks a promise by itself.
+    `subject` is a seat, a ULID or another id within the event. `is_violation`: Redis violates an
+    invariant, whatever Postgres has.
     """
 
     kind: str
@@ -50,7 +49,7 @@ class Finding(NamedTuple):
 
 
 class Comparison:
-    """Shown every row of Postgres once, then finished, it has found what there is to find."""
+    """Has all findings after `show` was called for every row of Postgres, and then `finish`."""
 
     def __init__(self, state: EventState, lag_ms: int) -> None:
         self.findings = [
@@ -64,20 +63,20 @@ class Comparison:
         self._confirmed_for: dict[str, str] = {}
 
     def show(self, stored: StoredBooking) -> None:
-        """Compare one booking of Postgres, and who owns its seats."""
+        """Compare one booking of Postgres, and the owners of its seats."""
         ulid = self._local(stored.booking.id)
         known = self._not_shown.pop(ulid, None)
         found = compare(ulid, known, stored) if known else iter([only_in_postgres(ulid, stored)])
         self._keep(known or stored.booking, ulid, found)
         if stored.booking.status == BookingStatus.CONFIRMED:
-            self._look_for_second_sale(ulid, stored.booking)
+            self._find_second_sale(ulid, stored.booking)
         for seat in sorted(stored.sold):
             self._compare_owner(self._local(seat), ulid)
 
     def finish(self) -> None:
-        """Look at the bookings that Postgres did not show."""
+        """Compare the bookings that Postgres does not have."""
         for ulid, known in self._not_shown.items():
-            if known.status != BookingStatus.PENDING:  # a hold is in the journal alone
+            if known.status != BookingStatus.PENDING:  # Postgres has a hold only in its journal
                 detail = f"{known.status} in Redis, and Postgres has no such booking"
                 self._keep(known, ulid, iter([Finding("missing_in_postgres", ulid, detail, known)]))
 
@@ -88,7 +87,7 @@ class Comparison:
         else:
             self.findings += findings
 
-    def _look_for_second_sale(self, ulid: str, booking: Booking) -> None:
+    def _find_second_sale(self, ulid: str, booking: Booking) -> None:
         for seat in booking.seats:
             other = self._confirmed_for.setdefault(seat, ulid)
             if other != ulid:
@@ -114,14 +113,14 @@ class Comparison:
 
 
 def only_in_postgres(ulid: str, stored: StoredBooking) -> Finding:
-    """A booking that is sold in Postgres and that Redis does not have."""
+    """A booking that is confirmed in Postgres and missing in Redis."""
     booking = stored.booking
     detail = f"confirmed in Postgres for {booking.customer_id}, and Redis has no such booking"
     return Finding("missing_in_redis", ulid, detail, reinstate=booking)
 
 
 def compare(ulid: str, known: Booking, stored: StoredBooking) -> Iterator[Finding]:
-    """What differs between a booking in Redis (`known`) and in Postgres."""
+    """The differences between a booking in Redis (`known`) and in Postgres."""
     booking = stored.booking
     if known.status != booking.status:
         yield _status_difference(ulid, known, booking)
@@ -159,7 +158,7 @@ def _status_difference(ulid: str, known: Booking, stored: Booking) -> Finding:
 
 
 def _claim(booking: Booking) -> str:
-    """Whose, and which places: what must never differ."""
+    """The customer and the places, which must never differ."""
     areas = [f"{area.quantity} x {area.area_id}" for area in booking.areas]
     return f"{_listed([*booking.seats, *areas])} of {booking.customer_id}"
 

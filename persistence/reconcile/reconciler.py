@@ -1,8 +1,8 @@
 """Compares Redis with Postgres, event by event, while both are in use.
 
-A difference is believed only if it is still there after LOOKS looks at both sides: what was on
-its way has arrived by then, so no lock and no pause of the sale is needed. A repair is believed
-only after one look more.
+A difference is reported only if CHECKS checks in a row find it. Changes in flight have arrived by
+then, so neither a lock nor a pause of the sale is needed. A repair counts only after one more
+check.
 """
 
 import asyncio
@@ -20,26 +20,26 @@ from persistence.database import Pool
 from persistence.journal.tables import Store
 from persistence.reconcile.comparison import Comparison, Finding
 from persistence.reconcile.repair import Tried, key_of, repair_event
-from persistence.reconcile.report import Difference, EventReport, Report
+from persistence.reconcile.report import Difference, EventReport, ReconcileReport
 
-LOOKS = 3
+CHECKS = 3
 LAG_MS = 5000
-"""How long Postgres may be behind before that is a difference."""
+"""How long Postgres may be behind before it is a difference."""
 
-_LOOK_AGAIN_S = 0.1
+_CHECK_AGAIN_S = 0.1
 
 _log = logs.get("reconciler")
 
 
-class _Look(NamedTuple):
-    """What one look at both sides found. `state` None: Redis does not have the event."""
+class _Check(NamedTuple):
+    """The result of one check of both sides. `state` None: Redis does not have the event."""
 
     state: EventState | None
     findings: list[Finding]
     in_flight_count: int = 0
 
-    def still(self, earlier: "_Look") -> "_Look":
-        """Without what the earlier look did not find."""
+    def still(self, earlier: "_Check") -> "_Check":
+        """This check without the findings that the earlier check does not have."""
         keys = {key_of(finding) for finding in earlier.findings}
         return self._replace(findings=[found for found in self.findings if key_of(found) in keys])
 
@@ -51,10 +51,10 @@ async def reconcile(
     *,
     repair: bool = False,
     lag_ms: int = LAG_MS,
-) -> Report:
-    """Compare these events, or all; with `repair`, mend what is safe. Raises: EventNotFound."""
+) -> ReconcileReport:
+    """Compare these events or all, and repair if asked to. Raises: EventNotFound."""
     each = reconcile_each(engine, pool, events, repair=repair, lag_ms=lag_ms)
-    return Report(tuple([report async for report in each]))
+    return ReconcileReport(tuple([report async for report in each]))
 
 
 async def reconcile_each(
@@ -65,7 +65,7 @@ async def reconcile_each(
     repair: bool = False,
     lag_ms: int = LAG_MS,
 ) -> AsyncIterator[EventReport]:
-    """As `reconcile`, but each event's report as soon as it is there."""
+    """As `reconcile`, but yields each event's report as soon as it is complete."""
     store = Store(pool)
     for event in await find_events(engine, pool, events):
         yield await _BothSides(engine, store, event, lag_ms).reconcile(repair=repair)
@@ -74,7 +74,7 @@ async def reconcile_each(
 async def find_events(
     engine: Engine, pool: Pool, asked: Sequence[EventId] | None = None
 ) -> list[EventId]:
-    """What there is to compare, in order: what was asked for, or all. Raises: EventNotFound."""
+    """The events to compare, in order: those asked for, or all. Raises: EventNotFound."""
     known = await Store(pool).list_events() | set(await engine.events.list_events())
     unknown = set(asked or ()) - known
     if unknown:
@@ -92,35 +92,35 @@ class _BothSides:
         self._lag_ms = lag_ms
 
     async def reconcile(self, *, repair: bool) -> EventReport:
-        """Look until sure, mend if asked to, and tell."""
-        look = await self._look()
-        for _ in range(LOOKS - 1):
-            if look.findings:
-                await asyncio.sleep(_LOOK_AGAIN_S)
-                look = (await self._look()).still(look)
+        """Check until certain, repair if asked to, and report."""
+        check = await self._check()
+        for _ in range(CHECKS - 1):
+            if check.findings:
+                await asyncio.sleep(_CHECK_AGAIN_S)
+                check = (await self._check()).still(check)
         tried: Tried = {}
-        standing = look
-        if repair and look.findings and look.state:
-            tried = await repair_event(self._engine, self._store, look.state, look.findings)
-            standing = await self._look()
+        standing = check
+        if repair and check.findings and check.state:
+            tried = await repair_event(self._engine, self._store, check.state, check.findings)
+            standing = await self._check()
         return EventReport(
             event_id=self._event,
-            bookings_count=len(look.state.bookings) if look.state else 0,
-            in_flight_count=look.in_flight_count,
-            differences=self._tell(look, tried, {key_of(found) for found in standing.findings}),
+            bookings_count=len(check.state.bookings) if check.state else 0,
+            in_flight_count=check.in_flight_count,
+            differences=self._tell(check, tried, {key_of(found) for found in standing.findings}),
         )
 
-    async def _look(self) -> _Look:
+    async def _check(self) -> _Check:
         in_postgres = self._event in await self._store.list_events()
         try:
             state = await read_state(self._engine, self._event)
         except EventNotFound:  # never loaded, being loaded, or lost
             detail = "Postgres has the event, and Redis does not"
             gone = Finding("event_missing_in_redis", self._event, detail)
-            return _Look(None, [gone] if in_postgres else [])
+            return _Check(None, [gone] if in_postgres else [])
         if state.event.sales == SalesState.RESTORING:
-            detail = f"Redis lost some of it, and it is closed until `engine restore {self._event}`"
-            return _Look(None, [Finding("event_behind", self._event, detail)])
+            detail = f"Redis lost some of it, and it is fenced until `engine restore {self._event}`"
+            return _Check(None, [Finding("event_behind", self._event, detail)])
         comparison = Comparison(state, self._lag_ms)
         ids = [booking.id for booking in state.bookings.values()]
         async for stored in self._store.stream_bookings(self._event, ids):
@@ -130,22 +130,22 @@ class _BothSides:
         if not in_postgres and state.event.loaded_at_ms <= state.now_ms - self._lag_ms:
             detail = "Redis has the event, and Postgres does not"
             findings.append(Finding("event_missing_in_postgres", self._event, detail))
-        return _Look(state, findings, len(comparison.in_flight))
+        return _Check(state, findings, len(comparison.in_flight))
 
     async def _find_dead_letters(self) -> list[Finding]:
         return [
-            Finding("dead_letter", letter.entry.entry_id, _told(letter), letter=letter)
+            Finding("dead_letter", letter.entry.entry_id, _detail_of(letter), letter=letter)
             for letter in await self._engine.journal.dead_letters(self._event)
         ]
 
     def _tell(
-        self, look: _Look, tried: Tried, standing: set[tuple[str, str]]
+        self, check: _Check, tried: Tried, standing: set[tuple[str, str]]
     ) -> tuple[Difference, ...]:
         differences = []
-        for finding in look.findings:
+        for finding in check.findings:
             detail, repaired = finding.detail, tried.get(key_of(finding))
             if key_of(finding) not in standing:
-                repaired = repaired or "mended along with the others"
+                repaired = repaired or "repaired along with the others"
             elif repaired:
                 detail, repaired = f"{detail}; not repaired: {repaired}", None
             difference = Difference(
@@ -157,8 +157,8 @@ class _BothSides:
         return tuple(differences)
 
 
-def _told(letter: DeadLetter) -> str:
-    """Whose entry it is, and why it was set aside."""
+def _detail_of(letter: DeadLetter) -> str:
+    """The booking of a dead letter, and why it was set aside."""
     booking = letter.entry.booking
     of = f"{letter.entry.kind} of {booking.id}: " if booking else ""
     return of + letter.reason

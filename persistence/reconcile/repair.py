@@ -1,9 +1,9 @@
-"""Mends what is safe to mend: what one side can be told from the other without taking anything.
+"""Repairs what is safe to repair: what one side can copy from the other without taking any away.
 
-Redis first (it decides), with what it can recompute and what only Postgres remembers; then
-Postgres, by the same forward-only code as the writer. A seat with two owners, and an owner or an
-amount that differs, is never touched: a person has to decide. What was tried is told by finding;
-`reconciler` looks again to see what helped.
+Redis is repaired first, because it decides: counts are recomputed and bookings that only Postgres
+has are reinstated. Postgres follows, by the same forward-only code as the writer. A seat with two
+owners, and an owner or an amount that differs, is never changed: a person has to decide. Each
+function returns what it tried, by finding; the `reconciler` checks again to see what worked.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,24 +17,28 @@ from persistence.journal.tables import Store, event_row
 from persistence.reconcile.comparison import Finding
 
 _RECOMPUTED = {
-    *("orphan_hold", "counts_differ", "map_differs", "area_differs"),
-    *("deadline_differs", "customer_differs"),
+    "orphan_hold",
+    "counts_differ",
+    "map_differs",
+    "area_differs",
+    "deadline_differs",
+    "customer_differs",
 }
 
 Key = tuple[str, str]
 Tried = dict[Key, str]
-"""What was done about which finding."""
+"""What was done about each finding."""
 
 
 def key_of(finding: Finding) -> Key:
-    """What makes it the same finding when it is looked for again."""
+    """Identifies a finding across checks."""
     return finding.kind, finding.subject
 
 
 async def repair_event(
     engine: Engine, store: Store, state: EventState, findings: Sequence[Finding]
 ) -> Tried:
-    """Mend what is safe, in an order in which one step may help the next."""
+    """Repair what is safe, in an order in which one step may help the next."""
     return (
         await _recompute(engine, state, findings)
         | await _expire(engine, state, findings)
@@ -49,8 +53,8 @@ async def _recompute(engine: Engine, state: EventState, findings: Iterable[Findi
     derived = [finding for finding in findings if finding.kind in _RECOMPUTED]
     if not derived:
         return {}
-    mended = await engine.events.repair_event(state.event.id)
-    counted = ", ".join(f"{count} {name}" for name, count in sorted(mended.items()) if count)
+    repaired = await engine.events.repair_event(state.event.id)
+    counted = ", ".join(f"{count} {name}" for name, count in sorted(repaired.items()) if count)
     return {key_of(finding): f"recomputed from the seats: {counted}" for finding in derived}
 
 
@@ -69,11 +73,11 @@ async def _reinstate(engine: Engine, state: EventState, findings: Iterable[Findi
     ahead = {entry.booking.id for entry in unwritten if entry.booking}
     for finding in missing:
         if finding.reinstate is None or finding.reinstate.id in ahead:
-            tried[key_of(finding)] = "wait for the writer: the journal says more of it"
+            tried[key_of(finding)] = "wait for the writer: the journal has a newer entry"
             continue
         try:
             await engine.bookings.reinstate_booking(finding.reinstate)
-            tried[key_of(finding)] = "given back to Redis"
+            tried[key_of(finding)] = "reinstated in Redis"
         except Refused as refusal:
             tried[key_of(finding)] = f"Redis refused it: {refusal}"
     return tried
@@ -93,41 +97,43 @@ async def _write_event(
                 await store.put_event(row)
                 tried[key_of(finding)] = "written from Redis"
             except Rejected as error:
-                tried[key_of(finding)] = f"Postgres refused it: {error}"
+                tried[key_of(finding)] = f"Postgres rejected it: {error}"
     return tried
 
 
 async def _write_dead_letters(engine: Engine, store: Store, findings: Iterable[Finding]) -> Tried:
-    """Try each once more: what stood in its way may be gone."""
+    """Write each once more: what Postgres rejected may be acceptable now."""
     tried = Tried()
     for finding in findings:
         if letter := finding.letter:
-            refusals = await store.write([letter.entry])
-            if refusals:
-                tried[key_of(finding)] = f"Postgres refuses it still: {refusals[0].error}"
+            rejections = await store.write([letter.entry])
+            if rejections:
+                tried[key_of(finding)] = f"Postgres still rejects it: {rejections[0].error}"
             else:
                 await engine.journal.forget_dead_letter(letter.entry.event_id, letter)
-                tried[key_of(finding)] = "written at last"
+                tried[key_of(finding)] = "written"
     return tried
 
 
 async def _write_bookings(store: Store, state: EventState, findings: Iterable[Finding]) -> Tried:
-    mends = {finding.write.id: finding.write for finding in findings if finding.write}
-    # What has ended goes first: it may still own, in Postgres, a seat that was sold again.
-    ordered = sorted(mends.values(), key=lambda booking: booking.status == BookingStatus.CONFIRMED)
+    repairs = {finding.write.id: finding.write for finding in findings if finding.write}
+    # Ended bookings go first: in Postgres they may still own a seat that was sold again.
+    ordered = sorted(
+        repairs.values(), key=lambda booking: booking.status == BookingStatus.CONFIRMED
+    )
     outcomes = await _put(store, state, ordered)
     return {key_of(finding): outcomes[finding.write.id] for finding in findings if finding.write}
 
 
 async def _put(store: Store, state: EventState, bookings: Sequence[Booking]) -> dict[str, str]:
-    """Write the bookings, halved until only those fail that must; what became of each."""
+    """Write the bookings, halving the list until only rejected ones fail; the result of each."""
     if not bookings:
         return {}
     try:
         written = await store.put_bookings(bookings, state.event.epoch, state.event.position)
     except Rejected as error:
         if len(bookings) == 1:
-            return {bookings[0].id: f"Postgres refused it: {error}"}
+            return {bookings[0].id: f"Postgres rejected it: {error}"}
         middle = len(bookings) // 2
         return await _put(store, state, bookings[:middle]) | await _put(
             store, state, bookings[middle:]

@@ -1,4 +1,4 @@
-"""What reconcile tells: every difference by kind, what was done about it, what was in flight."""
+"""The report of reconcile: every difference by kind, its repair, and the bookings in flight."""
 
 from collections.abc import Iterator
 
@@ -8,11 +8,11 @@ from engine.ids import EventId
 
 
 class Difference(Struct, frozen=True):
-    """One thing that is not on both sides as it should be.
+    """One difference between both sides.
 
-    `subject` is a seat, a booking (its ULID) or what else it is about, within the event;
-    `repaired` says what mended it, and is None while it stands. `is_violation`: Redis breaks a
-    promise by itself, whatever Postgres has.
+    `subject` is a seat, a booking (its ULID) or another id within the event. `repaired` says how it
+    was repaired, and is None while it stands. `is_violation`: Redis violates an invariant, whatever
+    Postgres has.
     """
 
     kind: str
@@ -24,7 +24,7 @@ class Difference(Struct, frozen=True):
 
 
 class EventReport(Struct, frozen=True, kw_only=True):
-    """One event: `in_flight_count` bookings changed so lately that Postgres may still be behind."""
+    """One event. `in_flight_count` bookings changed so recently that Postgres may be behind."""
 
     event_id: EventId
     bookings_count: int = 0
@@ -32,22 +32,22 @@ class EventReport(Struct, frozen=True, kw_only=True):
     differences: tuple[Difference, ...] = ()
 
 
-class Report(Struct, frozen=True):
-    """All the events that were looked at."""
+class ReconcileReport(Struct, frozen=True):
+    """All the events that were compared."""
 
     events: tuple[EventReport, ...]
 
     @property
     def differences(self) -> Iterator[Difference]:
-        """Every difference of every event, the repaired ones too."""
+        """Every difference of every event, also the repaired ones."""
         return (difference for event in self.events for difference in event.differences)
 
     @property
     def in_flight_count(self) -> int:
-        """Bookings whose newest change may still be on its way."""
+        """Bookings whose newest change may still be in flight."""
         return sum(event.in_flight_count for event in self.events)
 
     @property
     def clean(self) -> bool:
-        """No difference stands: there was none, or all are repaired."""
+        """Whether no difference stands: there was none, or all are repaired."""
         return all(difference.repaired is not None for difference in self.differences)

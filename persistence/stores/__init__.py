@@ -1,1 +1,1 @@
-"""What the API reads and writes in Postgres."""
+"""The API's stores in Postgres, one per noun: they implement the protocols of `api.stores`."""

@@ -1,8 +1,7 @@
-"""Accounts in Postgres: who registered, who is verified, and the links that were mailed.
+"""Accounts in Postgres: registered addresses, verified accounts, and the links that were mailed.
 
-Never on the path of a hold or a confirm. Every method is one transaction, and the row of the
-account is its lock: two registrations of one address, or a login and a reset, come one after the
-other.
+No hold or confirm uses them. Every method is one transaction, and the account's row is its lock: so
+two registrations of one address, or a login and a reset, run one after the other.
 """
 
 from collections.abc import AsyncIterator
@@ -38,21 +37,21 @@ async def transaction(connect: Connect) -> AsyncIterator[Connection]:
 
 
 async def end_sessions(connection: Connection, account_id: str) -> tuple[str, ...]:
-    """End every session of an account, and say which were still going on."""
+    """End every session of an account; returns the ids of those that were active."""
     rows = await connection.fetch(QUERIES["end_sessions"], account_id)
     return tuple(row["session_id"] for row in rows)
 
 
-class AccountStore:
-    """Fulfils `api.stores.AccountStore`. Every method raises Unavailable."""
+class PostgresAccounts:
+    """Implements `api.stores.AccountStore`. Every method raises Unavailable."""
 
     def __init__(self, connect: Connect) -> None:
         self._connect = connect
 
     async def register(self, email: str, link: NewLink) -> Addressee | None:
-        """Note that somebody wants an account for an address.
+        """Register an address as an unverified account.
 
-        A verified account stays as it is. None: no mail is to be sent, the address had enough.
+        A verified account is not changed. None: no mail is to be sent, the limit is reached.
         """
         async with transaction(self._connect) as connection:
             await connection.execute(QUERIES["forget_old"])
@@ -88,13 +87,13 @@ class AccountStore:
             return Ended(account_id, await end_sessions(connection, account_id))
 
     async def find_credentials(self, email: str) -> Credentials | None:
-        """What a login is checked with; None for an address that is unknown or not verified."""
+        """The credentials of a login; None for an address that is unknown or not verified."""
         async with self._connect() as connection:
             row = await connection.fetchrow(QUERIES["find_credentials"], email)
         return Credentials(row["account_id"], row["password_hash"]) if row else None
 
     async def replace_hash(self, known: Credentials, password_hash: str) -> None:
-        """Keep the same password, hashed anew."""
+        """Replace the hash of an unchanged password, for example after a change of its cost."""
         async with self._connect() as connection:
             await connection.execute(
                 QUERIES["replace_hash"], known.account_id, known.password_hash, password_hash
@@ -115,7 +114,7 @@ class AccountStore:
         return found
 
     async def list_accounts(self, after: str = "", limit: int = 1000) -> list[Account]:
-        """Accounts in the order of their addresses, those behind `after`."""
+        """Accounts in the order of their addresses, from after the given address."""
         async with self._connect() as connection:
             rows = await connection.fetch(QUERIES["list_accounts"], after, limit)
         return [Account(**row) for row in rows]

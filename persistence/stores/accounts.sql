@@ -22,7 +22,7 @@ INSERT INTO account_links (token_hash, account_id, purpose, expires_at)
 VALUES ($1, $2, $3, now() + make_interval(secs => $4));
 
 -- name: forget_old
--- A few at a time, by whoever adds some: no job of its own.
+-- Deletes a few rows at a time, in the transactions that add some: no separate job is needed.
 WITH links AS (
     DELETE FROM account_links WHERE token_hash IN (
         SELECT token_hash FROM account_links WHERE expires_at < now()
@@ -88,9 +88,10 @@ SELECT account_id, email, role_id AS role,
 FROM accounts WHERE email > $1 ORDER BY email LIMIT $2;
 
 -- name: open_session
--- One round trip, as logins come in storms. Only while the account still has the password that was
--- checked: a reset may have come between. A few sessions that are over go with it. It does not wait
--- for the disk, which holds need more: a session that a crash forgets is opened again.
+-- One round trip, because logins come in bursts. It opens the session only if the account still has the
+-- password that was checked, because a reset may have happened since. It also deletes a few expired
+-- sessions. The commit does not wait for the disk, so that holds can use it: after a crash that loses the
+-- session, the customer logs in again.
 WITH known AS (
     SELECT account_id, role_id, set_config('synchronous_commit', 'off', true) FROM accounts
     WHERE account_id = $2 AND password_hash = $3
@@ -113,7 +114,7 @@ FROM known;
 INSERT INTO refresh_tokens (token_hash, session_id) VALUES ($1, $2);
 
 -- name: lock_session
--- Two refreshes of one family come one after the other.
+-- The lock serialises the refreshes of one session.
 SELECT s.session_id, s.account_id, s.ended_at IS NULL AND s.expires_at > now() AS alive
 FROM sessions s JOIN refresh_tokens t USING (session_id)
 WHERE t.token_hash = $1

@@ -11,8 +11,8 @@ from persistence.sql import named_queries
 QUERIES = named_queries("stores/payments.sql")
 
 
-class PaymentStore:
-    """Fulfils `api.stores.PaymentStore`. Every method raises Unavailable."""
+class PostgresPayments:
+    """Implements `api.stores.PaymentStore`. Every method raises Unavailable."""
 
     def __init__(self, connect: Connect) -> None:
         self._connect = connect

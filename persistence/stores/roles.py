@@ -13,8 +13,8 @@ from persistence.stores.accounts import QUERIES, end_sessions, transaction
 ADMIN = "ADMIN"
 
 
-class RoleStore:
-    """Fulfils `api.stores.RoleStore`. Every method raises Unavailable.
+class PostgresRoles:
+    """Implements `api.stores.RoleStore`. Every method raises Unavailable.
 
     Without a Granter (`by` is None: `engine user`) every permission counts as the caller's own.
     """

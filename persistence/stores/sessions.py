@@ -1,8 +1,8 @@
 """Sessions in Postgres: families of refresh tokens, each token used once.
 
-Only hashes are here. A token that comes a second time was stolen, or its thief's answer was: its
-session ends (RFC 9700, 4.14.2). No grace for a second call that comes at once: whoever lost that
-race cannot be told from a thief who won it.
+Only hashes are stored. A token that is used a second time was probably stolen, so its session ends
+(RFC 9700, 4.14.2). There is no grace period for two calls at the same time: the client that lost
+that race cannot be told from a thief that won it.
 """
 
 from secrets import token_urlsafe
@@ -13,8 +13,8 @@ from persistence.database import Connect
 from persistence.stores.accounts import QUERIES, end_sessions, transaction
 
 
-class SessionStore:
-    """Fulfils `api.stores.SessionStore`. Every method raises Unavailable."""
+class PostgresSessions:
+    """Implements `api.stores.SessionStore`. Every method raises Unavailable."""
 
     def __init__(self, connect: Connect) -> None:
         self._connect = connect
@@ -22,7 +22,7 @@ class SessionStore:
     async def open_session(
         self, known: Credentials, token_hash: bytes, ttl_s: int
     ) -> Session | None:
-        """Begin a session with its first refresh token; None if the password was changed."""
+        """Open a session with its first refresh token; None if the password was changed."""
         session_id = token_urlsafe(16)
         async with self._connect() as connection:
             row = await connection.fetchrow(
@@ -38,9 +38,10 @@ class SessionStore:
     async def rotate(
         self, token_hash: bytes, next_hash: bytes, ttl_s: int
     ) -> Session | Reused | None:
-        """Use a refresh token and put the next in its place.
+        """Use a refresh token and replace it with the next.
 
-        Reused: it had been used, and its session was ended. None: there is no such session now.
+        Reused: it had been used before, and its session was ended. None: its session is over or
+        does not exist.
         """
         async with transaction(self._connect) as connection:
             row = await connection.fetchrow(QUERIES["lock_session"], token_hash)
@@ -62,7 +63,7 @@ class SessionStore:
             await connection.execute(QUERIES["end_session"], session_id)
 
     async def end_session_of(self, token_hash: bytes) -> str | None:
-        """End the session of a refresh token, used or not, and say which it is; repeatable."""
+        """End the session of a refresh token, used or not, and return its id; repeatable."""
         async with transaction(self._connect) as connection:
             row = await connection.fetchrow(QUERIES["lock_session"], token_hash)
             if row is None:

@@ -1,7 +1,7 @@
-"""What the API asks of Postgres, over one pool that is opened when it is first needed.
+"""All stores of the API over one connection pool, which is opened when it is first needed.
 
-A slow Postgres must not slow a sale, which does not need it: so few calls may wait for it that they
-never take the places of all requests, and none waits long.
+A slow Postgres must not slow a sale, which does not need it. So at most CALLS_MAX calls wait for
+Postgres, far fewer than the in-flight limit of the API, and each has a short timeout.
 """
 
 import asyncio
@@ -11,35 +11,35 @@ from contextlib import asynccontextmanager
 from engine.errors import Overloaded, Unavailable
 from persistence import database
 from persistence.database import Connection, Pool
-from persistence.stores.accounts import AccountStore
-from persistence.stores.payments import PaymentStore
-from persistence.stores.roles import RoleStore
-from persistence.stores.sessions import SessionStore
-from persistence.stores.webhooks import WebhookStore
+from persistence.stores.accounts import PostgresAccounts
+from persistence.stores.payments import PostgresPayments
+from persistence.stores.roles import PostgresRoles
+from persistence.stores.sessions import PostgresSessions
+from persistence.stores.webhooks import PostgresWebhooks
 
 CALLS_MAX = 50
-"""Calls of one process that wait for Postgres or are with it; more are turned away."""
+"""Calls of one process that may use or wait for Postgres; more are Overloaded (load shedding)."""
 WAIT_S = 3.0
 """How long a call waits for a connection."""
 COMMAND_S = 5.0
 """How long one command of a call may take."""
 RELEASE_S = 1.0
-"""How long a connection may take to be as new; longer, and it is thrown away."""
+"""How long the reset of a released connection may take; after that it is closed."""
 
 
 class PostgresStores:
-    """Fulfils `api.stores.Stores`: one attribute a noun."""
+    """Implements `api.stores.Stores`: one attribute per noun."""
 
     def __init__(self, database_url: str) -> None:
         self._url = database_url
         self._pool: Pool | None = None
         self._opening = asyncio.Lock()
         self._calls_count = 0
-        self.accounts = AccountStore(self.connection)
-        self.sessions = SessionStore(self.connection)
-        self.roles = RoleStore(self.connection)
-        self.payments = PaymentStore(self.connection)
-        self.webhooks = WebhookStore(self.connection)
+        self.accounts = PostgresAccounts(self.connection)
+        self.sessions = PostgresSessions(self.connection)
+        self.roles = PostgresRoles(self.connection)
+        self.payments = PostgresPayments(self.connection)
+        self.webhooks = PostgresWebhooks(self.connection)
 
     async def pool(self) -> Pool:
         """The pool. Raises Unavailable while Postgres cannot be reached."""
@@ -78,6 +78,6 @@ class PostgresStores:
             await connection.execute("SELECT 1")
 
     async def close(self) -> None:
-        """Give the connections back."""
+        """Close the pool."""
         if self._pool is not None:
             await self._pool.close()

@@ -1,4 +1,4 @@
-"""The webhooks of organisers and their deliveries, for the API; `deliveries` has what is sent."""
+"""The webhooks of organisers and their deliveries, for the API. `delivery` sends them."""
 
 import msgspec
 
@@ -9,25 +9,31 @@ from persistence.sql import named_queries
 
 QUERIES = named_queries("stores/webhooks.sql")
 REPLAY_MAX = 10_000
-"""The most deliveries one replay brings under way."""
+"""The most deliveries that one replay makes due."""
 
 
-class WebhookStore:
-    """Fulfils `api.stores.WebhookStore`. Every method raises Unavailable.
+class PostgresWebhooks:
+    """Implements `api.stores.WebhookStore`. Every method raises Unavailable.
 
-    `owner_id` "" stands for everybody, as in the engine.
+    `owner_id` "" stands for every owner, as in the engine.
     """
 
     def __init__(self, connect: Connect) -> None:
         self._connect = connect
 
     async def create_webhook(self, new: Webhook, secret: str, webhooks_max: int) -> Webhook | None:
-        """Keep a webhook, again under the same id; None: its owner has `webhooks_max` others."""
+        """Create a webhook, or update it by its id; None: its owner has `webhooks_max` others."""
         async with self._connect() as connection:
             row = await connection.fetchrow(
                 QUERIES["create_webhook"],
-                *(new.id, new.owner_id, new.event_id, new.any_owner, new.url, list(new.kinds)),
-                *(secret, webhooks_max),
+                new.id,
+                new.owner_id,
+                new.event_id,
+                new.any_owner,
+                new.url,
+                list(new.kinds),
+                secret,
+                webhooks_max,
             )
         return msgspec.convert(dict(row), Webhook) if row else None
 
@@ -42,13 +48,13 @@ class WebhookStore:
         return [msgspec.convert(dict(row), Webhook) for row in rows]
 
     async def read_webhook(self, webhook_id: str, owner_id: str) -> Webhook | None:
-        """One webhook; None: there is none, or it is somebody else's."""
+        """One webhook; None: it does not exist, or another owner has it."""
         async with self._connect() as connection:
             row = await connection.fetchrow(QUERIES["read_webhook"], webhook_id, owner_id)
         return msgspec.convert(dict(row), Webhook) if row else None
 
     async def delete_webhook(self, webhook_id: str, owner_id: str) -> Webhook | None:
-        """Forget a webhook and its deliveries; None: as for `read_webhook`."""
+        """Delete a webhook and its deliveries; None: as for `read_webhook`."""
         async with self._connect() as connection:
             row = await connection.fetchrow(QUERIES["delete_webhook"], webhook_id, owner_id)
         return msgspec.convert(dict(row), Webhook) if row else None
@@ -56,7 +62,7 @@ class WebhookStore:
     async def list_deliveries(
         self, webhook_id: str, state: DeliveryState | None, below: int | None, limit: int
     ) -> list[Delivery]:
-        """The deliveries of a webhook, the newest first, of numbers under `below`."""
+        """The deliveries of a webhook with a number below `below`, the newest first."""
         async with self._connect() as connection:
             rows = await connection.fetch(
                 QUERIES["list_deliveries"], webhook_id, state, below, limit
@@ -64,7 +70,7 @@ class WebhookStore:
         return [msgspec.convert(dict(row), Delivery) for row in rows]
 
     async def replay_delivery(self, webhook_id: str, message_id: str) -> bool:
-        """Send one message again, whatever became of it; enables the webhook. False: unknown."""
+        """Send one message again in any state; enables the webhook. False: no such message."""
         async with self._connect() as connection, connection.transaction():
             await connection.execute(QUERIES["lock_webhook"], webhook_id)
             found = await connection.fetchval(QUERIES["replay_delivery"], webhook_id, message_id)
@@ -73,7 +79,7 @@ class WebhookStore:
         return found is not None
 
     async def replay_from(self, webhook_id: str, from_ms: int) -> Replayed:
-        """Send all the journal has since a time again, at most REPLAY_MAX; enables the webhook."""
+        """Send the journal's entries since a time, at most REPLAY_MAX; enables the webhook."""
         async with self._connect() as connection, connection.transaction():
             await connection.execute(QUERIES["enable_webhook"], webhook_id)
             rows = await connection.fetch(

@@ -1,8 +1,8 @@
--- What organisers are told: their webhooks, and the messages on their way there.
--- A time given as null is the database's clock.
+-- The webhooks of organisers and the deliveries of their messages.
+-- Where a time is a parameter, NULL means the clock of the database.
 
 -- name: create_webhook
--- Under the same id it is the same request again, whose answer was lost: it gets a new secret.
+-- The same id is a repeated request whose response was lost: the webhook gets a new secret.
 INSERT INTO webhooks (
     webhook_id, owner_id, event_id, any_owner, url, kinds, secret, created_at_ms)
 SELECT $1, $2, $3, $4, $5, $6, $7, now_ms()
@@ -45,7 +45,7 @@ ORDER BY number DESC
 LIMIT $4;
 
 -- name: lock_webhook
--- Whoever changes a webhook and its deliveries begins here: nobody waits for the other crosswise.
+-- Every transaction that changes a webhook and its deliveries takes this lock first: no deadlock.
 SELECT FROM webhooks WHERE webhook_id = $1 FOR NO KEY UPDATE;
 
 -- name: enable_webhook
@@ -59,8 +59,8 @@ WHERE webhook_id = $1 AND message_id = $2
 RETURNING message_id;
 
 -- name: replay_messages
--- All the journal has for this webhook from a time on, made anew where it was never made or is
--- forgotten: under the same ids. The oldest first, and not all at once.
+-- Every message in the journal for this webhook since a time, the oldest first and at most $3. A delivery
+-- that does not exist, or was deleted, is made again under the same id.
 WITH told AS (
     SELECT j.event_id, j.epoch, j.entry_ms, j.entry_seq, j.booking_id, m.kind
     FROM webhooks w
@@ -83,8 +83,8 @@ ON CONFLICT (message_id) DO UPDATE SET
 RETURNING entry_ms;
 
 -- name: make_deliveries
--- Take entries from the queue and make a delivery for every webhook that wants to hear of them.
--- An entry waits until the event's own entry has come: before, nobody knows whose it is.
+-- Takes entries from the queue and makes a delivery for every webhook that subscribes to them.
+-- An entry waits until the event's row is written, because only that row has the owner.
 WITH taken AS (
     DELETE FROM webhook_queue
     WHERE ctid = ANY (ARRAY(
@@ -114,8 +114,9 @@ made AS (
 SELECT count(*) FROM taken;
 
 -- name: claim_deliveries
--- What is due, in no fixed sequence of each webhook that does not rest and that this deliverer is not busy with, a few
--- at a time; of one that fails a single message, to see. A message waits while an earlier one of its booking was not tried yet.
+-- Claims a few due messages of each webhook that is not backing off and that this deliverer is not serving,
+-- the webhooks in random order; of a failing webhook a single message, as a probe. A message waits while an
+-- earlier one of its booking has not been tried.
 WITH clock AS (SELECT now_ms($1)),
 due AS (
     SELECT d.message_id, w.url, w.secret, w.failure_count, w.owner_id, w.any_owner, clock.now_ms
@@ -168,7 +169,7 @@ UPDATE webhook_deliveries SET state = 'dead', error = $3, done_at_ms = now_ms($1
 WHERE webhook_id = $2 AND state = 'pending' AND ($4::text IS NULL OR event_id = $4);
 
 -- name: read_oldest
--- How long the oldest has waited that is not delivered yet.
+-- The age of the oldest message that is not delivered yet.
 SELECT now_ms($1) - least(
     (SELECT min(created_at_ms) FROM webhook_deliveries WHERE state = 'pending'),
     (SELECT min(entry_ms) FROM (

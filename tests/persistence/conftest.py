@@ -41,7 +41,7 @@ async def gala(engine: Engine) -> Event:
 
 @pytest.fixture
 def quick(settings: Settings) -> Settings:
-    """Settings with which what a dead writer left is claimed at once."""
+    """Settings with which the pending entries of a dead writer are claimed at once."""
     return msgspec.structs.replace(settings, writer_claim_idle_ms=50, writer_batch_wait_ms=1)
 
 
@@ -61,13 +61,13 @@ async def sale(engine: Engine, pool: Pool, redis: Redis) -> Sale:
 
 @pytest.fixture
 def restorer(engine: Engine, pool: Pool) -> Restorer:
-    """A restorer that tells nobody how far it is."""
+    """A restorer that reports no progress."""
     return Restorer(engine, pool)
 
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
-    """Takes everything until told otherwise."""
+    """A receiver that accepts every message by default."""
     async with Receiver() as receiver:
         yield receiver
 
@@ -85,7 +85,7 @@ async def telling(engine: Engine, pool: Pool, settings: Settings) -> AsyncIterat
 async def postgres_proxy(
     database_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Proxy]:
-    """A way to Postgres that can be cut."""
+    """A proxy to Postgres whose connections can be cut."""
     host = parse_qs(urlsplit(database_url).query)["host"][0]
     folder = tmp_path_factory.mktemp("pg")
     async with Proxy(f"unix://{host}/.s.PGSQL.5432", folder) as proxy:

@@ -1,4 +1,4 @@
-"""A writer that runs beside the test, and what to wait for."""
+"""Runs writers beside the test, and waits for their work."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -36,7 +36,7 @@ async def drained(engine: Engine, event: EventId = GALA) -> None:
 
 
 async def statuses(pool: Pool) -> dict[str, str]:
-    """Booking -> status, as Postgres has them: decided in a row, pending in the journal alone."""
+    """Booking -> status in Postgres: pending ones are only in the journal, the others in a row."""
     rows = await pool.fetch(
         "SELECT booking_id, status FROM bookings "
         "UNION ALL SELECT booking_id, body ->> 'status' FROM pending_bookings"
@@ -45,6 +45,6 @@ async def statuses(pool: Pool) -> dict[str, str]:
 
 
 async def sold_seats(pool: Pool) -> dict[str, str]:
-    """Seat -> booking that owns it, as Postgres has them."""
+    """Seat -> booking that owns it, in Postgres."""
     rows = await pool.fetch("SELECT seat_id, booking_id FROM booking_seats WHERE active")
     return {row["seat_id"]: row["booking_id"] for row in rows}

@@ -1,4 +1,4 @@
-"""A small sale with one booking of each status, written to Postgres, and ways to spoil it."""
+"""A small sale with one booking of each status, written to Postgres, and ways to damage it."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from engine.event_state import EventState, read_state
 from persistence.database import Pool
 from persistence.journal.tables import Store
 from persistence.reconcile.reconciler import reconcile
-from persistence.reconcile.report import Report
+from persistence.reconcile.report import ReconcileReport
 from tests.support.factories import GALA, layout, selection, terms
 
 
@@ -20,7 +20,7 @@ def ulid(of: Booking) -> str:
 
 
 class Sale:
-    """The gala. Reconciled with a lag of 0, every difference counts, however young."""
+    """The gala. It is reconciled with a lag of 0, so every difference counts, however recent."""
 
     def __init__(self, engine: Engine, pool: Pool, redis: Redis) -> None:
         self.engine = engine
@@ -44,7 +44,7 @@ class Sale:
         return await self.engine.bookings.hold_seats(selection("ann", *seats, areas=areas))
 
     async def write(self) -> None:
-        """Do what the writer does with what the journal has."""
+        """Write and acknowledge the journal's entries, as the writer does."""
         journal = self.engine.journal
         await journal.create_group(GALA)
         entries = await journal.read([GALA], "sale", count=1000, block_ms=0)
@@ -52,7 +52,7 @@ class Sale:
         await journal.acknowledge(GALA, [entry.entry_id for entry in entries])
 
     async def lose(self) -> None:
-        """Do what the writer must not: acknowledge what the journal has, and not write it."""
+        """Acknowledge the journal's entries unwritten, which a writer must never do."""
         journal = self.engine.journal
         entries = await journal.read([GALA], "lost", count=1000, block_ms=0)
         await journal.acknowledge(GALA, [entry.entry_id for entry in entries])
@@ -65,7 +65,7 @@ class Sale:
         """Write a booking into Postgres past the journal."""
         await Store(self.pool).put_bookings([of], 1, "1-0")
 
-    async def reconcile(self, *, repair: bool = False, lag_ms: int = 0) -> Report:
+    async def reconcile(self, *, repair: bool = False, lag_ms: int = 0) -> ReconcileReport:
         """Reconcile the gala."""
         return await reconcile(self.engine, self.pool, [GALA], repair=repair, lag_ms=lag_ms)
 
@@ -74,7 +74,7 @@ class Sale:
         return await read_state(self.engine, GALA)
 
     async def agreed(self) -> None:
-        """Write what is left; then nothing differs, on any side."""
+        """Write the remaining entries and assert that nothing differs."""
         await self.write()
         assert await self.found() == []
 

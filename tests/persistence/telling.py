@@ -1,4 +1,4 @@
-"""A deliverer with a clock of the test's own, webhooks, and journal entries for them to hear of."""
+"""A deliverer with the test's clock, webhooks, and journal entries to deliver to them."""
 
 import base64
 import time
@@ -34,25 +34,25 @@ class Telling:
         self.deliverer = self.new_deliverer()
 
     def new_deliverer(self) -> Deliverer:
-        """Another one, with the same clock as it stands; its jitter is none."""
+        """Another deliverer at the same time of the clock, without jitter."""
         made = Deliverer(self._engine, self._pool, self.settings, chance=lambda: 0.5)
         made.deliveries.now_ms = self.now_ms
         return made
 
     async def open(self) -> None:
-        """Let Postgres know the event and its owner."""
+        """Write the event and its owner to Postgres."""
         told = loaded(1, layout(areas={"floor": 50}))
         await self.write(
             msgspec.structs.replace(told, event={**(told.event or {}), "owner_id": "orla"})
         )
 
     async def close(self) -> None:
-        """Close what is open."""
+        """Close the connections."""
         await self.deliverer.close()
         await self.stores.close()
 
     async def hook(self, url: str, webhook_id: str = "hook", **over: Any) -> Webhook:
-        """Make a webhook of orla's for all she has."""
+        """Make a webhook for all of orla's events."""
         usual = {"id": webhook_id, "owner_id": "orla", "event_id": None, "kinds": EVERY_KIND}
         new = Webhook(**{**usual, "url": url, **over})
         made = await self.stores.webhooks.create_webhook(new, SECRET, 100)
@@ -69,7 +69,7 @@ class Telling:
         await self.write(msgspec.structs.replace(made, kind=kind or made.kind))
 
     async def deliver(self, after_s: float = 0) -> int:
-        """Let time pass, then one round; how many messages were sent."""
+        """Advance the clock and run one round; returns the number of messages sent."""
         self.now_ms += round(after_s * 1000)
         self.deliverer.deliveries.now_ms = self.now_ms
         return await self.deliverer.deliver_due()

@@ -1,4 +1,4 @@
-"""Accounts, sessions and roles in Postgres: what is kept, and what comes one after the other."""
+"""Accounts, sessions and roles in Postgres: what is stored, and which calls are serialised."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,7 +1,7 @@
-"""Random sales and resales, whose entries come to Postgres in any order, torn into any batches.
+"""Random sales and resales, whose entries are written in any order and in any batches.
 
-Several writers, some of which die, make of one journal every order there is. What is refused comes
-again; in the end Postgres has what the journal says, as if it had been read from front to back.
+Several writers, some of which die, write one journal in every possible order. Rejected entries are
+redelivered. In the end Postgres has what the journal says, as if it had been written in order.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A Postgres that is not there, not ours or too old is named, with what to do, and no password."""
+"""Errors for a Postgres that is away, wrong or too old: they name the fix, not the password."""
 
 from urllib.parse import urlsplit
 

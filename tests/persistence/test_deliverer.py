@@ -1,4 +1,4 @@
-"""From the journal to a receiver: what is told, to whom, in which sequence, and how often."""
+"""From the journal to a receiver: which messages, to which webhooks, in which order, how often."""
 
 import asyncio
 import base64
@@ -17,7 +17,7 @@ from persistence.delivery.deliveries import LEASE_MS, NOT_PERMITTED
 from persistence.journal import columns
 from persistence.journal.tables import QUERIES
 from persistence.journal.writer import Writer
-from persistence.stores.webhooks import WebhookStore
+from persistence.stores.webhooks import PostgresWebhooks
 from tests.persistence.entries import booking, entry, loaded
 from tests.persistence.running import drained, running
 from tests.persistence.telling import SECRET, Telling
@@ -331,7 +331,7 @@ async def test_replay_from_a_time_sends_the_same_messages_again(
     await telling.happens(30, booking(3, "confirmed", 3))
     await telling.deliver()
     before = {received.id for received in receiver.received}
-    webhooks: WebhookStore = telling.stores.webhooks
+    webhooks: PostgresWebhooks = telling.stores.webhooks
     telling.now_ms += 60_000
 
     assert (await webhooks.replay_from("hook", 30)).count == 1

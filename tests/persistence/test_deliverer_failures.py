@@ -1,4 +1,4 @@
-"""Receivers that are slow, wrong, gone or dead: what is tried again, when, and what is given up."""
+"""Receivers that are slow, wrong, gone or dead: what is retried, when, and what is given up."""
 
 import asyncio
 
@@ -136,7 +136,7 @@ async def test_deliver_to_one_that_fails_rests_and_sends_one_to_see(
         assert 1 < first < 40
         while await telling.deliver():
             pass
-        assert len(receiver.received) == first  # it rests
+        assert len(receiver.received) == first  # it backs off
         assert len(healthy.received) == 100
         for rest_s in (1, 2, 4):
             assert await telling.deliver(rest_s) == 1

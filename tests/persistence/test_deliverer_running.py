@@ -49,12 +49,12 @@ async def test_run_outlives_an_absent_postgres(
 async def test_oldest_grows_while_postgres_does_not_tell(
     telling: Telling, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What it said last would say for ever that all is well."""
+    """Otherwise the last value would report forever that all is well."""
     monkeypatch.setattr("persistence.delivery.deliverer._MEASURE_S", 0.01)
     await telling.hook(receiver.url)
     receiver.answers(500)
     await telling.happens(telling.now_ms - 7_000, SOLD)
-    assert await telling.deliver() == 1  # in vain
+    assert await telling.deliver() == 1  # it fails
     deliverer, stop = telling.new_deliverer(), asyncio.Event()
     deliverer.deliveries.now_ms = telling.now_ms + 4_000
     task = asyncio.create_task(deliverer.run(stop))

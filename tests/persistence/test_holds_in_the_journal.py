@@ -1,4 +1,4 @@
-"""A hold is a journal entry and nothing else: what is written, what is shown, who reads it."""
+"""A hold is only a journal entry in Postgres: what is written, what is shown, what reads it."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -29,7 +29,7 @@ HOLDS = "0004_holds_in_the_journal.sql"
 
 
 async def _remembered(pool: Pool) -> dict[str, Booking]:
-    """The bookings a restore would be given."""
+    """The bookings that a restore would read."""
     found = await event_record.read_event(pool, GALA, now_ms=0)
     assert found
     return {one.id: one for one in found.bookings}
@@ -89,7 +89,7 @@ async def test_view_has_no_booking_that_reconcile_wrote_without_an_entry(
 
 
 async def test_view_by_event_and_by_booking_reaches_an_index(pool: Pool, store: Store) -> None:
-    """Else a restore, and each notice of an unknown booking, would read all there ever was."""
+    """Otherwise a restore, and each notice of an unknown booking, would read every hold ever."""
     async with pool.acquire() as connection:
         await connection.execute("SET enable_seqscan = off")
         for column, index in (("event_id", "journal_pkey"), ("booking_id", "journal_of_booking")):
@@ -108,7 +108,7 @@ async def _restored(store: Store) -> None:
 
 
 async def test_write_entry_of_an_outdated_epoch_is_found_out(pool: Pool, store: Store) -> None:
-    """Of two in one batch, the new one counts; an ending that came after the restore does not."""
+    """Of two in one batch the new one counts; an ending written after the restore does not."""
     await _restored(store)
     old, new = (booking(n, "expired", n, ended_at_ms=1) for n in (1, 2))
     await store.write([entry(60, old), entry(61, new, epoch=2)])
@@ -133,7 +133,7 @@ def _notice(of: str) -> Notice:
 async def test_notice_for_a_hold_that_only_the_journal_has_is_to_come_again(
     pool: Pool, store: Store, database_url: str
 ) -> None:
-    """Not so for a hold that came after a restore: no restore is to come, and it is recorded."""
+    """The control: no restore follows a hold that was written after one, so it is recorded."""
     await store.write([loaded(9, layout()), entry(10, held := booking(1, "pending", 1))])
     stores = PostgresStores(database_url)
     try:
@@ -199,7 +199,7 @@ def _text(**over: Any) -> str:
 async def test_journal_text_that_no_row_could_be_is_left_out_of_a_restore(
     pool: Pool, store: Store, body: bytes
 ) -> None:
-    """Put there past the writer, which takes some of these for unreadable before."""
+    """Inserted past the writer, which rejects some of these as unreadable."""
     good = booking(1, "pending", 1)
     await store.write([loaded(9, layout()), entry(10, good)])
     await pool.execute(
@@ -212,7 +212,7 @@ async def test_journal_text_that_no_row_could_be_is_left_out_of_a_restore(
 
 @pytest.fixture
 async def before(database_url: str) -> AsyncIterator[Pool]:
-    """A database as the release before had it, and nothing in it."""
+    """An empty database with the schema of the previous release."""
     async with await connect(database_url) as pool:
         await pool.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
         async with pool.acquire() as connection:
@@ -222,7 +222,7 @@ async def before(database_url: str) -> AsyncIterator[Pool]:
 
 
 async def _write_as_before(pool: Pool, at: int, of: Booking) -> None:
-    """As the writer of that release did: the entry, and a row, whatever the booking's status."""
+    """Write as that release did: the entry and a row, whatever the booking's status."""
     body = msgspec.json.encode(of).decode()
     kind = entry(at, of).kind
     await pool.execute(
@@ -262,7 +262,7 @@ async def test_migrate_takes_the_holds_of_a_release_that_had_rows_for_them(
         assert read == {one.id: one for one in held[:2]}
         told = await pool.fetch("SELECT message_kinds(kind, body) FROM journal ORDER BY entry_ms")
         assert [row[0] for row in told] == [
-            *([[]] * 6),  # nobody is told of a hold, or of a release
+            *([[]] * 6),  # no webhook reports a hold or a release
             *(["booking.confirmed"], [], ["booking.expired"]),
             ["booking.cancelled", "refund.due"],
         ]

@@ -1,4 +1,4 @@
-"""What the journal says of itself after hours with nobody who reads it."""
+"""The journal's own figures after hours without a reader."""
 
 import pytest
 from redis.asyncio import Redis

@@ -1,4 +1,4 @@
-"""What a writer had in hand while its event was restored: settled without it, or set aside."""
+"""Entries that a writer had in hand during a restore: settled without it, or set aside."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ async def _pay(sale: Sale, held: Booking) -> Booking:
 
 
 async def _in_hand(sale: Sale, writer: Writer) -> None:
-    """Read as a writer does, and fall asleep."""
+    """Read entries as a writer does, then suspend it."""
     entries = await sale.engine.journal.read([GALA], "asleep", count=100, block_ms=0)
     writer._batches = [entries]
 
@@ -34,7 +34,7 @@ async def _wake(writer: Writer) -> None:
 
 
 async def _restored_as_a_refund(sale: Sale, writer: Writer, restorer: Restorer) -> Booking:
-    """Sold twice, as by a Redis that forgot the first; the restore refunds the second."""
+    """A seat sold twice, as by a Redis that lost the first sale; the restore refunds the second."""
     first = booking(7, "confirmed").id
     seat = f"{GALA}:{SEAT}"
     taken = msgspec.structs.replace(booking(7, "confirmed"), id=first, areas=(), seats=(seat,))
@@ -62,10 +62,10 @@ async def test_a_sale_in_hand_that_the_restore_refunds_leaves_nothing_behind(
     assert (again.id, 1500) in await sale.owed()
 
 
-async def test_a_sale_in_hand_with_no_look_at_what_is_settled_is_left_behind(
+async def test_a_sale_in_hand_with_no_check_of_what_is_settled_is_left_behind(
     sale: Sale, writer: Writer, restorer: Restorer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The control: refunded, and set aside as well, for a person to find that out."""
+    """The control: refunded and also set aside, so that a person has to find out."""
     monkeypatch.setattr("persistence.journal.rejections._is_settled", lambda *_: False)
     again = await _restored_as_a_refund(sale, writer, restorer)
     await _wake(writer)
@@ -75,7 +75,7 @@ async def test_a_sale_in_hand_with_no_look_at_what_is_settled_is_left_behind(
 
 
 async def _lost_in_hand(sale: Sale, writer: Writer) -> Booking:
-    """Paid for, known to Redis alone and to a writer that sleeps, and gone from Redis."""
+    """A paid booking that only Redis and a suspended writer had, and that Redis has lost."""
     held = await sale.hold(SEAT)
     await sale.write()
     paid = await _pay(sale, held)
@@ -88,7 +88,7 @@ async def _lost_in_hand(sale: Sale, writer: Writer) -> Booking:
 async def test_a_lost_sale_in_hand_that_is_paid_again_leaves_nothing_behind(
     sale: Sale, writer: Writer, restorer: Restorer, taken: bool
 ) -> None:
-    """Its payment notice came again, after the restore: late, for the same seats or a refund."""
+    """Its payment notice is repeated after the restore: a late payment, or a refund."""
     paid = await _lost_in_hand(sale, writer)
     await restorer.restore(GALA)
     if taken:
@@ -104,7 +104,7 @@ async def test_a_lost_sale_in_hand_that_is_paid_again_leaves_nothing_behind(
     assert ((paid.id, 1500) in await sale.owed()) == taken
 
 
-async def test_a_lost_sale_in_hand_that_nobody_settled_is_set_aside_until_the_next_restore(
+async def test_a_lost_sale_in_hand_that_is_not_settled_is_set_aside_until_the_next_restore(
     sale: Sale, writer: Writer, restorer: Restorer, engine: Engine
 ) -> None:
     paid = await _lost_in_hand(sale, writer)
@@ -122,7 +122,7 @@ async def test_a_lost_sale_in_hand_that_nobody_settled_is_set_aside_until_the_ne
 async def test_a_letter_that_comes_while_the_event_is_restored_outlives_the_restore(
     sale: Sale, writer: Writer, restorer: Restorer, monkeypatch: pytest.MonkeyPatch, asked: bool
 ) -> None:
-    """Too late to be dealt with by it. The control forgets the letter, and with it the sale."""
+    """Set aside too late for the restore. The control forgets the letter, and with it the sale."""
     if not asked:
         monkeypatch.setattr("persistence.restorer.is_about_money", lambda _: False)
     paid = await _lost_in_hand(sale, writer)

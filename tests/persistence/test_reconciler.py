@@ -1,6 +1,6 @@
-"""What reconcile finds and must not mend, what it takes for in flight, and that it errs on no side.
+"""Differences that reconcile must not repair, bookings in flight, and no false findings.
 
-The first test is the control: a double sale that was planted has to be found.
+The first test is the control: a planted double sale must be found.
 """
 
 import asyncio
@@ -15,14 +15,14 @@ from engine.ids import EventId
 from persistence.database import Pool
 from persistence.journal.writer import Writer
 from persistence.reconcile.reconciler import reconcile, reconcile_each
-from persistence.reconcile.report import Report
+from persistence.reconcile.report import ReconcileReport
 from tests.persistence.entries import booking, entry
 from tests.persistence.running import drained, running
 from tests.persistence.sale import Sale, ulid
 from tests.support.factories import GALA, layout, selection, terms
 
 
-def _standing(report: Report) -> set[tuple[str, str]]:
+def _standing(report: ReconcileReport) -> set[tuple[str, str]]:
     return {(found.kind, found.subject) for found in report.differences if not found.repaired}
 
 
@@ -119,7 +119,7 @@ async def _event_gone_from_redis(sale: Sale) -> tuple[str, str]:
 
 
 async def _entry_set_aside(sale: Sale) -> tuple[str, str]:
-    refused = entry(5, booking(9, "confirmed", 2))  # seat 2 is sold to somebody else
+    refused = entry(5, booking(9, "confirmed", 2))  # seat 2 is sold to another booking
     await sale.engine.journal.dead_letter(refused, "Postgres refused it")
     return "dead_letter", refused.entry_id
 
@@ -155,7 +155,7 @@ async def test_reconcile_sale_that_was_written_is_clean(sale: Sale) -> None:
 
 
 async def test_reconcile_change_within_the_lag_is_in_flight(sale: Sale) -> None:
-    """A hold is in the journal alone, so that only what became of it can be missing."""
+    """A hold is only in the journal, so only its later states can be missing."""
     held = await sale.hold("A-2-1")
     assert await sale.found() == []
     await sale.engine.bookings.confirm_booking(held.id, None)

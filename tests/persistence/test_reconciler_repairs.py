@@ -1,4 +1,4 @@
-"""Differences that are safe to mend: planted, found by their kind, mended, and gone."""
+"""Differences that are safe to repair: planted, found by their kind, repaired, and gone."""
 
 from collections.abc import Awaitable, Callable
 
@@ -14,7 +14,7 @@ from tests.support.factories import GALA, layout, terms
 
 
 async def _entry_set_aside(sale: Sale) -> tuple[str, str]:
-    """What stood in its way is gone."""
+    """The reason of its rejection is gone."""
     kept = entry(5, sale.confirmed)
     await sale.engine.journal.dead_letter(kept, "Postgres refused it")
     return "dead_letter", kept.entry_id
@@ -28,7 +28,7 @@ async def _booking_lost(sale: Sale) -> tuple[str, str]:
 
 async def _confirmation_lost(sale: Sale) -> tuple[str, str]:
     await sale.pool.execute("DELETE FROM booking_seats WHERE active")
-    """Of a payment that was late: it had expired before."""
+    """An obligation of a late payment: the booking had expired before."""
     await sale.pool.execute(
         "UPDATE bookings SET status = 'expired' WHERE booking_id = $1", sale.confirmed.id
     )
@@ -61,7 +61,7 @@ async def _cancel_lost(sale: Sale) -> tuple[str, str]:
 
 
 async def _release_never_written(sale: Sale) -> tuple[str, str]:
-    """The control of a hold, which is in the journal alone: this is not, and nobody wrote it."""
+    """The control of a hold, which is only in the journal: this booking has no row at all."""
     held = await sale.hold("A-2-1")
     await sale.write()
     await sale.engine.bookings.release_booking(held.id, None)
@@ -174,7 +174,7 @@ async def test_reconcile_difference_is_found_and_repaired(
 async def test_repair_gives_back_nothing_that_the_writer_has_yet_to_end(
     engine: Engine, pool: Pool, redis: Redis
 ) -> None:
-    """Cancelled and forgotten in Redis before the writer came: Postgres alone has the sale."""
+    """Cancelled and forgotten in Redis before it was written: only Postgres has the sale."""
     sale = Sale(engine, pool, redis)
     await engine.events.load_event(GALA, layout(), terms(ended_ttl_ms=1000))
     sold = await engine.bookings.confirm_booking((await sale.hold("A-1-1")).id, None)

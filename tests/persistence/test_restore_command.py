@@ -1,4 +1,4 @@
-"""`engine restore`: what it does without being told, what it asks, what it says, how it ends."""
+"""`engine restore`: its defaults, its questions, its output and its exit codes."""
 
 import asyncio
 import json
@@ -63,7 +63,7 @@ async def test_restore_of_what_was_not_meant_is_refused(sale: Sale, words: list[
     assert (await sale.state()).event.epoch == 1
 
 
-async def test_restore_of_an_event_nobody_knows_ends_with_1(sale: Sale) -> None:
+async def test_restore_of_an_unknown_event_ends_with_1(sale: Sale) -> None:
     found = await _run("gala", "derby", "--yes")
     assert found.exit_code == 1
     assert "derby: not restored" in found.output

@@ -1,4 +1,4 @@
-"""Redis is emptied or behind: found, closed, rebuilt from Postgres, opened; both sides agree."""
+"""Redis is emptied or behind: detected, fenced, rebuilt from Postgres, reopened, compared."""
 
 import asyncio
 from typing import Any
@@ -20,7 +20,7 @@ from tests.persistence.sale import Sale, ulid
 from tests.support.factories import GALA, layout, selection, terms
 
 START = Counts(available=56, held=0, sold=4, blocked=0)
-"""Of the sale, restored: its one hold has ended."""
+"""The bookings of the restored sale: its one hold has ended."""
 
 
 async def test_restore_of_an_emptied_redis_gives_back_all_that_was_sold(
@@ -132,7 +132,7 @@ async def test_a_hold_of_the_old_epoch_that_is_paid_gets_its_seats_if_free_else_
     assert await sale.owed() == owed
 
 
-async def test_while_it_is_closed_every_call_says_so_and_changes_nothing(
+async def test_while_it_is_fenced_every_call_says_so_and_changes_nothing(
     sale: Sale, restorer: Restorer, engine: Engine
 ) -> None:
     await sale.redis.flushall()
@@ -188,7 +188,7 @@ async def test_restore_again_of_a_sound_event_changes_no_sale(
 
 
 async def _ahead_of_the_clock(sale: Sale, by_ms: int) -> None:
-    """As if the lost Redis had run on a clock that was ahead of this one's, and sold by it."""
+    """As if the clock of the lost Redis had been ahead of this one's."""
     journal = await sale.redis.xrange("{gala}:journal")
     newest = int(journal[-1][0].split(b"-")[0])
     settings = {"sales": "open"}
@@ -223,10 +223,10 @@ async def test_restore_by_a_clock_that_is_behind_continues_above_what_postgres_h
 async def test_restore_under_the_old_epoch_and_clock_would_leave_differences(
     sale: Sale, restorer: Restorer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The control: without a new epoch and ids above, Postgres ignores what happens next."""
+    """The control: without a new epoch and higher ids, Postgres ignores the next entries."""
 
-    def planted(remembered: Any, claims: Any, **at: int) -> Any:
-        return rebuild(remembered, claims, **(at | {"epoch": 1, "first_ms": at["now_ms"]}))
+    def planted(stored: Any, unsettled: Any, **at: int) -> Any:
+        return rebuild(stored, unsettled, **(at | {"epoch": 1, "first_ms": at["now_ms"]}))
 
     monkeypatch.setattr("persistence.restorer.rebuild", planted)
     await _ahead_of_the_clock(sale, by_ms=86_400_000)

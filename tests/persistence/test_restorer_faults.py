@@ -1,4 +1,4 @@
-"""A restore that is killed, is run twice, sleeps, or hears too late of what was sold."""
+"""A restore that is killed, run twice or suspended, or that reads too early to see a sale."""
 
 import asyncio
 from typing import Any
@@ -16,14 +16,14 @@ from tests.support.factories import GALA
 from tests.support.waiting import until
 
 START = Counts(available=56, held=0, sold=4, blocked=0)
-"""Of the sale, restored: its one hold has ended."""
+"""The bookings of the restored sale: its one hold has ended."""
 
 
 @pytest.mark.parametrize("step", ["stage", "restore_event", "_write", "_differences", "reopen"])
 async def test_restore_that_is_killed_at_any_step_is_run_again(
     sale: Sale, restorer: Restorer, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    """A kill is an exception that nothing catches; the process' cleaning up is left out too."""
+    """A kill is an exception that nothing catches; the cleanup of the process is skipped too."""
     await sale.redis.flushall()
     owner: Any = restorer if step.startswith("_") else sale.engine.restores
     name = "reopen_event" if step == "reopen" else step
@@ -75,7 +75,7 @@ async def _no_lease(pool: Pool) -> bool:
 async def test_restore_that_overslept_is_refused(
     sale: Sale, engine: Engine, pool: Pool, restorer: Restorer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its lease was lost with its connection; another one has restored, and the event sells."""
+    """It lost its lease with its connection; another has restored, and the event is on sale."""
     asleep, wake = asyncio.Event(), asyncio.Event()
     stage = engine.restores.stage
 
@@ -101,7 +101,7 @@ async def test_restore_that_overslept_is_refused(
 async def test_an_entry_from_before_the_restore_is_set_aside_and_settled_by_the_next(
     sale: Sale, restorer: Restorer
 ) -> None:
-    """A writer slept with a confirmation in hand that nobody else knew."""
+    """A writer was suspended with the only copy of a confirmation in hand."""
     asleep = await sale.engine.bookings.confirm_booking((await sale.hold("A-2-3")).id, None)
     entries = await sale.engine.journal.read([GALA], "sleeper", count=100, block_ms=0)
     await sale.redis.flushall()
@@ -127,7 +127,7 @@ async def test_an_entry_from_before_the_restore_is_set_aside_and_settled_by_the_
 async def test_a_sale_that_postgres_hears_of_while_the_event_is_rebuilt_is_kept(
     sale: Sale, restorer: Restorer, monkeypatch: pytest.MonkeyPatch, stays_sold: bool
 ) -> None:
-    """Written by a repair, between the restore's look at Postgres and its own entries there.
+    """Written by a repair, between the restore's read of Postgres and its own entries there.
 
     The control lets a newer epoch end a sale: paid for, and gone without a trace.
     """
@@ -149,7 +149,7 @@ async def test_a_sale_that_postgres_hears_of_while_the_event_is_rebuilt_is_kept(
 
     monkeypatch.setattr(restorer, "_stage", late)
     assert (await restorer.restore(GALA)).standing == ()
-    # The first came too early, and the comparison told so.
+    # The first attempt read too early, and the comparison found that.
     assert len(staged) == (2 if stays_sold else 1)
     kept = await sale.engine.bookings.read_booking(sold.id, None)
     assert (kept == sold) is stays_sold

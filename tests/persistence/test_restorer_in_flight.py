@@ -24,7 +24,7 @@ SEAT = "A-2-3"
 
 
 class Slow:
-    """A store that is stopped right after it has asked for the epochs, the first time."""
+    """A store that is suspended right after its first read of the epochs."""
 
     def __init__(self, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
         self.asleep, self.wake = asyncio.Event(), asyncio.Event()
@@ -39,7 +39,7 @@ class Slow:
         return found
 
     async def write(self, entries: list[JournalEntry]) -> "asyncio.Task[list[Rejection]]":
-        """Begin to write, and stop."""
+        """Begin to write, and suspend."""
         self._monkeypatch.setattr("persistence.journal.tables.current_entries", self._stop)
         writing = asyncio.create_task(self._store.write(entries))
         await self.asleep.wait()
@@ -50,11 +50,11 @@ class Slow:
 def slow(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
     slow = Slow(pool, monkeypatch)
     yield slow
-    slow.wake.set()  # else the pool waits for its connection
+    slow.wake.set()  # otherwise the pool waits for its connection
 
 
 async def _paid(sale: Sale, *, hold_known: bool) -> tuple[Booking, list[JournalEntry]]:
-    """Sold, and what a writer reads of it."""
+    """A sale, and the entries that a writer reads of it."""
     held = await sale.hold(SEAT)
     if hold_known:
         await sale.write()
@@ -68,7 +68,7 @@ async def _waits_for_a_lock(pool: Pool) -> bool:
 
 
 async def _sell_on(engine: Engine) -> None:
-    """To another, if it can be had."""
+    """Sell the seat to another customer if it is available."""
     try:
         other = await engine.bookings.hold_seats(selection("bob", SEAT))
     except SeatTaken:
@@ -115,7 +115,7 @@ async def test_restore_that_does_not_wait_for_writers_sells_a_seat_twice(
     monkeypatch: pytest.MonkeyPatch,
     hold_known: bool,
 ) -> None:
-    """The control: the sale that was not seen is committed after it was decided without it."""
+    """The control: the unseen sale is committed after the restore decided without it."""
     monkeypatch.setitem(rejections._QUERIES, "share_epochs", "SELECT $1::text[]")
     paid, entries = await _paid(sale, hold_known=hold_known)
     writing = await slow.write(entries)
@@ -133,7 +133,7 @@ async def test_restore_says_that_a_writer_hangs_and_is_right_when_it_is_run_agai
     paid, entries = await _paid(sale, hold_known=True)
     writing = await slow.write(entries)
     await sale.redis.flushall()
-    assert "gala to Postgres and not ended in 0.1 s" in (await restorer.outcome(GALA)).why
+    assert "transaction on gala in Postgres for 0.1 s" in (await restorer.outcome(GALA)).why
     assert await restorer.find_behind() == [GALA]
     slow.wake.set()
     assert await writing == []
@@ -158,7 +158,7 @@ async def _killed_when_the_epoch_begins(
 async def test_restore_that_is_killed_once_the_epoch_began_settles_what_came_since(
     sale: Sale, restorer: Restorer, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A setting of the old epoch comes too, and does not bring that back."""
+    """A setting of the old epoch is written too, and does not undo the block."""
     paid, entries = await _paid(sale, hold_known=True)
     await sale.engine.events.block_seats(GALA, [f"{GALA}:A-2-5"], blocked=True)  # type: ignore[list-item]
     entries += await sale.engine.journal.read([GALA], "slow", count=100, block_ms=0)
@@ -179,7 +179,7 @@ async def test_restore_that_is_killed_once_the_epoch_began_settles_what_came_sin
 async def test_a_notice_of_a_hold_waits_for_a_restore_that_was_killed(
     sale: Sale, restorer: Restorer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its epoch has begun, and nothing is decided yet: the hold may still be paid."""
+    """Its epoch has begun, and nothing is decided yet: the hold can still be paid."""
     await sale.redis.flushall()
     await _killed_when_the_epoch_begins(sale, restorer, monkeypatch)
     assert await sale.pool.fetchval(PAYMENTS["is_live"], sale.pending.id)
@@ -190,7 +190,7 @@ async def test_a_notice_of_a_hold_waits_for_a_restore_that_was_killed(
 async def test_a_sale_that_is_set_aside_while_the_event_is_restored_is_part_of_it(
     sale: Sale, restorer: Restorer, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A writer woke up between the restore's look at Postgres and its own entries there."""
+    """A writer resumed between the restore's read of Postgres and its own entries there."""
     paid, entries = await _paid(sale, hold_known=True)
     await sale.redis.flushall()
     stage, staged = restorer._stage, list[object]()

@@ -1,4 +1,4 @@
-"""Reconcile as a part: what its rounds show and survive, and that a lag is no difference."""
+"""The reconciler as a part: what its rounds report and survive, and that lag is no difference."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ EVERY_S = 0.05
 
 @asynccontextmanager
 async def rounds(engine: Engine, pool: Pool) -> AsyncIterator[None]:
-    """Rounds beside the test, ended as SIGTERM would."""
+    """Run rounds beside the test, and stop them as SIGTERM would."""
     stop = asyncio.Event()
     task = asyncio.create_task(Rounds(engine, pool, EVERY_S).run(stop))
     try:
@@ -54,7 +54,7 @@ async def test_round_of_a_clean_sale_shows_zeros_and_when_it_was(sale: Sale) -> 
     assert (line["event"], line["outcome"], line["events"]) == ("round_ended", "clean", 1)
 
 
-async def test_round_shows_a_difference_until_it_is_mended(
+async def test_round_shows_a_difference_until_it_is_repaired(
     sale: Sale, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("persistence.reconcile.rounds.LAG_MS", 0)
@@ -86,7 +86,7 @@ async def test_round_shows_a_seat_that_redis_sold_twice(
 async def test_round_takes_what_the_writer_did_not_come_to_for_no_difference(
     sale: Sale, monkeypatch: pytest.MonkeyPatch, ending: str
 ) -> None:
-    """The control is the same entry, acknowledged and not written: nobody will come to it."""
+    """The control: the same entry, acknowledged without being written, so no writer has it."""
     lag_ms = 100
     monkeypatch.setattr("persistence.reconcile.rounds.LAG_MS", lag_ms)
     monkeypatch.setattr(reconciler, "_LOOK_AGAIN_S", 0)

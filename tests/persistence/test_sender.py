@@ -1,4 +1,4 @@
-"""Where messages may go: by https to the internet, and to no address of our own network."""
+"""Where messages may go: by https to public addresses, never to one of our own network."""
 
 import asyncio
 import ipaddress
@@ -56,7 +56,7 @@ async def careful() -> AsyncIterator[Sender]:
 
 @pytest.fixture
 async def careless() -> AsyncIterator[Sender]:
-    """A sender that goes anywhere."""
+    """A sender that may connect to any network."""
     sender = Sender(allow_insecure=True, connections_max=4)
     yield sender
     await sender.close()
@@ -188,7 +188,7 @@ def _resolve_to(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
 
 
 def _connections(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Where the network would have been asked to connect; every connection is refused."""
+    """The addresses the sender tried to connect to; every connection is refused."""
     connected: list[str] = []
 
     async def refuse(_: object, address: str, *__: object) -> None:

@@ -1,4 +1,4 @@
-"""What the writer makes of a sale: every state, every seat, every refund, and nothing left over."""
+"""The writer and a sale: every state, seat and refund is written, and nothing is left over."""
 
 import asyncio
 

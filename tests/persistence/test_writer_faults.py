@@ -132,7 +132,7 @@ async def test_write_entry_no_script_wrote_is_set_aside_and_others_flow(
 
 
 async def _sold_and_cancelled(engine: Engine, pool: Pool, quick: Settings) -> list[str]:
-    """Sold, known to Postgres, cancelled; the entry that says so, which a slow writer has."""
+    """A written sale that was cancelled, and the cancellation, which a slow writer has in hand."""
     first = await _buy(engine, "A-1-1")
     async with running(Writer(engine, pool, quick)):
         await drained(engine)
@@ -143,14 +143,14 @@ async def _sold_and_cancelled(engine: Engine, pool: Pool, quick: Settings) -> li
 
 
 async def _keeps(engine: Engine, entry_ids: list[str]) -> None:
-    """The slow writer says that it lives: nobody claims what it has in hand."""
+    """The slow writer signals that it is alive: no other writer claims its entries."""
     await raw(engine).xclaim("{gala}:journal", GROUP, "slow", 0, entry_ids)
 
 
 async def test_dead_letter_whose_redis_dies_is_set_aside_whole_or_not(
     engine: Engine, redis: Redis, quick: Settings, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Its first answer is lost on the way: nothing of it may be there twice."""
+    """Its first response is lost: no entry may be written twice."""
     await _append(redis, booking(9, "expired", 2))
     await engine.journal.create_group(GALA)
     *_, poison = await engine.journal.read([GALA], "w", count=100, block_ms=0)
@@ -169,7 +169,7 @@ async def test_dead_letter_whose_redis_dies_is_set_aside_whole_or_not(
 async def test_write_resale_before_its_cancel_waits_for_it(
     engine: Engine, pool: Pool, quick: Settings
 ) -> None:
-    """The slow writer has the cancel in hand, ours meets the resale first:
+    """The slow writer has the cancellation in hand, ours reads the resale first:
 
     slow    reads `cancelled A`                                           dies
     ours           reads `confirmed B`: A owns it, again and again        claims both
@@ -199,7 +199,7 @@ async def test_write_resale_before_its_cancel_waits_for_it(
 async def test_control_resale_whose_cancel_was_lost_is_set_aside(
     engine: Engine, pool: Pool, quick: Settings
 ) -> None:
-    """The writer that has the cancel acknowledges it and writes nothing: no wait can help."""
+    """The writer with the cancellation acknowledges it unwritten: waiting cannot help."""
     in_hand = await _sold_and_cancelled(engine, pool, quick)
     second = await _buy(engine, "A-1-1")
     await engine.journal.acknowledge(GALA, in_hand)
@@ -214,7 +214,7 @@ async def test_control_resale_whose_cancel_was_lost_is_set_aside(
 async def test_write_entry_that_was_handed_out_to_writers_that_died_is_tried_as_often(
     engine: Engine, pool: Pool, quick: Settings, redis: Redis
 ) -> None:
-    """A delivery to a writer that was killed is no try."""
+    """A delivery to a killed writer does not count as a try."""
     poison = booking(9, "expired", 2, customer_id="nul \0 byte")
     await _append(redis, poison)
     await _read_as(engine, "dead")
@@ -230,7 +230,7 @@ async def test_write_entry_that_was_handed_out_to_writers_that_died_is_tried_as_
 async def test_write_seat_sold_twice_is_set_aside(
     engine: Engine, pool: Pool, writer: Writer, redis: Redis
 ) -> None:
-    """The last wall: a second sale that somebody wrote past the scripts never reaches Postgres."""
+    """Last line of defence: a second sale written past the scripts never reaches Postgres."""
     sold = await _buy(engine, "A-1-1")
     await _append(redis, booking(9, "confirmed", 1))
     async with running(writer):

@@ -1,4 +1,4 @@
-"""What the writer shows of itself, idle, at work, and while Postgres is away."""
+"""The writer's metrics: idle, at work, and while Postgres is away."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("gala")
 
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Measure often, and show nothing of the writers of earlier tests."""
+    """Measure often, and clear the metrics of earlier tests' writers."""
     monkeypatch.setattr(writing, "_HOUSEKEEPING_S", 0.02)
     for gauge in (metrics.journal_lag, metrics.journal_backlog, metrics.dead_letters):
         gauge.clear()

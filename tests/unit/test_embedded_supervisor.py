@@ -124,18 +124,18 @@ async def test_supervise_kills_a_part_that_ignores_sigterm_with_its_children(
     await _gone(pids)
 
 
-async def test_supervise_in_a_hurry_waits_for_no_part(
+async def test_supervise_with_force_waits_for_no_part(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "HURRY_S", 0.1)
+    monkeypatch.setattr(supervisor, "FORCE_S", 0.1)
     names = ["api", "expirer", "writer"]
     parts = [_part(tmp_path, name, _IGNORE_SIGTERM, _TELL_PID) for name in names]
-    stop, hurry = asyncio.Event(), asyncio.Event()
+    stop, force = asyncio.Event(), asyncio.Event()
     with capture_logs() as lines:
-        supervised = asyncio.create_task(supervise(parts, {}, stop, 100, hurry))
+        supervised = asyncio.create_task(supervise(parts, {}, stop, 100, force))
         pids = [pid for name in names for pid in await _pids(tmp_path / name)]
         stop.set()
-        hurry.set()
+        force.set()
         await supervised
     assert [line["event"] for line in lines] == ["part_killed"] * 3
     await _gone(pids)

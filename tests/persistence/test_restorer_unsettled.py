@@ -1,4 +1,4 @@
-"""What a restore makes of claims: letters however old, refunds, free bookings, areas sold twice."""
+"""Unsettled sales in a restore: old dead letters, refunds, free bookings, areas sold twice."""
 
 import contextlib
 from typing import Any
@@ -21,7 +21,7 @@ OLD_MS = 2 * 86_400_000
 
 
 async def _asleep_with(sale: Sale, writer: Writer, held: Booking) -> None:
-    """A writer has read of its payment and sleeps; then Redis is emptied, and restored."""
+    """A writer has read the payment and is suspended; then Redis is emptied and restored."""
     with contextlib.suppress(RefundDue):
         await sale.engine.bookings.confirm_booking(held.id, None)
     writer._batches = [await sale.engine.journal.read([GALA], "asleep", count=100, block_ms=0)]
@@ -30,7 +30,7 @@ async def _asleep_with(sale: Sale, writer: Writer, held: Booking) -> None:
 
 
 async def _wake(sale: Sale, writer: Writer) -> None:
-    """It sets aside what the restore did not know."""
+    """Resume the writer: it sets aside the sale that the restore did not know."""
     await writer._write(writer._batches[0])
     assert len(await sale.engine.journal.dead_letters(GALA)) == 1
 
@@ -43,19 +43,19 @@ async def _take_for_bob(sale: Sale) -> Booking:
 
 
 async def _age(sale: Sale) -> None:
-    """As if all that has ended had ended longer ago than Redis remembers."""
+    """Let all ended bookings have ended longer ago than Redis keeps them."""
     await sale.pool.execute("UPDATE bookings SET ended_at_ms = ended_at_ms - $1", OLD_MS)
 
 
 async def _became(sale: Sale, of: Booking) -> tuple[str, list[int]]:
-    """Its status in Postgres, and what is owed for it."""
+    """The booking's status in Postgres, and the refunds owed for it."""
     status = await sale.pool.fetchval("SELECT status FROM bookings WHERE booking_id = $1", of.id)
     return status, [minor for id_, minor in await sale.owed() if id_ == of.id]
 
 
 @pytest.fixture
 async def asleep(sale: Sale, writer: Writer) -> Booking:
-    """A hold that was paid, which a sleeping writer knows of, and Redis no more."""
+    """A paid hold that only a suspended writer still has, because Redis lost it."""
     held = await sale.hold(SEAT)
     await sale.write()
     await _asleep_with(sale, writer, held)
@@ -66,7 +66,7 @@ async def test_restore_does_not_sell_again_what_was_cancelled_long_ago(
     sale: Sale, asleep: Booking, writer: Writer, restorer: Restorer
 ) -> None:
     await _wake(sale, writer)
-    await sale.engine.bookings.confirm_booking(asleep.id, None)  # the notice came again
+    await sale.engine.bookings.confirm_booking(asleep.id, None)  # the notice is repeated
     await sale.engine.bookings.cancel_booking(asleep.id, None)
     await sale.write()
     await _age(sale)
@@ -107,7 +107,7 @@ async def test_restore_gives_no_seat_for_what_it_refunded_long_ago(
 async def test_a_refund_in_hand_ends_as_one_obligation(
     sale: Sale, writer: Writer, restorer: Restorer, since: str
 ) -> None:
-    """Paid too late, and Redis forgot it: the customer was told that the money comes back."""
+    """Paid too late, and lost by Redis: the customer was told that a refund is due."""
     sale.engine.bookings.now_ms = 1  # a hold of long ago
     held = await sale.hold(SEAT)
     sale.engine.bookings.now_ms = ""
@@ -158,7 +158,7 @@ async def test_standing_places_that_a_redis_of_before_sells_again_are_refunded(
     await sale.redis.flushall()
     for key, value in copy.items():
         await sale.redis.restore(key, 0, value)
-    refunded, kept = await stand("cleo", 8, 7)  # before it is noticed
+    refunded, kept = await stand("cleo", 8, 7)  # before it is detected
     restored = await restorer.restore(GALA)
     assert (restored.standing, restored.sales, restored.refunds_due) == ((), "open", 1)
     assert await _became(sale, refunded) == ("cancelled", [refunded.amount_minor])
@@ -166,7 +166,7 @@ async def test_standing_places_that_a_redis_of_before_sells_again_are_refunded(
     await sale.agreed()
 
 
-async def test_standing_places_sold_too_often_are_theirs_who_paid_first(
+async def test_standing_places_sold_too_often_go_to_the_first_payment(
     sale: Sale, restorer: Restorer
 ) -> None:
     def standing(number: int, paid_ms: int) -> Booking:

@@ -1,4 +1,4 @@
-"""What `write` makes of entries that come twice, late, in any order, or from two writers."""
+"""`write` with entries that are written twice, late, in any order, or by two writers."""
 
 import asyncio
 from itertools import permutations
@@ -78,7 +78,7 @@ async def test_write_newer_epoch_wins_over_a_later_id(pool: Pool, store: Store) 
 
 @pytest.mark.parametrize("ended", ["expired", "released"])
 async def test_write_newer_epoch_ends_no_sale(pool: Pool, store: Store, ended: str) -> None:
-    """A restore that took it for a hold looked too early; it compares, and looks again."""
+    """A restore that read the booking as a hold read too early; it compares, and reads again."""
     await store.write([entry(10, booking(1, "confirmed", 1), epoch=1)])
     await store.write([entry(50, booking(1, ended, 1), epoch=2)])
     assert await pool.fetchval("SELECT status FROM bookings") == "confirmed"

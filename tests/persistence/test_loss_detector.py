@@ -1,4 +1,4 @@
-"""A Redis that came back with an older copy: found within a second, closed, and restored."""
+"""A Redis that restarts from an older copy: detected within a second, fenced and restored."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,7 +13,7 @@ from engine.errors import Restoring
 from engine.models import SalesState
 from persistence.database import Pool
 from persistence.journal.writer import Writer
-from persistence.loss_detector import LossDetector, look_once
+from persistence.loss_detector import LossDetector, check_once
 from persistence.restorer import Restorer
 from tests.persistence.running import drained, running, sold_seats
 from tests.persistence.sale import Sale, ulid
@@ -24,7 +24,7 @@ Copy = dict[bytes, bytes]
 
 
 async def _copy(redis: Any) -> Copy:
-    """What a replica that lags, or a backup, has of Redis now."""
+    """A copy of Redis as it is now, as a lagging replica or a backup has it."""
     return {key: await redis.dump(key) for key in await redis.keys("*")}
 
 
@@ -39,23 +39,23 @@ async def _sell(sale: Sale, customer: str, *seats: str) -> Booking:
     return await sale.engine.bookings.confirm_booking(held.id, None)
 
 
-def _closed(engine: Engine) -> Callable[[], Awaitable[bool]]:
-    async def closed() -> bool:
+def _fenced(engine: Engine) -> Callable[[], Awaitable[bool]]:
+    async def fenced() -> bool:
         return (await engine.events.read_event(GALA)).sales == SalesState.RESTORING
 
-    return closed
+    return fenced
 
 
-async def test_look_at_a_sound_sale_closes_nothing(sale: Sale, engine: Engine, pool: Pool) -> None:
-    watch = LossDetector(engine, pool)
-    assert await watch.look() == []
+async def test_check_of_a_sound_sale_fences_nothing(sale: Sale, engine: Engine, pool: Pool) -> None:
+    detector = LossDetector(engine, pool)
+    assert await detector.check() == []
     await sale.hold("A-2-1")  # Redis is ahead now
-    assert await watch.look() == []
+    assert await detector.check() == []
     await engine.events.load_event("derby", layout(), terms())  # type: ignore[arg-type]
-    assert await watch.look() == []
+    assert await detector.check() == []
 
 
-async def test_look_at_an_older_copy_closes_it_and_restore_brings_back_what_was_lost(
+async def test_check_of_an_older_copy_fences_it_and_restore_brings_back_what_was_lost(
     sale: Sale, engine: Engine, pool: Pool
 ) -> None:
     held = await sale.hold("A-2-1")
@@ -64,7 +64,7 @@ async def test_look_at_an_older_copy_closes_it_and_restore_brings_back_what_was_
     lost = await _sell(sale, "bob", "A-2-2")
     await sale.write()
     await _come_back_with(sale.redis, copy)
-    assert await LossDetector(engine, pool).look() == [GALA]
+    assert await LossDetector(engine, pool).check() == [GALA]
     for call in (sale.hold("A-2-2"), engine.bookings.confirm_booking(held.id, None)):
         with pytest.raises(Restoring):
             await call
@@ -79,20 +79,20 @@ async def test_look_at_an_older_copy_closes_it_and_restore_brings_back_what_was_
 async def test_what_was_sold_before_it_was_noticed_is_kept_or_refunded_once(
     sale: Sale, engine: Engine, pool: Pool, writer: Writer
 ) -> None:
-    """The journal is ahead of Postgres again when the writer comes: only the gap tells."""
+    """The journal is ahead of Postgres again when the writer reads it: a gap shows the loss."""
     copy = await _copy(sale.redis)
     first = await _sell(sale, "bob", "A-2-1")
     await sale.write()
     await _come_back_with(sale.redis, copy)
     again = await _sell(sale, "cleo", "A-2-1")
     kept = await _sell(sale, "dora", "A-2-2")
-    assert await LossDetector(engine, pool).look() == []
+    assert await LossDetector(engine, pool).check() == []
     async with running(writer):
-        await until(_closed(engine), timeout_s=3)
+        await until(_fenced(engine), timeout_s=3)
         restored = await Restorer(engine, pool).restore(GALA)
         assert (restored.standing, restored.refunds_due, restored.sold) == ((), 1, 6)
         await drained(engine)
-    # Also if the writer had the second sale in hand all the time.
+    # This also holds if the writer had the second sale in hand the whole time.
     assert await engine.journal.dead_letters(GALA) == []
     assert await sale.found() == []
     owners = await sold_seats(pool)
@@ -108,7 +108,7 @@ async def test_what_was_sold_before_it_was_noticed_is_kept_or_refunded_once(
 async def test_a_confirmation_is_not_undone_by_a_redis_that_forgot_it(
     sale: Sale, engine: Engine, pool: Pool, writer: Writer
 ) -> None:
-    """Redis is behind, thinks the booking pending, and lets it expire: later, in its journal."""
+    """Redis is behind, has the booking as pending and expires it, with a later journal entry."""
     held = await sale.hold("A-2-1")
     copy = await _copy(sale.redis)
     await engine.bookings.confirm_booking(held.id, None)
@@ -125,32 +125,32 @@ async def test_a_confirmation_is_not_undone_by_a_redis_that_forgot_it(
     assert ulid(held) in {seat.booking for seat in (await sale.state()).seats.values()}
 
 
-async def test_an_event_that_was_loaded_over_a_lost_one_is_closed(
+async def test_an_event_that_was_loaded_over_a_lost_one_is_fenced(
     sale: Sale, engine: Engine, writer: Writer
 ) -> None:
     await sale.redis.flushall()
     await engine.events.load_event(GALA, layout(areas={"floor": 50}), terms())
     async with running(writer):
-        await until(_closed(engine), timeout_s=3)
+        await until(_fenced(engine), timeout_s=3)
 
 
-async def test_a_redis_that_was_emptied_under_a_writer_is_closed_within_a_second_or_two(
+async def test_a_redis_that_was_emptied_under_a_writer_is_fenced_within_a_second_or_two(
     sale: Sale, engine: Engine, writer: Writer
 ) -> None:
     async with running(writer):
         await drained(engine)
         await sale.redis.flushall()
 
-        async def closed() -> bool:
-            return GALA in await engine.events.list_events() and await _closed(engine)()
+        async def fenced() -> bool:
+            return GALA in await engine.events.list_events() and await _fenced(engine)()
 
-        await until(closed, timeout_s=3)
+        await until(fenced, timeout_s=3)
 
 
-async def test_look_after_another_has_restored_leaves_the_event_open(
+async def test_check_after_another_has_restored_leaves_the_event_open(
     sale: Sale, engine: Engine, pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Looked at, found gone; restored by somebody else; only then closed: it must not be."""
+    """The check finds the event gone, another process restores it: the late fence is ignored."""
     await sale.redis.flushall()
     fence = engine.restores.fence_event
 
@@ -160,46 +160,46 @@ async def test_look_after_another_has_restored_leaves_the_event_open(
         return await fence(*arguments, **named)
 
     monkeypatch.setattr(engine.restores, "fence_event", late)
-    assert await LossDetector(engine, pool).look() == []
+    assert await LossDetector(engine, pool).check() == []
     assert (await engine.events.read_event(GALA)).sales == SalesState.OPEN
 
 
-async def test_look_with_postgres_away_goes_by_what_it_said_last(
+async def test_check_with_postgres_away_uses_its_last_answer(
     sale: Sale, engine: Engine, pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = await sale.hold("A-2-1")
     copy = await _copy(sale.redis)
     await engine.bookings.confirm_booking(held.id, None)
     await sale.write()
-    watch = LossDetector(engine, pool)
-    assert await watch.look() == []
+    detector = LossDetector(engine, pool)
+    assert await detector.check() == []
     await _come_back_with(sale.redis, copy)
     monkeypatch.setattr("persistence.event_record.QUERIES", {"read_newest": "SELECT pg_sleep(9)"})
-    monkeypatch.setattr("persistence.loss_detector.LOOK_S_MAX", 0.05)
-    assert await watch.look() == [GALA]
+    monkeypatch.setattr("persistence.loss_detector.CHECK_S_MAX", 0.05)
+    assert await detector.check() == [GALA]
 
 
 async def test_a_process_that_starts_with_postgres_away_starts(
     engine: Engine, redis: Redis, settings: Settings
 ) -> None:
-    assert await look_once(engine, "postgresql://nobody@127.0.0.1:1/none") == []
+    assert await check_once(engine, "postgresql://nobody@127.0.0.1:1/none") == []
 
 
-async def test_a_process_that_starts_closes_what_is_behind(
+async def test_a_process_that_starts_fences_what_is_behind(
     sale: Sale, engine: Engine, database_url: str
 ) -> None:
     copy = await _copy(sale.redis)
     await _sell(sale, "bob", "A-2-1")
     await sale.write()
     await _come_back_with(sale.redis, copy)
-    assert await look_once(engine, database_url) == [GALA]
-    assert await look_once(engine, database_url) == []
+    assert await check_once(engine, database_url) == [GALA]
+    assert await check_once(engine, database_url) == []
 
 
-async def test_two_writers_at_one_journal_are_no_reason_to_close_it(
+async def test_two_writers_at_one_journal_do_not_fence_it(
     sale: Sale, engine: Engine, pool: Pool, quick: Settings
 ) -> None:
-    """Each is handed what the other is not: entries between its own, that the journal has."""
+    """Each writer reads entries that the other does not; the journal has all of them."""
     writers = [Writer(engine, pool, msgspec.structs.replace(quick, writer_batch_entries_max=3))]
     writers += [Writer(engine, pool, quick)]
     async with running(*writers):
@@ -207,17 +207,17 @@ async def test_two_writers_at_one_journal_are_no_reason_to_close_it(
             held = await sale.hold("A-2-1", "A-2-2", floor=1)
             await engine.bookings.release_booking(held.id, None)
         await drained(engine)
-    assert not await _closed(engine)()
-    assert await LossDetector(engine, pool).look() == []
+    assert not await _fenced(engine)()
+    assert await LossDetector(engine, pool).check() == []
     assert await sale.found() == []
 
 
 async def test_what_another_writer_wrote_and_trimmed_is_not_forgotten(
     sale: Sale, engine: Engine, pool: Pool, quick: Settings
 ) -> None:
-    """Ours read, and was stopped for longer than JOURNAL_KEEP_MS before it looked:
+    """Ours read, and was stopped for longer than JOURNAL_KEEP_MS before its check:
 
-    ours    reads 2                                stopped     looks: 1 is not in Redis
+    ours    reads 2                                stopped     checks: 1 is not in Redis
     other             reads 1, writes it   trims
     """
     short = msgspec.structs.replace(quick, journal_keep_ms=50)
@@ -235,13 +235,13 @@ async def test_what_another_writer_wrote_and_trimmed_is_not_forgotten(
     await other._measure_and_trim(GALA)
     assert await sale.redis.xlen("{gala}:journal") == 1
     await ours._step()
-    assert not await _closed(engine)()
+    assert not await _fenced(engine)()
 
 
-async def test_what_was_lost_of_a_journal_that_was_trimmed_is_noticed(
+async def test_what_was_lost_of_a_journal_that_was_trimmed_is_detected(
     sale: Sale, engine: Engine, pool: Pool, writer: Writer
 ) -> None:
-    """A quiet sale: all of its journal was trimmed when Redis lost the newest entry."""
+    """A quiet sale: its whole journal was trimmed before Redis lost the newest entry."""
     await sale.write()
     await sale.redis.xtrim("{gala}:journal", maxlen=0)
     copy = await _copy(sale.redis)
@@ -250,4 +250,4 @@ async def test_what_was_lost_of_a_journal_that_was_trimmed_is_noticed(
     await _come_back_with(sale.redis, copy)
     await _sell(sale, "cleo", "A-2-1")
     async with running(writer):
-        await until(_closed(engine), timeout_s=3)
+        await until(_fenced(engine), timeout_s=3)

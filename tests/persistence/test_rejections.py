@@ -1,4 +1,4 @@
-"""What of a batch `write` refuses, whose fault it is, and that all the others are written."""
+"""Which entries of a batch `write` rejects, and that all the others are written."""
 
 import gzip
 from collections.abc import Sequence
@@ -16,37 +16,37 @@ from tests.persistence.running import sold_seats
 from tests.support.factories import layout
 
 
-def _entries(refusals: list[Rejection]) -> list[JournalEntry]:
-    return [refusal.entry for refusal in refusals]
+def _entries(rejections: list[Rejection]) -> list[JournalEntry]:
+    return [rejection.entry for rejection in rejections]
 
 
-async def test_write_seat_sold_to_another_is_refused_and_the_others_flow(
+async def test_write_seat_sold_to_another_is_rejected_and_the_others_are_written(
     pool: Pool, store: Store
 ) -> None:
     first = booking(1, "confirmed", 1)
     await store.write([entry(10, first)])
     second = entry(12, booking(2, "confirmed", 1, 2))
-    [refusal] = await store.write([entry(11, booking(3, "pending", 5)), second])
-    assert refusal.entry == second
-    assert refusal.error.seat_sold_twice
-    assert "booking_seats_one_owner" in str(refusal.error)
+    [rejection] = await store.write([entry(11, booking(3, "pending", 5)), second])
+    assert rejection.entry == second
+    assert rejection.error.seat_sold_twice
+    assert "booking_seats_one_owner" in str(rejection.error)
     assert await sold_seats(pool) == {seat(1): first.id}
     assert await pool.fetchval("SELECT count(*) FROM bookings") == 1
     assert await pool.fetchval("SELECT count(*) FROM journal") == 2
 
 
-async def _refused(store: Store, *entries: JournalEntry) -> list[str]:
-    """The bookings whose sale was refused, each as a second one."""
-    refusals = await store.write(entries)
-    assert all(refusal.error.seat_sold_twice for refusal in refusals)
-    return [refusal.entry.booking.id for refusal in refusals if refusal.entry.booking]
+async def _rejected(store: Store, *entries: JournalEntry) -> list[str]:
+    """The bookings whose sale was rejected, each as a second sale."""
+    rejections = await store.write(entries)
+    assert all(rejection.error.seat_sold_twice for rejection in rejections)
+    return [rejection.entry.booking.id for rejection in rejections if rejection.entry.booking]
 
 
 async def test_write_of_two_sales_of_a_seat_in_one_batch_keeps_the_older(
     pool: Pool, store: Store
 ) -> None:
     first, second, third = (booking(number, "confirmed", 1) for number in (1, 2, 3))
-    assert await _refused(store, entry(12, second), entry(13, third), entry(11, first)) == [
+    assert await _rejected(store, entry(12, second), entry(13, third), entry(11, first)) == [
         second.id, third.id,
     ]  # fmt: skip
     assert await sold_seats(pool) == {seat(1): first.id}
@@ -57,32 +57,32 @@ async def test_write_of_a_contested_sale_takes_none_of_its_seats_from_another(
 ) -> None:
     await store.write([entry(10, booking(1, "confirmed", 1))])
     torn, whole = booking(2, "confirmed", 1, 2), booking(3, "confirmed", 2)
-    assert await _refused(store, entry(11, torn), entry(12, whole)) == [torn.id]
+    assert await _rejected(store, entry(11, torn), entry(12, whole)) == [torn.id]
     assert await sold_seats(pool) == {seat(1): booking(1, "confirmed").id, seat(2): whole.id}
 
 
-async def test_write_of_a_sale_that_was_cancelled_since_is_in_nobodys_way(
+async def test_write_of_a_sale_that_was_cancelled_since_takes_no_seat(
     pool: Pool, store: Store
 ) -> None:
-    """It comes late, from a writer that was killed; beside it is one that has to be refused."""
+    """It is redelivered late from a killed writer, in one batch with a sale to be rejected."""
     owner, gone = booking(2, "confirmed", 1), booking(1, "confirmed", 1)
     await store.write([entry(12, booking(1, "cancelled", 1)), entry(13, owner)])
     twice = booking(3, "confirmed", 1)
-    assert await _refused(store, entry(10, gone), entry(14, twice)) == [twice.id]
+    assert await _rejected(store, entry(10, gone), entry(14, twice)) == [twice.id]
     assert await sold_seats(pool) == {seat(1): owner.id}
 
 
-async def test_write_of_what_ended_before_a_late_payment_keeps_that_and_refuses_the_sale(
+async def test_write_of_what_ended_before_a_late_payment_keeps_that_and_rejects_the_sale(
     pool: Pool, store: Store
 ) -> None:
     owner, late = booking(1, "confirmed", 1), booking(2, "confirmed", 1, late=True)
     await store.write([entry(10, owner)])
-    assert await _refused(store, entry(11, booking(2, "expired", 1)), entry(12, late)) == [late.id]
+    assert await _rejected(store, entry(11, booking(2, "expired", 1)), entry(12, late)) == [late.id]
     assert await pool.fetchval("SELECT status FROM bookings WHERE NOT late") == "confirmed"
     statuses = await pool.fetch("SELECT status FROM bookings ORDER BY booking_id")
     assert [row["status"] for row in statuses] == ["confirmed", "expired"]
     await store.write([entry(13, booking(1, "cancelled", 1))])
-    assert await _refused(store, entry(12, late)) == []
+    assert await _rejected(store, entry(12, late)) == []
     assert await sold_seats(pool) == {seat(1): late.id}
 
 
@@ -100,7 +100,7 @@ def tried(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return tried
 
 
-async def test_write_of_a_resale_beside_a_refused_one_asks_who_owns_what_then(
+async def test_write_of_a_resale_beside_a_rejected_one_checks_the_owners_again(
     pool: Pool, store: Store, tried: list[int]
 ) -> None:
     first, owner = booking(1, "confirmed", 1), booking(2, "confirmed", 2)
@@ -108,13 +108,13 @@ async def test_write_of_a_resale_beside_a_refused_one_asks_who_owns_what_then(
     tried.clear()
     resold, twice = booking(3, "confirmed", 1), booking(4, "confirmed", 2)
     entries = [entry(12, booking(1, "cancelled", 1)), entry(13, resold), entry(14, twice)]
-    assert await _refused(store, entry(11, owner), *entries) == [twice.id]
+    assert await _rejected(store, entry(11, owner), *entries) == [twice.id]
     assert tried == [4, 3]
     assert await sold_seats(pool) == {seat(1): resold.id, seat(2): owner.id}
 
 
 @pytest.mark.parametrize("contested", [0, 1, 300])
-async def test_write_takes_two_transactions_however_many_sales_are_refused(
+async def test_write_takes_two_transactions_however_many_sales_are_rejected(
     pool: Pool, store: Store, tried: list[int], contested: int
 ) -> None:
     await store.write([entry(1 + n, booking(n, "confirmed", n)) for n in range(300)])
@@ -129,7 +129,7 @@ async def test_write_takes_two_transactions_however_many_sales_are_refused(
 async def test_write_of_a_sale_after_its_cancel_in_one_batch_stays_cancelled(
     pool: Pool, store: Store
 ) -> None:
-    """As entry by entry: within an epoch nothing sells again what was cancelled."""
+    """As when written one by one: within an epoch, a cancelled booking is not sold again."""
     ended = booking(1, "cancelled", 1, refund_minor=1500, refund_reason="cancelled")
     await store.write([entry(10, ended), entry(11, booking(1, "confirmed", 1))])
     assert await sold_seats(pool) == {}
@@ -157,7 +157,7 @@ async def test_write_resale_in_one_batch_with_the_cancel_moves_the_seat(
     ],
     ids=["nul", "too_large", "negative", "surrogate"],
 )
-async def test_write_value_postgres_cannot_take_is_unwritable(
+async def test_write_value_postgres_cannot_take_is_rejected(
     pool: Pool, store: Store, poison: Booking
 ) -> None:
     poisoned = entry(11, poison)
@@ -171,13 +171,13 @@ async def test_write_many_values_postgres_cannot_take_finds_each(pool: Pool, sto
     poisons = [entry(n, booking(n, "released", amount_minor=-1)) for n in range(1, 40, 7)]
     others = [entry(n, booking(n, "confirmed", n)) for n in range(1, 40) if n % 7 != 1]
     mixed = sorted([*poisons, *others], key=lambda one: int(one.entry_id[:-2]))
-    refusals = await store.write(mixed)
-    assert _entries(refusals) == poisons
-    assert not any(refusal.error.seat_sold_twice for refusal in refusals)
+    rejections = await store.write(mixed)
+    assert _entries(rejections) == poisons
+    assert not any(rejection.error.seat_sold_twice for rejection in rejections)
     assert len(await sold_seats(pool)) == len(others)
 
 
-async def test_write_layout_that_is_not_one_is_unwritable(store: Store) -> None:
+async def test_write_layout_that_is_not_one_is_rejected(store: Store) -> None:
     for gzipped in (b"no gzip", b"", gzip.compress(b"{}")):
         torn = msgspec.structs.replace(loaded(10, layout()), layout=gzipped)
         assert _entries(await store.write([torn])) == [torn]
