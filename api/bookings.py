@@ -24,6 +24,7 @@ from api.http.responses import Response
 from engine import ids
 from engine.ids import CustomerId, EventId, SeatId
 from engine.models import AreaQuantity, Booking, Selection
+from engine.payments import is_processing
 
 PATH = "/api/v1/booking"
 
@@ -65,7 +66,10 @@ async def release_booking(call: Call[NoQuery, None]) -> Response:
 
 
 async def cancel_booking(call: Call[NoQuery, None]) -> Response:
-    """Undo a confirmed booking; what was paid becomes a refund obligation. Repeatable."""
+    """Undo a confirmed booking; what was paid becomes a refund obligation. Repeatable.
+
+    The organiser of the event may do so always, the customer until the time the event names.
+    """
     return _answer(await call.bookings.cancel_booking(call.booking_id, call.customer))
 
 
@@ -86,6 +90,7 @@ def shown(booking: Booking) -> BookingView:
         ended_at=time_shown(booking.ended_at_ms),
         refund_minor=booking.refund_minor,
         refund_reason=booking.refund_reason,
+        payment_processing=is_processing(booking),
     )
 
 

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from engine.ids import BookingId, EventId
+from engine.ids import EventId
 from engine.ports.payments import Notice, NoticeOutcome, Refund
 
 
@@ -10,7 +10,10 @@ class PaymentStore(Protocol):
     """What the provider said, and what is to be paid back."""
 
     async def record_notice(self, notice: Notice) -> None:
-        """Keep a notice once, by its id; for a booking long gone, owe what was paid."""
+        """Keep a notice once, by its id and booking; owe what no record in Redis keeps."""
+
+    async def find_booking(self, payment_id: str) -> str | None:
+        """The booking that a payment was for, if Postgres has it."""
 
     async def list_notices(
         self, event: EventId, outcome: NoticeOutcome | None, below: int | None, limit: int
@@ -20,9 +23,10 @@ class PaymentStore(Protocol):
     async def list_refunds(
         self, event: EventId, settled: bool | None, after: tuple[int, str] | None, limit: int
     ) -> list[Refund]:
-        """The refund obligations of an event, the oldest first, after (due_at_ms, booking)."""
+        """The refund obligations of an event, the oldest first, after (due_at_ms, id)."""
 
-    async def settle_refund(
-        self, booking: BookingId, settled_by: str, reference: str | None
-    ) -> Refund | None:
-        """Mark an obligation settled, once; None: nothing is owed for this booking."""
+    async def find_refunds(self, refund_or_booking: str) -> list[Refund]:
+        """The obligation of this id, or all those of a booking."""
+
+    async def settle_refund(self, refund: Refund, settled_by: str, reference: str | None) -> Refund:
+        """Mark an obligation settled, once."""

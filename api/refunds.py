@@ -11,10 +11,10 @@ from api.http.problems import Problem, invalid
 from api.http.responses import Response
 from api.owners import check_owner
 from engine import ids
-from engine.ids import ULID_PATTERN, BookingId
 from engine.ports.payments import Refund
 
-_CURSOR = re.compile(rf"([0-9]{{1,15}})\.({ULID_PATTERN})")
+_REFUND = r"ref_[0-9a-f]{32}"
+_CURSOR = re.compile(rf"([0-9]{{1,15}})\.({_REFUND})")
 _LINE = r"^[^\x00-\x1f\x7f]+$(?!\n)"
 
 
@@ -31,15 +31,19 @@ class SettleBody(RequestBody, frozen=True):
 
 
 class RefundView(View, frozen=True):
-    """Money that was taken and must go back. `reason`: `cancelled`, or why it came too late."""
+    """What was taken by one payment and must go back. `reason`: `cancelled`, or why it bought
+    nothing. `eventId` and `customerId` are left out where nobody knows the booking.
+    """
 
+    id: str
+    payment_id: str
     booking_id: str
-    event_id: str
-    customer_id: str
     amount_minor: int
     currency: str
     reason: str
     due_at: str
+    event_id: str | None = None
+    customer_id: str | None = None
     settled_at: str | None = None
     settled_by: str | None = None
     reference: str | None = None
@@ -60,7 +64,7 @@ async def list_refunds(call: Call[RefundsQuery, None]) -> Response:
         found = _CURSOR.fullmatch(query.cursor)
         if not found:
             raise invalid("cursor", "not a cursor of this list")
-        after = int(found[1]), f"{event}:{found[2]}"
+        after = int(found[1]), found[2]
     await check_owner(call, event)
     settled = None if query.settled is UNSET else query.settled
     refunds = await call.services.stores.payments.list_refunds(
@@ -72,16 +76,34 @@ async def list_refunds(call: Call[RefundsQuery, None]) -> Response:
 
 
 async def settle_refund(call: Call[NoQuery, SettleBody]) -> Response:
-    """Say that an obligation is paid back. Repeatable: the first who says so is kept."""
-    booking = BookingId(call.path["refund_id"])
-    await check_owner(call, ids.split_booking(booking)[0])
+    """Say that an obligation is paid back. Repeatable: the first call is kept.
+
+    The id of the obligation; or of the booking, if there is one obligation for it.
+    """
+    text, payments = call.path["refund_id"], call.services.stores.payments
+    if ":" in text and not call.privileged:
+        await check_owner(call, ids.split_booking(text)[0])
+    found = await payments.find_refunds(text)
+    if not found:
+        raise refund_not_found(text)
+    if len(found) > 1:
+        named = [refund.id for refund in found]
+        raise Problem("refund_ambiguous", "say which of them", {"refundIds": named})
+    refund = found[0]
+    if not call.privileged:  # whose event it was, if it is no event, nobody knows
+        if refund.event_id is None:
+            raise refund_not_found(text)
+        await check_owner(call, refund.event_id)
     reference = None if call.body.reference is UNSET else call.body.reference
-    refund = await call.services.stores.payments.settle_refund(
-        booking, call.caller.customer_id, reference
-    )
-    if refund is None:
-        raise refund_not_found(booking)
-    return Response(encode(_shown(refund)))
+    settled = await payments.settle_refund(refund, call.caller.customer_id, reference)
+    return Response(encode(_shown(settled)))
+
+
+def refund_id(text: str) -> str:
+    """The id of an obligation, or of a booking. Raises InvalidId."""
+    if not re.fullmatch(_REFUND, text):
+        ids.split_booking(text)
+    return text
 
 
 def refund_not_found(text: str) -> Problem:
@@ -90,11 +112,13 @@ def refund_not_found(text: str) -> Problem:
 
 
 def _cursor(refund: Refund) -> str:
-    return f"{refund.due_at_ms}.{refund.booking_id.rpartition(':')[2]}"
+    return f"{refund.due_at_ms}.{refund.id}"
 
 
 def _shown(refund: Refund) -> RefundView:
     return RefundView(
+        id=refund.id,
+        payment_id=refund.payment_id,
         booking_id=refund.booking_id,
         event_id=refund.event_id,
         customer_id=refund.customer_id,

@@ -6,7 +6,7 @@ stands behind the event, and bookings by their ULID.
 
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import Self
+from typing import Literal, Self
 
 from engine import keys
 from engine.booking_json import booking_of, json_of
@@ -15,12 +15,22 @@ from engine.ids import BookingId, CustomerId, EventId, new_ulid, split_booking
 from engine.limits import LimitCheck, LimitedScripts
 from engine.metrics import metrics
 from engine.metrics.per_tick import observe_all
-from engine.models import AreaQuantity, Booking, BookingStatus, Expired, Page, Selection
+from engine.models import (
+    AreaQuantity,
+    Booking,
+    BookingStatus,
+    Expired,
+    Page,
+    PaymentReport,
+    Selection,
+)
 from engine.scripts import Scripts, checked
 from engine.transport.batcher import Batcher
 from engine.transport.wire import Argument
 
 EXPIRE_MAX = 256
+UNCHECKED = PaymentReport()
+PaymentUpdate = Literal["processing", "failed", "refunded", "disputed"]
 
 
 class Bookings:
@@ -84,23 +94,38 @@ class Bookings:
         self,
         booking: BookingId,
         customer: CustomerId | None,
-        *,
-        amount_minor: int | None = None,
-        currency: str = "",
+        payment: PaymentReport = UNCHECKED,
     ) -> Booking:
-        """Make it sold; repeatable. A late one gets its places if they are free.
+        """Make it sold by this payment; repeatable. A late one gets its places if they are free.
 
-        What was paid is compared with the booking where it is said.
+        A payment that does not buy the places is in the record all the same, and owed.
 
-        Raises: BookingNotFound, BookingCancelled, AmountDiffers, RefundDue.
+        Raises: BookingNotFound, BookingCancelled, AmountDiffers, RefundDue, PaidTwice,
+        PaymentRefunded, TooManyPayments; NotOwner of a box office, PaymentByProvider of `free`.
         """
-        paid = "" if amount_minor is None else amount_minor
-        return await self._run("confirm_booking", booking, customer, paid, currency)
+        return await self._run("confirm_booking", booking, customer, *_told(payment))
+
+    async def update_payment(
+        self, booking: BookingId, what: PaymentUpdate, payment: PaymentReport
+    ) -> Booking:
+        """Record what the provider says of a payment other than that it succeeded; repeatable.
+
+        Raises: EventNotFound, BookingNotFound, TooManyPayments.
+        """
+        event, ulid = split_booking(booking)
+        found = await self._scripts.run(
+            "update_payment",
+            [*keys.of_event(event), keys.hold(event, ulid)],
+            [self.now_ms, ulid, what, *_told(payment)[:3]],
+        )
+        return _answer(event, found)
 
     async def cancel_booking(self, booking: BookingId, customer: CustomerId | None) -> Booking:
-        """Undo a confirmed booking and record what is to be refunded; repeatable.
+        """Undo a confirmed booking and record what of its payments is owed; repeatable.
 
-        Raises: BookingNotFound, NotConfirmed, BookingExpired, BookingReleased.
+        `customer` may be the organiser of the event too.
+
+        Raises: BookingNotFound, NotConfirmed, BookingExpired, BookingReleased, CancelClosed.
         """
         return await self._run("cancel_booking", booking, customer)
 
@@ -181,6 +206,12 @@ def _answer(event: EventId, found: list[bytes]) -> Booking:
         metrics.tickets_sold.inc(booking.place_count)
     _count_expired("hold", [int(ms) for ms in late])
     return booking
+
+
+def _told(payment: PaymentReport) -> list[Argument]:
+    """A payment as `confirm_booking` reads it; `update_payment` reads the first three."""
+    amount = "" if payment.amount_minor is None else payment.amount_minor
+    return [payment.id, amount, payment.currency, payment.source, payment.note]
 
 
 def _count_expired(path: str, late_ms: Sequence[int]) -> None:

@@ -1,4 +1,4 @@
-"""The promises G1, G3 and G4 as code, recomputed from the raw state of one event.
+"""The promises G1, G3 and G4, and the money, as code, recomputed from the raw state of one event.
 
 Used by `engine verify`, reconcile, the tests and the bench. Every rule says what it found and
 where; a state with no violation keeps its promises. The tests plant each violation.
@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from engine.event_state import EventState
 from engine.models import Booking, BookingStatus
+from engine.payments import faults
 
 OVERDUE_MS_MAX = 1000
 """Promise G3: a hold ends within its TTL and this."""
@@ -18,6 +19,7 @@ OVERDUE_MS_MAX = 1000
 KINDS = (
     *("sold_twice", "owner_differs", "orphan_hold", "orphan_sale", "counts_differ", "map_differs"),
     *("area_differs", "area_oversold", "deadline_differs", "customer_differs", "overdue_hold"),
+    "money_unaccounted",
 )
 """Every kind of violation there is."""
 
@@ -44,6 +46,7 @@ def check(state: EventState) -> list[Violation]:
         *_areas(state),
         *_lists(state),
         *_overdue(state),
+        *_money(state),
     ]
 
 
@@ -168,3 +171,10 @@ def _overdue(state: EventState) -> Iterator[Violation]:
         late_ms = state.now_ms - booking.expires_at_ms
         if booking.status == BookingStatus.PENDING and late_ms > OVERDUE_MS_MAX:
             yield Violation("overdue_hold", ulid, f"{late_ms} ms past its deadline")
+
+
+def _money(state: EventState) -> Iterator[Violation]:
+    """The sum of an event's payments is what is sold, owed and back: so it is for each booking."""
+    for ulid, booking in state.bookings.items():
+        for fault in faults(booking):
+            yield Violation("money_unaccounted", ulid, fault)

@@ -17,7 +17,7 @@ from api.http.payloads import NoQuery
 from api.http.permissions import Permission
 from api.http.responses import Response
 from api.http.tokens import Caller, tokens_of
-from api.signatures import PaymentSignatures
+from api.signatures import STRIPE_HEADER, PaymentSignatures
 from api.snapshots import Snapshots
 from api.stores import Stores
 from engine import Engine, Settings
@@ -42,6 +42,9 @@ class Services:
         self.stores = stores
         self.tokens = tokens_of(settings)
         self.payment_signatures = PaymentSignatures(settings.payment_webhook_secret)
+        self.stripe_signatures = PaymentSignatures(
+            settings.stripe_webhook_secret, STRIPE_HEADER, "STRIPE_WEBHOOK_SECRET"
+        )
         self.passwords = Passwords(settings.password_threads, settings.passwords_waiting_max)
         self.mailer = Mailer(settings)
         self.body_bytes_max = settings.body_bytes_max

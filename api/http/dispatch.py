@@ -30,7 +30,7 @@ from api.http.payloads import NoQuery
 from api.http.problems import Problem, answer_of
 from api.http.responses import NO_STORE, SAFE, Response, send_answer
 from api.http.tokens import NOBODY, Caller, KeyUnknown
-from api.refunds import refund_not_found
+from api.refunds import refund_id, refund_not_found
 from api.webhooks import webhook_id, webhook_not_found
 from engine import ids
 from engine.errors import BookingNotFound, EventNotFound, Overloaded, RateLimited
@@ -47,7 +47,7 @@ PLAN_FACTOR = 256
 _PATH_IDS: dict[str, tuple[Callable[[str], object], Callable[[str], Exception]]] = {
     "event_id": (ids.event_id, EventNotFound),
     "booking_id": (ids.split_booking, BookingNotFound),
-    "refund_id": (ids.split_booking, refund_not_found),
+    "refund_id": (refund_id, refund_not_found),
     "webhook_id": (webhook_id, webhook_not_found),
     "role_id": (role_id, lambda text: Problem("role_not_found", f"there is no role {text!r}")),
     "permission": (

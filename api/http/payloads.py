@@ -147,7 +147,10 @@ def areas_shown(areas: tuple[AreaQuantity, ...]) -> tuple[AreaView, ...]:
 
 
 class BookingView(View, frozen=True):
-    """A booking. `late`: it was paid after its deadline and got its places all the same."""
+    """A booking. `late`: it was paid after its deadline and got its places all the same.
+
+    `paymentProcessing`: a payment that takes days is on its way, and `expiresAt` waits for it.
+    """
 
     id: str
     event_id: str
@@ -163,6 +166,7 @@ class BookingView(View, frozen=True):
     ended_at: str | None = None
     refund_minor: int = 0
     refund_reason: str | None = None
+    payment_processing: bool = False
 
 
 class SeatView(View, frozen=True):

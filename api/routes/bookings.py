@@ -85,7 +85,7 @@ ROUTES: tuple[Route, ...] = (
         limit=LimitClass.SALE,
         refusals=(
             *("event_not_found", "booking_not_found", "not_confirmed"),
-            *("booking_expired", "booking_released"),
+            *("booking_expired", "booking_released", "cancel_closed"),
         ),
         repeatable=True,
     ),
@@ -95,9 +95,15 @@ ROUTES: tuple[Route, ...] = (
         endpoint=payments.confirm_booking,
         permission=May.PAYMENT_CONFIRM,
         privilege=May.PAYMENT_CONFIRM_ANY,
+        body=payments.ConfirmBody,
+        bare=True,
         answer=BookingView,
         limit=LimitClass.PAY,
-        refusals=("event_not_found", "booking_not_found", "booking_cancelled", "refund_due"),
+        refusals=(
+            *("event_not_found", "booking_not_found", "booking_cancelled", "refund_due"),
+            *("payment_by_provider", "not_owner", "paid_twice", "amount_differs"),
+            *("payment_refunded", "too_many_payments"),
+        ),
         repeatable=True,
     ),
 )

@@ -1,6 +1,6 @@
 """Payments: the provider's notices and refund obligations, as rows of the route table."""
 
-from api import payment_notices, refunds
+from api import payment_notices, refunds, stripe_events
 from api.http.calls import V1, Route
 from api.http.limits import LimitClass
 from api.http.permissions import Permission as May
@@ -16,6 +16,18 @@ ROUTES: tuple[Route, ...] = (
         limit=LimitClass.NONE,
         repeatable=True,
         takes=("Payment-Signature",),
+        refusals=("signature_invalid", "not_found", "restoring"),
+    ),
+    Route(
+        method="POST",
+        path=f"{V1}/payment/stripe",
+        endpoint=stripe_events.receive_stripe_event,
+        body=stripe_events.StripeEventBody,
+        raw=True,
+        answer=payment_notices.NoticeTaken,
+        limit=LimitClass.NONE,
+        repeatable=True,
+        takes=("Stripe-Signature",),
         refusals=("signature_invalid", "not_found", "restoring"),
     ),
     Route(
@@ -48,6 +60,6 @@ ROUTES: tuple[Route, ...] = (
         bare=True,
         repeatable=True,
         answer=refunds.RefundView,
-        refusals=("event_not_found", "not_owner", "refund_not_found"),
+        refusals=("event_not_found", "not_owner", "refund_not_found", "refund_ambiguous"),
     ),
 )

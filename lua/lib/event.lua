@@ -2,6 +2,9 @@
 -- The event hash: how it is sold, and how many places have each status.
 local event = {}
 
+-- How long after its hold a payment may take whose event does not say it: five days.
+event.PAYMENT_MAX_MS = 432000000
+
 -- The box office: the event's keys, settings and counts, and the time. nil: no such event.
 -- An event that is being restored answers nobody, as a server that is LOADING: an error, before
 -- anything is written, and here rather than in each script, so that none can forget it.
@@ -46,6 +49,26 @@ function event.sales_refusal(box)
     return "not_yet"
   elseif is.closes_at_ms > 0 and box.now_ms >= is.closes_at_ms then
     return "ended"
+  end
+end
+
+-- The terms that few calls ask for; `read` has those that every call pays for.
+function event.terms(box)
+  local row = redis.call("HMGET", box.event, "starts_at_ms", "cancel_until_ms", "late_payment",
+    "payment_max_ms")
+  return {
+    starts_at_ms = tonumber(row[1]) or 0, cancel_until_ms = tonumber(row[2]) or 0,
+    late_payment = row[3] or "confirm", payment_max_ms = tonumber(row[4]) or event.PAYMENT_MAX_MS,
+  }
+end
+
+-- nil if a payment may still buy places after its deadline, else why not.
+function event.late_refusal(box)
+  local terms = event.terms(box)
+  if terms.late_payment == "refund" then
+    return { "LATE_PAYMENT" }
+  elseif terms.starts_at_ms > 0 and box.now_ms >= terms.starts_at_ms then
+    return { "EVENT_BEGUN" }
   end
 end
 
