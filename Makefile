@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PORT ?= 8000
 SCENARIO ?= rush
 
-.PHONY: up down lock demo war test watch-test dashboards check format races faults model mutants coverage lua bench schema docs pictures clean
+.PHONY: up down lock demo war test watch-test dashboards check format races faults model mutants coverage lua bench schema docs pictures modules clean
 .DEFAULT_GOAL := help
 
 help:
@@ -23,6 +23,7 @@ help:
 	@echo "make up      everything in containers (needs Docker);   make down   stop it, data kept"
 	@echo "make lock    update the pins of the image's dependencies (deploy/requirements*.txt)"
 	@echo "make docs    build the documents as a site in site/, in strict mode: no dead link"
+	@echo "make modules   the table of modules in ARCHITECTURE.md, from the docstrings"
 	@echo "make pictures  docs/architecture/*.dot as SVG (Debian: graphviz)"
 	@echo "make lua     luacheck on the assembled scripts (Debian: lua-check)"
 
@@ -110,6 +111,9 @@ schema: $(VENV)/.war
 docs: $(VENV)/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@echo "site/index.html"
+
+modules: $(VENV)/.dev
+	$(BIN)/python -m manual.modules
 
 pictures: $(VENV)/.dev
 	$(BIN)/python -m manual.pictures

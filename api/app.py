@@ -1,35 +1,36 @@
-"""The ASGI app: the route table, one middleware, and an engine for as long as the app lives.
+"""The ASGI app, assembled: route table, CORS, edge, and the engine's lifetime.
 
-Ours stands around Starlette's own stack, so that a call of the table meets neither that stack nor
-its router: they see what the table does not have.
+Our layers wrap Starlette's whole stack. A request for a route of the table passes neither that
+stack nor Starlette's router; these get only the paths that the table does not have.
 """
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.routing import Route as StarletteRoute
 
 from api import document
-from api.accounts.running import accounts_running
-from api.http.calls import Route, Services
+from api.http.calls import Route
 from api.http.cors import with_cors
-from api.http.dispatch import PathTable, Resource, not_found
 from api.http.middleware import Edge
 from api.http.responses import Header
-from api.metrics import in_flight_shown
+from api.http.router import PathTable, Resource, not_found
+from api.metrics import in_flight_measured
 from api.routes import ROUTES
+from api.routes.path_ids import PATH_IDS
+from api.services import Services
 from api.stores import NoStores, Stores
 from engine import Engine, EngineError, Settings, logs
 
-STAY_ON_HTTPS: Header = (b"strict-transport-security", b"max-age=31536000")
+HSTS: Header = (b"strict-transport-security", b"max-age=31536000")
 
 
 def create_app(engine_settings: Settings, stores: Stores | None = None) -> Starlette:
     """Make the app; the engine is connected when it starts.
 
-    Raises: Misconfigured for a JWT_SECRET under 32 bytes or a wrong CORS_ORIGINS. Its start
-    raises Misconfigured or Unavailable for a Redis that is not as it must be.
+    Raises: Misconfigured for a JWT_SECRET under 32 bytes or an invalid CORS_ORIGINS. The start of
+    the app raises Misconfigured or Unavailable if Redis is misconfigured or down.
     """
     services = Services(engine_settings, stores or NoStores())
 
@@ -40,9 +41,9 @@ def create_app(engine_settings: Settings, stores: Stores | None = None) -> Starl
         except EngineError as error:
             logs.get("api").error("start_refused", code=error.code, why=str(error))
             raise
-        following = services.engine.verbosity.followed(engine_settings.log_level)
-        accounts = accounts_running(services)
-        async with services.engine, following, accounts, in_flight_shown(services):
+        log_level = services.engine.log_level.followed(engine_settings.log_level)
+        accounts = _accounts_running(services)
+        async with services.engine, log_level, accounts, in_flight_measured(services):
             yield
         await services.stores.close()
 
@@ -50,21 +51,34 @@ def create_app(engine_settings: Settings, stores: Stores | None = None) -> Starl
     paths: dict[str, list[Route]] = {}
     for route in ROUTES:
         paths.setdefault(route.path, []).append(route)
-    resources = [Resource(path, routes, services) for path, routes in paths.items()]
+    resources = [Resource(path, routes, PATH_IDS, services) for path, routes in paths.items()]
     app = Starlette(
         routes=[StarletteRoute(resource.path, resource) for resource in resources],
         lifespan=lifespan,
     )
-    found = PathTable(app.build_middleware_stack(), resources)
+    table = PathTable(app.build_middleware_stack(), resources)
     app.middleware_stack = Edge(
-        with_cors(found, engine_settings.cors_origins), always=_always(engine_settings)
+        with_cors(table, engine_settings.cors_origins), always=_always(engine_settings)
     )
     app.router.redirect_slashes = False
     app.router.default = not_found
     return app
 
 
+@asynccontextmanager
+async def _accounts_running(services: Services) -> AsyncIterator[None]:
+    """Follow revoked sessions and the provider's keys; at the end send the queued mails."""
+    revocations = services.engine.revocations
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(revocations.followed())
+        services.tokens.revoked = revocations.revoked
+        await stack.enter_async_context(services.tokens.kept_fresh())
+        stack.callback(services.passwords.close)
+        stack.push_async_callback(services.mailer.close)
+        yield
+
+
 def _always(settings: Settings) -> tuple[Header, ...]:
-    """What every answer says beside `answers.SAFE`, by the settings."""
+    """The headers that the settings add to every response, beside `responses.SAFE`."""
     behind_https = settings.public_url.startswith("https://")
-    return (STAY_ON_HTTPS,) if behind_https else ()
+    return (HSTS,) if behind_https else ()

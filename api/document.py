@@ -1,9 +1,9 @@
 """The OpenAPI 3.1 document, assembled from the one route table.
 
-msgspec makes the schemas of the very structs that decode and encode, so the document cannot say
-anything else than the code does. Names and texts come from the endpoints: an operation is called
-as its endpoint, the first line of its docstring is the summary. Own assembly rather than a
-framework's: what a route may answer, and under which code, is in the table already.
+msgspec makes the schemas from the structs that decode and encode, so the document cannot differ
+from the code. An operation has the name of its endpoint, and the first line of the endpoint's
+docstring as its summary. No framework generates the document: the table already has the responses
+of every route and their codes.
 """
 
 import inspect
@@ -17,7 +17,7 @@ import msgspec
 
 from api.http.caching import Gzipped
 from api.http.calls import Route
-from api.http.decoding import FORM
+from api.http.decoding import FORM, FormBody, JsonBody
 from api.http.limits import LimitClass
 from api.http.problems import KINDS
 from api.openapi.components import (
@@ -26,7 +26,9 @@ from api.openapi.components import (
     PATH_PARAMETERS,
     PROBLEM,
     REQUEST_HEADERS,
+    SCHEMA_NAMES,
     SECURITY,
+    TAGS,
 )
 from api.openapi.examples import EXAMPLES
 from api.openapi.examples.problems import problem_example
@@ -38,24 +40,24 @@ _REF = "#/components/{}/{}"
 _SCHEMA_REF = "#/components/schemas/{name}"
 _PROBLEM_MEDIA = "application/problem+json"
 _PAGE = {"text/html": {"schema": {"type": "string"}}}
-"""What a browser's form is answered with."""
-_WITH_REFUSAL = {401: ("WWW-Authenticate",), 429: ("Retry-After",), 503: ("Retry-After",)}
+"""The response to a browser's form."""
+_PROBLEM_HEADERS = {401: ("WWW-Authenticate",), 429: ("Retry-After",), 503: ("Retry-After",)}
 
 
 @cache
 def document() -> Gzipped:
-    """The document of the API as it is served; made once."""
+    """The document as it is served; made once."""
     return Gzipped.of(msgspec.json.encode(describe(ROUTES)))
 
 
 def describe(routes: Sequence[Route]) -> Json:
-    """The document of these routes; those that are not `described` are left out."""
-    shown = [route for route in routes if route.described]
-    schemas = Schemas(shown)
+    """The document of these routes, without those that are not `described`."""
+    described = [route for route in routes if route.described]
+    schemas = Schemas(described)
     paths: dict[str, Json] = defaultdict(dict)
-    for route in shown:
+    for route in described:
         paths[route.path][route.method.lower()] = _operation(route, schemas)
-    codes = sorted(set().union(*map(refusals_of, shown)))
+    codes = sorted(set().union(*map(refusals_of, described)))
     return {
         "openapi": "3.1.0",
         "info": INFO,
@@ -68,25 +70,28 @@ def describe(routes: Sequence[Route]) -> Json:
             "parameters": REQUEST_HEADERS,
             "securitySchemes": SECURITY,
         },
-        "tags": [{"name": name} for name in dict.fromkeys(map(_tag, shown))],
+        "tags": [{"name": name} for name in dict.fromkeys(map(_tag, described))],
     }
 
 
 class Schemas:
-    """The schemas of every type the routes take and give, and the components they refer to."""
+    """The schemas of every type in the routes, and the components that they refer to."""
 
     def __init__(self, routes: Sequence[Route]) -> None:
         types = list(dict.fromkeys(kind for route in routes for kind in _types_of(route)))
-        found, self.components = msgspec.json.schema_components(types, ref_template=_SCHEMA_REF)
-        self._of = dict(zip(types, found, strict=True))
+        found, components = msgspec.json.schema_components(types, ref_template=_SCHEMA_REF)
+        self._of: dict[type, Json] = {
+            kind: _published(schema) for kind, schema in zip(types, found, strict=True)
+        }
+        self.components: Json = _published(components)
         queries = {route.query for route in routes}
         names = {kind: self._of[kind]["$ref"].rpartition("/")[2] for kind in queries}
-        # a query is told as parameters, one by one
+        # a query is documented as parameters
         self._queries = {kind: self.components.pop(name) for kind, name in names.items()}
         for component in self.components.values():
             for schema in component.get("properties", {}).values():
                 if "minItems" in schema and not schema.get("default", True):
-                    del schema["default"]  # it may be left out, but not be given as empty
+                    del schema["default"]  # it may be absent, but not empty
 
     def of(self, kind: type) -> Json:
         """The schema of a type."""
@@ -96,15 +101,34 @@ class Schemas:
         """The parameters of a query."""
         schema = self._queries[kind]
         for name, of_field in schema["properties"].items():
-            told = {key: of_field[key] for key in ("description",) if key in of_field}
+            described = {key: of_field[key] for key in ("description",) if key in of_field}
             required = name in schema["required"]
-            yield {"name": name, "in": "query", "required": required, "schema": of_field, **told}
+            yield {
+                "name": name,
+                "in": "query",
+                "required": required,
+                "schema": of_field,
+                **described,
+            }
 
 
 def _types_of(route: Route) -> Iterator[type]:
-    yield from (route.query, route.answer, *route.answers.values())
+    yield from (route.query, route.response, *route.other_responses.values())
     if route.body:
-        yield route.body
+        yield route.body.kind
+
+
+def _published(schema: Any) -> Any:
+    """The schema with the published names of all classes in it."""
+    match schema:
+        case dict():
+            return {SCHEMA_NAMES.get(key, key): _published(value) for key, value in schema.items()}
+        case list():
+            return [_published(value) for value in schema]
+        case str():
+            where, slash, name = schema.rpartition("/")
+            return f"{where}{slash}{SCHEMA_NAMES.get(name, name)}"
+    return schema
 
 
 def _operation(route: Route, schemas: Schemas) -> Json:
@@ -119,15 +143,17 @@ def _operation(route: Route, schemas: Schemas) -> Json:
         "responses": dict(sorted((*_successes(route, schemas), *_refusals(route)))),
     }
     if route.body:
-        content = _content("application/json", route.body, schemas)
-        if route.form:
-            content |= _content(FORM.decode(), route.body, schemas)
-        operation["requestBody"] = {"required": not route.bare, "content": content}
+        content = _content("application/json", route.body.kind, schemas)
+        if isinstance(route.body, FormBody):
+            content |= _content(FORM.decode(), route.body.kind, schemas)
+        optional = isinstance(route.body, JsonBody) and route.body.optional
+        operation["requestBody"] = {"required": not optional, "content": content}
     return operation
 
 
 def _tag(route: Route) -> str:
-    return route.endpoint.__module__.rpartition(".")[2]
+    module = route.endpoint.__module__.rpartition(".")[2]
+    return TAGS.get(route.name, TAGS.get(module, module))
 
 
 def _permission(route: Route) -> str:
@@ -136,8 +162,8 @@ def _permission(route: Route) -> str:
     if not route.privilege:
         return f"Needs the permission `{route.permission}`."
     return (
-        f"Needs the permission `{route.permission}`, for what is the caller's own, or "
-        f"`{route.privilege}` for everybody's."
+        f"Needs the permission `{route.permission}` for what belongs to the caller, or "
+        f"`{route.privilege}` for what belongs to anyone."
     )
 
 
@@ -145,27 +171,27 @@ def _security(route: Route) -> list[Json]:
     bearer: list[Json] = [{"bearer": []}]
     if route.permission:
         return bearer
-    return [*bearer, {}] if "unauthenticated" in route.refusals else []  # {}: or none at all
+    return [*bearer, {}] if "unauthenticated" in route.refusals else []  # {}: or without a token
 
 
 def _parameters(route: Route, schemas: Schemas) -> Iterator[Json]:
     for part in route.path.split("/"):
         if part.startswith("{"):
             name = part.strip("{}")
-            told = PATH_PARAMETERS.get(name, {"schema": {"type": "string"}})
-            yield {"name": name, "in": "path", "required": True, **told}
+            described = PATH_PARAMETERS.get(name, {"schema": {"type": "string"}})
+            yield {"name": name, "in": "path", "required": True, **described}
     yield from schemas.query(route.query)
     keyed = ("Idempotency-Key",) if route.keyed else ()
-    for name in (*keyed, *route.takes):
+    for name in (*keyed, *route.request_headers):
         yield {"$ref": _REF.format("parameters", name)}
 
 
 def _successes(route: Route, schemas: Schemas) -> Iterator[tuple[str, Json]]:
-    cached = ("ETag",) if "If-None-Match" in route.takes else ()
-    headers = _headers(route, *cached, *route.gives)
-    for status, kind in ((route.status, route.answer), *route.answers.items()):
+    cached = ("ETag",) if "If-None-Match" in route.request_headers else ()
+    headers = _headers(route, *cached, *route.response_headers)
+    for status, kind in ((route.status, route.response), *route.other_responses.items()):
         content = _content(route.produces, kind, schemas)
-        content |= _PAGE if route.form else {}
+        content |= _PAGE if isinstance(route.body, FormBody) else {}
         yield str(status), {"description": _phrase(status), "headers": headers, "content": content}
     if cached:
         yield "304", {"description": _phrase(304), "headers": headers}
@@ -176,22 +202,22 @@ def _refusals(route: Route) -> Iterator[tuple[str, Json]]:
     for code in sorted(refusals_of(route)):
         by_status[KINDS[code].status].append(code)
     for status, codes in by_status.items():
-        if status in route.answers:
+        if status in route.other_responses:
             continue
-        told = ", ".join(f"`{code}`" for code in codes)
+        named = ", ".join(f"`{code}`" for code in codes)
         content: Json = {
             _PROBLEM_MEDIA: {
                 "schema": {"$ref": _REF.format("schemas", "ProblemDetails")},
                 "examples": {code: {"$ref": _REF.format("examples", code)} for code in codes},
             },
-            **(_PAGE if route.form else {}),
+            **(_PAGE if isinstance(route.body, FormBody) else {}),
         }
-        answer: Json = {
-            "description": f"{_phrase(status)}: {told}.",
-            "headers": _headers(route, *_WITH_REFUSAL.get(status, ())),
+        response: Json = {
+            "description": f"{_phrase(status)}: {named}.",
+            "headers": _headers(route, *_PROBLEM_HEADERS.get(status, ())),
             "content": content,
         }
-        yield str(status), answer
+        yield str(status), response
 
 
 def _headers(route: Route, *names: str) -> Json:
@@ -201,8 +227,8 @@ def _headers(route: Route, *names: str) -> Json:
 
 
 def _content(media: str, kind: type, schemas: Schemas) -> Json:
-    shown = kind in EXAMPLES and (kind is not str or media == "text/plain")  # a page has none
-    example = {"example": EXAMPLES[kind]} if shown else {}
+    has_example = kind in EXAMPLES and (kind is not str or media == "text/plain")  # no page has
+    example = {"example": EXAMPLES[kind]} if has_example else {}
     return {media: {"schema": schemas.of(kind), **example}}
 
 

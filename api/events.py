@@ -1,86 +1,147 @@
-"""Events over HTTP: list, look, create from a plan, add seats, open and close the sales."""
+"""Events over HTTP: list, read, create from a plan, add seats, open and close the sales."""
 
 import asyncio
 from datetime import datetime
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 from ulid import ULID
 
-from api.http.caching import answer_tagged
-from api.http.calls import Call
+from api.http.caching import tagged_response
+from api.http.calls import V1, Call
 from api.http.idempotency import id_from_key
 from api.http.payloads import (
-    EventList,
-    EventView,
-    NewEventQuery,
+    CountsView,
+    EventIdText,
+    IdText,
+    Instant,
     NoQuery,
     PageQuery,
-    SalesBody,
-    SeatIdsBody,
-    counts_shown,
+    RequestBody,
+    SeatIdText,
+    View,
+    counts_view,
     encode,
-    rfc3339,
-    time_shown,
 )
 from api.http.problems import Problem, checked, invalid
 from api.http.responses import Response
 from engine import Engine, Event, SalesChange, ids
-from engine.errors import EventNotFound, SeatExists
+from engine.errors import EventNotFound, NotOwner, SeatExists
+from engine.events import BLOCK_SEATS_MAX
 from engine.ids import EventId, SeatId
-from engine.models import MILLISECONDS_MAX
+from engine.models import MILLISECONDS_MAX, EventName, Sales, SalesState
 from engine.plans import PlanOptions, add_sections, parse_event
+from engine.timestamps import rfc3339, rfc3339_or_none
 
-PATH = "/api/v1/event"
+PATH = f"{V1}/event"
+
+
+CUSTOMER_MAX = 10
+"""The purchase limit of an event whose plan states none: without one, a single account may hold a
+whole house. A plan says 0 for no limit."""
+
+
+class NewEventQuery(RequestBody, frozen=True):
+    """Options of a plan. `prices` and `deriveIds` are for pretix plans only."""
+
+    id: EventIdText | UnsetType = UNSET
+    name: EventName | UnsetType = UNSET
+    currency: IdText | UnsetType = UNSET
+    prices: Annotated[str, Meta(min_length=1, max_length=4000)] | UnsetType = UNSET
+    derive_ids: bool = False
+
+
+class SeatIdsBody(RequestBody, frozen=True):
+    """Seats of the event in the path."""
+
+    seat_ids: Annotated[tuple[SeatIdText, ...], Meta(min_length=1, max_length=BLOCK_SEATS_MAX)]
+
+
+class SalesBody(RequestBody, frozen=True):
+    """What to change of an event's sales; a time of null removes the limit."""
+
+    sales: Sales | UnsetType = UNSET
+    opens_at: Instant | UnsetType | None = UNSET
+    closes_at: Instant | UnsetType | None = UNSET
+
+
+class EventView(View, frozen=True):
+    """An event with its counts. Without `customerMax` there is no purchase limit."""
+
+    id: str
+    name: str
+    currency: str
+    sales: SalesState
+    seats_max: int
+    hold_ttl_ms: int
+    capacity: int
+    counts: CountsView
+    layout_version: str
+    position: str
+    opens_at: str | None = None
+    closes_at: str | None = None
+    customer_max: int = 0
+
+
+class EventList(Struct, frozen=True):
+    """One page of events; `next` is the cursor of the next page, or null."""
+
+    data: list[EventView]
+    next: str | None
 
 
 async def list_events(call: Call[PageQuery, None]) -> Response:
-    """Every event with its counts, in the order of their ids."""
+    """Every event with its counts, sorted by id."""
     start = checked("cursor", ids.event_id, call.query.cursor) if call.query.cursor else ""
     ahead = [event for event in await call.engine.events.list_events() if event >= start]
     limit = call.query.limit
     found = await asyncio.gather(*(_read(call.engine, event) for event in ahead[:limit]))
-    data = [shown(event) for event in found if event]
+    data = [view_of(event) for event in found if event]
     return Response(encode(EventList(data, ahead[limit] if len(ahead) > limit else None)))
 
 
 async def read_event(call: Call[NoQuery, None]) -> Response:
     """One event with its counts."""
     event = await call.engine.events.read_event(call.event_id)
-    return answer_tagged(call.headers, encode(shown(event)))
+    return tagged_response(call.headers, encode(view_of(event)))
 
 
 async def create_event(call: Call[NewEventQuery, bytes]) -> Response:
-    """Create an event of the caller's from our own event JSON or a pretix seating plan."""
+    """Create an event, owned by the caller, from the event JSON format or a pretix seating plan.
+
+    Without `customerMax` in the plan, a customer may hold and buy at most 10 places.
+    """
     query = call.query
-    named = query.id or id_from_key(call) or str(ULID()).lower()
-    event = checked("id", ids.event_id, named)
+    text = query.id or id_from_key(call) or str(ULID()).lower()
+    event = checked("id", ids.event_id, text)
     options = PlanOptions(
         derive_ids=query.derive_ids,
         prices=query.prices or None,
         currency=query.currency or None,
         name=query.name or None,
+        customer_max=CUSTOMER_MAX,
     )
     plan = await asyncio.to_thread(parse_event, call.body, options)
     terms = msgspec.structs.replace(plan.terms, owner_id=call.caller.customer_id)
     created = await call.engine.events.load_event(event, plan.layout, terms)
-    return Response(encode(shown(created)), ((b"location", f"{PATH}/{event}".encode()),))
+    return Response(encode(view_of(created)), ((b"location", f"{PATH}/{event}".encode()),))
 
 
 async def add_seats(call: Call[NoQuery, bytes]) -> Response:
-    """Add sections, or rows to them, while the event sells. What is there keeps its place."""
-    known = (await call.engine.availability.read_layout(call.event_id)).layout
+    """Add sections, or rows to sections, during the sale. Existing seats keep their index."""
+    current = (await call.engine.availability.read_layout(call.event_id)).layout
     try:
-        layout = await asyncio.to_thread(add_sections, known, call.body)
-    except SeatExists as refused:  # a plan knows seats without their event
-        raise SeatExists(*(f"{call.event_id}:{seat}" for seat in refused.found)) from refused
+        layout = await asyncio.to_thread(add_sections, current, call.body)
+    except SeatExists as refused:  # a plan has seat ids without their event
+        raise SeatExists(*ids.seat_ids(call.event_id, refused.found)) from refused
     try:
         event = await call.engine.events.add_seats(
-            call.event_id, layout, known, owner_id=call.owner_id
+            call.event_id, layout, current, owner_id=call.owner_id
         )
     except ValueError as error:
         raise Problem("plan_invalid", str(error), {"problems": [str(error)]}) from error
-    return Response(encode(shown(event)))
+    return Response(encode(view_of(event)))
 
 
 async def block_seats(call: Call[NoQuery, SeatIdsBody]) -> Response:
@@ -96,7 +157,9 @@ async def unblock_seats(call: Call[NoQuery, SeatIdsBody]) -> Response:
 async def _block(call: Call[NoQuery, SeatIdsBody], *, blocked: bool) -> Response:
     for seat in call.body.seat_ids:
         if checked("seatIds", ids.split_seat, seat)[0] != call.event_id:
-            await call.engine.events.read_event(call.event_id)  # an unknown event is the first flaw
+            await call.engine.events.read_event(
+                call.event_id
+            )  # raises EventNotFound first, if there is no such event
             raise invalid("seatIds", f"{seat} is not a seat of {call.event_id}")
     event = await call.engine.events.block_seats(
         call.event_id,
@@ -104,7 +167,7 @@ async def _block(call: Call[NoQuery, SeatIdsBody], *, blocked: bool) -> Response
         blocked=blocked,
         owner_id=call.owner_id,
     )
-    return Response(encode(shown(event)))
+    return Response(encode(view_of(event)))
 
 
 async def set_sales(call: Call[NoQuery, SalesBody]) -> Response:
@@ -116,13 +179,24 @@ async def set_sales(call: Call[NoQuery, SalesBody]) -> Response:
         closes_at_ms=_milliseconds("closesAt", body.closes_at),
     )
     if change == SalesChange():
-        raise invalid("sales", "name sales, opensAt or closesAt")
+        raise invalid("sales", "give sales, opensAt or closesAt")
     event = await call.engine.events.set_sales(call.event_id, change, owner_id=call.owner_id)
-    return Response(encode(shown(event)))
+    return Response(encode(view_of(event)))
 
 
-def shown(event: Event) -> EventView:
-    """An event as the API tells it."""
+async def owned_event(call: Call[Any, Any], event_id: EventId) -> Event:
+    """The event, if the caller may act for it. Raises EventNotFound, NotOwner.
+
+    For reads and for what is in Postgres: the Lua scripts check the owner themselves.
+    """
+    event = await call.engine.events.read_event(event_id)
+    if call.owner_id not in ("", event.owner_id):
+        raise NotOwner
+    return event
+
+
+def view_of(event: Event) -> EventView:
+    """The public form of an event."""
     return EventView(
         id=event.id,
         name=event.name,
@@ -132,11 +206,11 @@ def shown(event: Event) -> EventView:
         customer_max=event.customer_max,
         hold_ttl_ms=event.hold_ttl_ms,
         capacity=event.capacity,
-        counts=counts_shown(event.counts),
+        counts=counts_view(event.counts),
         layout_version=event.layout_version,
         position=event.position,
-        opens_at=time_shown(event.opens_at_ms),
-        closes_at=time_shown(event.closes_at_ms),
+        opens_at=rfc3339_or_none(event.opens_at_ms),
+        closes_at=rfc3339_or_none(event.closes_at_ms),
     )
 
 
@@ -144,11 +218,11 @@ async def _read(engine: Engine, event: EventId) -> Event | None:
     try:
         return await engine.events.read_event(event)
     except EventNotFound:
-        return None  # it is being loaded
+        return None  # it is still being loaded
 
 
 def _milliseconds(field: str, moment: datetime | UnsetType | None) -> int | None:
-    """None keeps what is there, 0 takes the limit away."""
+    """None keeps the current limit, 0 removes it."""
     if moment is UNSET:
         return None
     milliseconds = 0 if moment is None else round(moment.timestamp() * 1000)

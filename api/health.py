@@ -1,35 +1,56 @@
-"""For those who operate it: is the process alive, is the system ready, how much of everything."""
+"""Health and readiness: whether the process is alive, and whether the system can sell."""
 
 import asyncio
 
+from msgspec import field
+
 from api.http.calls import Call
 from api.http.drain_state import DRAINING
-from api.http.payloads import HealthView, NoQuery, PartView, encode
+from api.http.payloads import NoQuery, View, encode
 from api.http.responses import Response
 from engine.engine import HEARTBEAT_S
 from engine.errors import EngineError
 
 POSTGRES_S = 1.0
-"""How long readiness waits for the part it does not need."""
+"""How long readiness waits for Postgres, which it does not require."""
+
+
+class PartView(View, frozen=True):
+    """A part's `state`: `up`, `down`, or `unknown` while Redis is down; `why`, unless it is up.
+
+    A part that is not `required` is reported, but does not affect the status.
+    """
+
+    state: str
+    heartbeat_age_s: float | None = None
+    why: str = ""
+    required: bool = True
+
+
+class HealthView(View, frozen=True):
+    """`status`: `alive`; or `ready`, `unready`, `draining`."""
+
+    status: str
+    parts: dict[str, PartView] = field(default_factory=dict)
 
 
 async def read_health(call: Call[NoQuery, None]) -> Response:
-    """Say that the process is alive. Asks nobody else."""
+    """Report that the process is alive. Makes no call to Redis or Postgres."""
     return Response(encode(HealthView(status="alive")))
 
 
 async def read_readiness(call: Call[NoQuery, None]) -> Response:
-    """200 while Redis answers and every part that is waited for runs, else 503; always which.
+    """200 while Redis replies and every required part runs, else 503; lists each part's state.
 
-    503 too from the moment this process was told to end. Postgres is told of and not waited for:
-    a sale goes on without it.
+    Also 503 while this process drains. Postgres is reported but not required: sales continue
+    without it.
     """
-    needed, postgres = await asyncio.gather(_redis_and_parts(call), _postgres(call))
-    status = "ready" if all(part.state == "up" for part in needed.values()) else "unready"
+    required, postgres = await asyncio.gather(_redis_and_parts(call), _postgres(call))
+    status = "ready" if all(part.state == "up" for part in required.values()) else "unready"
     if DRAINING.begun:
         status = "draining"
-    shown = HealthView(status=status, parts=needed | postgres)
-    return Response(encode(shown), status=200 if status == "ready" else 503)
+    health = HealthView(status=status, parts=required | postgres)
+    return Response(encode(health), status=200 if status == "ready" else 503)
 
 
 async def _redis_and_parts(call: Call[NoQuery, None]) -> dict[str, PartView]:
@@ -38,7 +59,7 @@ async def _redis_and_parts(call: Call[NoQuery, None]) -> dict[str, PartView]:
         await call.engine.ping()
         ages = await call.engine.heartbeats(parts)
     except EngineError as error:
-        unknown = PartView(state="unknown", why="Redis cannot say")
+        unknown = PartView(state="unknown", why="Redis is down")
         return {"redis": PartView(state="down", why=str(error))} | dict.fromkeys(parts, unknown)
     return {"redis": PartView(state="up")} | {part: _part(ages[part]) for part in parts}
 
@@ -58,6 +79,6 @@ async def _postgres(call: Call[NoQuery, None]) -> dict[str, PartView]:
     try:
         await asyncio.wait_for(call.services.stores.ping(), POSTGRES_S)
     except (EngineError, TimeoutError) as error:
-        why = str(error) or f"no answer within {POSTGRES_S:g} s"
+        why = str(error) or f"no reply within {POSTGRES_S:g} s"
         return {"postgres": PartView(state="down", why=why, required=False)}
     return {"postgres": PartView(state="up", required=False)}

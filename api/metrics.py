@@ -1,11 +1,11 @@
-"""For Prometheus: every metric, and what is under way.
+"""The metrics endpoint, and the gauge of requests in flight.
 
-A scrape of eight processes is 0.1 s of Python. In a thread it would still hold every request up,
-by the interpreter's lock: so a process of low priority does it, one at a time, and whoever asks
-meanwhile gets the same answer. A process alone has little to collect, and does it in a thread.
+A scrape of eight processes takes 0.1 s of Python. A thread would still delay every request,
+because it holds the interpreter's lock. So a subprocess of low priority collects the metrics, one
+at a time: concurrent scrapes share its result (single-flight). A process without siblings has
+little to collect, and uses a thread.
 
-The requests in flight are looked at now and then rather than counted on the way: a hold pays
-nothing for it.
+The gauge is sampled, not updated by each request, so a hold pays nothing for it.
 """
 
 import asyncio
@@ -16,41 +16,42 @@ from contextlib import asynccontextmanager
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from api.http.calls import Call, Services
+from api.http.calls import Call
 from api.http.payloads import NoQuery
 from api.http.responses import Response
+from api.services import Services
 from engine import logs
 from engine.metrics import metrics, shared_files
 
-LOOK_S = 0.5
-"""How often the requests in flight are looked at."""
+SAMPLE_S = 0.5
+"""How often the requests in flight are sampled."""
 
 _log = logs.get("api")
 
 
 class _Scrape:
-    """One at a time in a process."""
+    """Single-flight: at most one scrape at a time in this process."""
 
     def __init__(self) -> None:
         self._running: asyncio.Task[bytes] | None = None
 
     async def text(self) -> bytes:
-        """The scrape that runs, or a new one."""
+        """The result of the running scrape, or of a new one."""
         if self._running is None or self._running.done():
-            self._running = asyncio.create_task(_scraped())
+            self._running = asyncio.create_task(_collect())
         return await asyncio.shield(self._running)
 
 
-async def _scraped() -> bytes:
+async def _collect() -> bytes:
     if os.environ.get(shared_files.FOLDER):
         try:
-            return await _scraped_beside()
-        except OSError as error:  # no process could be made, or it was killed
-            _log.warning("scraped_here", why=str(error))
+            return await _collect_in_subprocess()
+        except OSError as error:  # the subprocess did not start, or was killed
+            _log.warning("scrape_fallback", why=str(error))
     return await asyncio.to_thread(shared_files.scrape)
 
 
-async def _scraped_beside() -> bytes:
+async def _collect_in_subprocess() -> bytes:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-I", shared_files.__file__, stdout=asyncio.subprocess.PIPE
     )
@@ -64,14 +65,14 @@ _scrape = _Scrape()
 
 
 async def read_metrics(call: Call[NoQuery, None]) -> Response:
-    """Every metric, in the Prometheus text format; of all processes if they share a folder."""
+    """Every metric, in the Prometheus text format; of all processes if they share a directory."""
     return Response(await _scrape.text(), content_type=CONTENT_TYPE_LATEST.encode())
 
 
 @asynccontextmanager
-async def in_flight_shown(services: Services) -> AsyncIterator[None]:
-    """Show how many requests this process works on, until the block ends."""
-    task = asyncio.create_task(_show_in_flight(services))
+async def in_flight_measured(services: Services) -> AsyncIterator[None]:
+    """Keep the gauge of requests in flight up to date, until the block ends."""
+    task = asyncio.create_task(_measure_in_flight(services))
     try:
         yield
     finally:
@@ -79,7 +80,7 @@ async def in_flight_shown(services: Services) -> AsyncIterator[None]:
         metrics.http_in_flight.set(0)
 
 
-async def _show_in_flight(services: Services) -> None:
+async def _measure_in_flight(services: Services) -> None:
     while True:
         metrics.http_in_flight.set(services.in_flight_count)
-        await asyncio.sleep(LOOK_S)
+        await asyncio.sleep(SAMPLE_S)

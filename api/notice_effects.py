@@ -32,7 +32,7 @@ from engine.models import PaymentReport
 from engine.ports.payments import Notice, NoticeKind, NoticeOutcome, UnkeptReason
 
 RECORD_TIMEOUT_S = 5.0
-SPARE_TIMEOUT_S = 0.5
+BEST_EFFORT_TIMEOUT_S = 0.5
 """How long a record may take that the answer does not depend on."""
 
 _SPARE = (
@@ -124,7 +124,7 @@ async def _record(call: Call[Any, Any], notice: Notice) -> None:
             outcome=notice.outcome,
         )
     try:
-        async with asyncio.timeout(RECORD_TIMEOUT_S if sure else SPARE_TIMEOUT_S):
+        async with asyncio.timeout(RECORD_TIMEOUT_S if sure else BEST_EFFORT_TIMEOUT_S):
             await call.services.stores.payments.record_notice(notice)
     except (TimeoutError, Unavailable) as error:
         if sure:

@@ -9,19 +9,20 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from api.events import owned_event
 from api.http.calls import Call
 from api.http.decoding import decode_body
 from api.http.paging import number_of
-from api.http.payloads import NoQuery, PageQuery, View, encode, rfc3339
+from api.http.payloads import NoQuery, PageQuery, View, encode
 from api.http.problems import Problem, invalid
 from api.http.responses import Response
 from api.notice_effects import ProviderNotice, count_notice, take_notice
-from api.owners import check_owner
 from engine.models import PaymentReport, PaymentSource
 from engine.ports.payments import Notice, NoticeKind, NoticeOutcome
+from engine.timestamps import rfc3339
 
 AMOUNT_MAX = 10**14 - 1
-"""The largest that the scripts' JSON writes to the last digit."""
+"""The largest amount that the scripts' JSON encodes exactly."""
 _WHOLE = re.compile(r"([0-9]{1,15})(?:\.0+)?")
 
 NoticeId = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[!-~]+$(?!\n)")]
@@ -35,9 +36,9 @@ Currency = Annotated[str, Meta(min_length=3, max_length=3, pattern=r"^[A-Za-z]{3
 
 
 class Payment(Struct, frozen=True, kw_only=True, rename="camel"):
-    """What a notice says of a payment; other fields are the provider's own, and not read.
+    """The payment of a notice. The format is the provider's, so unknown fields are ignored.
 
-    `amountMinor` of `payment.refunded` is what has been paid back of the payment by then, in total.
+    `amountMinor` of `payment.refunded` is the total that was paid back of the payment so far.
     """
 
     booking_id: BookingText
@@ -47,7 +48,7 @@ class Payment(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Envelope(Struct, frozen=True, kw_only=True):
-    """What every notice has around its data."""
+    """The outer object of every notice."""
 
     id: NoticeId
     type: Annotated[str, Meta(min_length=1, max_length=100)]
@@ -55,10 +56,10 @@ class Envelope(Struct, frozen=True, kw_only=True):
 
 
 class NoticeBody(Struct, frozen=True, kw_only=True):
-    """A notice, for the document.
+    """A notice.
 
-    `payment.succeeded`, `payment.processing`, `payment.failed`, `payment.refunded`,
-    `payment.disputed`; any other is ignored.
+    `payment.succeeded`, `payment.processing`, `payment.failed`, `payment.refunded` or
+    `payment.disputed`; any other type is ignored.
     """
 
     id: NoticeId
@@ -67,13 +68,13 @@ class NoticeBody(Struct, frozen=True, kw_only=True):
 
 
 class NoticeTaken(View, frozen=True):
-    """What came of a notice."""
+    """The outcome of a notice."""
 
     outcome: NoticeOutcome
 
 
 class NoticeView(View, frozen=True):
-    """A notice as it was recorded."""
+    """A recorded notice."""
 
     id: str
     type: str
@@ -86,7 +87,7 @@ class NoticeView(View, frozen=True):
 
 
 class NoticeList(Struct, frozen=True):
-    """Part of a list, as SeatList."""
+    """One page of notices; `next` is the cursor of the next page, or null."""
 
     data: list[NoticeView]
     next: str | None
@@ -104,11 +105,11 @@ _decode_payment = msgspec.json.Decoder(Payment).decode
 
 
 async def receive_notice(call: Call[NoQuery, bytes]) -> Response:
-    """Take the payment provider's word on a payment of a booking.
+    """Receive a notice of the payment provider about a payment of a booking.
 
-    Signed in `Payment-Signature`. The same payment again, or notices in any sequence, have one
-    effect. Answered 200 with what came of it, so that the provider stops; 503 if it should come
-    again. A failed payment changes nothing: the customer has until the deadline to try another.
+    The signature is in `Payment-Signature`. Duplicate notices, in any order, have one effect. The
+    response is 200 with the outcome, or 503 to make the provider retry. A failed payment changes
+    nothing: the customer can pay again until the deadline.
     """
     call.services.payment_signatures.check(call.headers, call.body)
     envelope: Envelope = decode_body(call.body, _decode_envelope)
@@ -120,24 +121,24 @@ async def receive_notice(call: Call[NoQuery, bytes]) -> Response:
 
 
 async def list_notices(call: Call[NoticesQuery, None]) -> Response:
-    """What the payment provider said of an event's bookings, the newest first.
+    """The payment provider's notices about an event's bookings, newest first.
 
-    Payments that sold nothing stand out by their outcome: `paid_twice`, `amount_differs`,
-    `booking_not_found`, `booking_cancelled`, `disputed`.
+    The outcomes of payments that sold nothing are `paid_twice`, `amount_differs`,
+    `booking_not_found`, `booking_cancelled` and `disputed`.
     """
     query = call.query
-    await check_owner(call, call.event_id)
+    await owned_event(call, call.event_id)
     outcome = None if query.outcome is UNSET else query.outcome
     found = await call.services.stores.payments.list_notices(
         call.event_id, outcome, number_of(query.cursor), query.limit + 1
     )
     more = len(found) > query.limit
-    shown = [_shown(notice) for notice in found[: query.limit]]
-    return Response(encode(NoticeList(shown, str(found[query.limit - 1].number) if more else None)))
+    views = [_view(notice) for notice in found[: query.limit]]
+    return Response(encode(NoticeList(views, str(found[query.limit - 1].number) if more else None)))
 
 
 def _notice_of(envelope: Envelope) -> ProviderNotice:
-    """A notice that is about a payment. Raises the problem `invalid`."""
+    """A notice about a payment. Raises the problem `invalid`."""
     try:
         payment: Payment = decode_body(bytes(envelope.data), _decode_payment)
     except Problem as problem:
@@ -167,7 +168,7 @@ def _exact(amount: int | float | str) -> int:
     return number
 
 
-def _shown(notice: Notice) -> NoticeView:
+def _view(notice: Notice) -> NoticeView:
     return NoticeView(
         id=notice.id,
         type=notice.kind,

@@ -1,17 +1,18 @@
-"""Refund obligations over HTTP: what an organiser has to pay back, and that it did."""
+"""Refund obligations over HTTP: list what an organiser has to pay back, and settle it."""
 
 import re
 from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from api.events import owned_event
 from api.http.calls import Call
-from api.http.payloads import NoQuery, PageQuery, RequestBody, View, encode, rfc3339, time_shown
+from api.http.payloads import NoQuery, PageQuery, RequestBody, View, encode
 from api.http.problems import Problem, invalid
 from api.http.responses import Response
-from api.owners import check_owner
 from engine import ids
 from engine.ports.payments import Refund
+from engine.timestamps import rfc3339, rfc3339_or_none
 
 _REFUND = r"ref_[0-9a-f]{32}"
 _CURSOR = re.compile(rf"([0-9]{{1,15}})\.({_REFUND})")
@@ -19,20 +20,21 @@ _LINE = r"^[^\x00-\x1f\x7f]+$(?!\n)"
 
 
 class RefundsQuery(PageQuery, frozen=True):
-    """Which obligations of an event; all of them unless `settled` is given."""
+    """Which obligations of an event; without `settled`, all of them."""
 
     settled: bool | UnsetType = UNSET
 
 
 class SettleBody(RequestBody, frozen=True):
-    """What the organiser calls its payment: a number at the bank."""
+    """The organiser's own reference of its payment, such as a bank transaction number."""
 
     reference: Annotated[str, Meta(min_length=1, max_length=200, pattern=_LINE)] | UnsetType = UNSET
 
 
 class RefundView(View, frozen=True):
-    """What was taken by one payment and must go back. `reason`: `cancelled`, or why it bought
-    nothing. `eventId` and `customerId` are left out where nobody knows the booking.
+    """Money of one payment to pay back. `reason`: `cancelled`, or why it bought nothing.
+
+    `eventId` and `customerId` are left out if the booking is not known.
     """
 
     id: str
@@ -50,14 +52,14 @@ class RefundView(View, frozen=True):
 
 
 class RefundList(Struct, frozen=True):
-    """Part of a list, as SeatList."""
+    """One page of refunds; `next` is the cursor of the next page, or null."""
 
     data: list[RefundView]
     next: str | None
 
 
 async def list_refunds(call: Call[RefundsQuery, None]) -> Response:
-    """What is to be paid back for an event, the oldest first."""
+    """The refund obligations of an event, oldest first."""
     query, event = call.query, call.event_id
     after = None
     if query.cursor is not UNSET:
@@ -65,38 +67,38 @@ async def list_refunds(call: Call[RefundsQuery, None]) -> Response:
         if not found:
             raise invalid("cursor", "not a cursor of this list")
         after = int(found[1]), found[2]
-    await check_owner(call, event)
+    await owned_event(call, event)
     settled = None if query.settled is UNSET else query.settled
     refunds = await call.services.stores.payments.list_refunds(
         event, settled, after, query.limit + 1
     )
-    shown = refunds[: query.limit]
-    more = _cursor(shown[-1]) if len(refunds) > query.limit else None
-    return Response(encode(RefundList([_shown(refund) for refund in shown], more)))
+    page = refunds[: query.limit]
+    more = _cursor(page[-1]) if len(refunds) > query.limit else None
+    return Response(encode(RefundList([_view(refund) for refund in page], more)))
 
 
 async def settle_refund(call: Call[NoQuery, SettleBody]) -> Response:
-    """Say that an obligation is paid back. Repeatable: the first call is kept.
+    """Mark an obligation as paid back. Repeatable: the first call is recorded.
 
-    The id of the obligation; or of the booking, if there is one obligation for it.
+    The id is the obligation's, or the booking's if it has one obligation.
     """
     text, payments = call.path["refund_id"], call.services.stores.payments
     if ":" in text and not call.privileged:
-        await check_owner(call, ids.split_booking(text)[0])
+        await owned_event(call, ids.split_booking(text)[0])
     found = await payments.find_refunds(text)
     if not found:
         raise refund_not_found(text)
     if len(found) > 1:
         named = [refund.id for refund in found]
-        raise Problem("refund_ambiguous", "say which of them", {"refundIds": named})
+        raise Problem("refund_ambiguous", "name one of them", {"refundIds": named})
     refund = found[0]
-    if not call.privileged:  # whose event it was, if it is no event, nobody knows
+    if not call.privileged:
         if refund.event_id is None:
             raise refund_not_found(text)
-        await check_owner(call, refund.event_id)
+        await owned_event(call, refund.event_id)
     reference = None if call.body.reference is UNSET else call.body.reference
     settled = await payments.settle_refund(refund, call.caller.customer_id, reference)
-    return Response(encode(_shown(settled)))
+    return Response(encode(_view(settled)))
 
 
 def refund_id(text: str) -> str:
@@ -107,15 +109,15 @@ def refund_id(text: str) -> str:
 
 
 def refund_not_found(text: str) -> Problem:
-    """The problem of an id that is none, or of a booking for which nothing is owed."""
-    return Problem("refund_not_found", f"nothing is owed for {text!r}")
+    """The problem of a malformed id, or of a booking without a refund obligation."""
+    return Problem("refund_not_found", f"there is no refund obligation for {text!r}")
 
 
 def _cursor(refund: Refund) -> str:
     return f"{refund.due_at_ms}.{refund.id}"
 
 
-def _shown(refund: Refund) -> RefundView:
+def _view(refund: Refund) -> RefundView:
     return RefundView(
         id=refund.id,
         payment_id=refund.payment_id,
@@ -126,7 +128,7 @@ def _shown(refund: Refund) -> RefundView:
         currency=refund.currency,
         reason=refund.reason,
         due_at=rfc3339(refund.due_at_ms),
-        settled_at=time_shown(refund.settled_at_ms),
+        settled_at=rfc3339_or_none(refund.settled_at_ms),
         settled_by=refund.settled_by,
         reference=refund.reference,
     )

@@ -1,12 +1,13 @@
-"""Sales of one event by category: counted from the map and the layout, no seat by seat reading."""
+"""Sales of one event by category, counted from two reads: the map and the layout."""
 
 from collections import Counter
 
+from api.events import owned_event
 from api.http.calls import Call
 from api.http.payloads import NoQuery, View, encode
 from api.http.responses import Response
 from engine.availability import AvailabilityReader, LoadedLayout
-from engine.errors import NotOwner, Unavailable
+from engine.errors import Unavailable
 from engine.ids import EventId
 from engine.models import Availability, LayoutCategory
 
@@ -15,7 +16,7 @@ _STATUS = {"a": "available", "h": "held", "s": "sold", "b": "blocked"}
 
 
 class CategorySales(View, frozen=True):
-    """Places of one category by status; `soldMinor` is what the sold ones cost."""
+    """Places of one category by status; `soldMinor` is the price of the sold ones."""
 
     id: str
     name: str
@@ -38,30 +39,28 @@ class SalesView(View, frozen=True):
 
 
 async def read_sales(call: Call[NoQuery, None]) -> Response:
-    """How the event sells, by category. Prices are those of the layout."""
-    event = await call.engine.events.read_event(call.event_id)
-    if call.owner_id and call.owner_id != event.owner_id:
-        raise NotOwner
+    """The sales of an event by category, at the layout's prices."""
+    event = await owned_event(call, call.event_id)
     availability, loaded = await _read(call.engine.availability, event.id)
     counts = _count(availability, loaded)
-    categories = tuple(_shown(category, counts) for category in loaded.layout.categories)
-    shown = SalesView(
+    categories = tuple(_view(category, counts) for category in loaded.layout.categories)
+    sales = SalesView(
         event_id=event.id,
         position=availability.position,
         currency=event.currency,
         categories=categories,
         sold_minor=sum(category.sold_minor for category in categories),
     )
-    return Response(encode(shown))
+    return Response(encode(sales))
 
 
 async def _read(reader: AvailabilityReader, event: EventId) -> tuple[Availability, LoadedLayout]:
-    """Map and layout of one version: seats may be added between the two reads."""
+    """Map and layout of one version; retries, as seats may be added between the two reads."""
     for _ in range(_TRIES):
-        found = await reader.read_map(event)
-        loaded = await reader.read_layout(event, found.layout_version)
-        if loaded.layout.version == found.layout_version:
-            return found, loaded
+        availability = await reader.read_map(event)
+        loaded = await reader.read_layout(event, availability.layout_version)
+        if loaded.layout.version == availability.layout_version:
+            return availability, loaded
     raise Unavailable("the layout changes faster than it can be read")
 
 
@@ -79,7 +78,7 @@ def _count(availability: Availability, loaded: LoadedLayout) -> Counter[tuple[st
     return counts
 
 
-def _shown(category: LayoutCategory, counts: Counter[tuple[str, str]]) -> CategorySales:
+def _view(category: LayoutCategory, counts: Counter[tuple[str, str]]) -> CategorySales:
     sold = counts[category.id, "sold"]
     return CategorySales(
         id=category.id,

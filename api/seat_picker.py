@@ -1,9 +1,9 @@
-"""Which of the available seats a customer is shown: everybody starts somewhere else.
+"""Picks the available seats of a response, from a random start, so that customers rarely collide.
 
-A walk begins at one free seat taken by chance from all of them, goes up the map and once around.
-The seats of one answer are neighbours as far as there are any, so a group can sit together, and
-two customers rarely meet. The cursor says where the walk began and where it goes on, so its pages
-show every seat that stays free exactly once. Searching and counting are the string's own, in C.
+A walk starts at a random free seat, goes up the map, wraps around and ends where it started. The
+seats of one page are neighbours where possible, so that a group can sit together. The cursor holds
+the start and the position of the walk, so its pages list every seat that stays free exactly once.
+Searching and counting use `str.find` and `str.count`, which run in C.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,16 +14,16 @@ from typing import NamedTuple
 from engine.models import Layout
 
 Runs = Sequence[tuple[int, int]]
-"""Stretches of the map, from and up to an index."""
+"""Ranges of the map: first index, and the index after the last."""
 
-_dice = Random()  # noqa: S311 - to spread customers, not to keep a secret
-_THROWS = 8
-_KEPT_MAX = 256
-_kept: dict[tuple[str, str, str], Runs] = {}
+_random = Random()  # noqa: S311 - to spread customers, not for a secret
+_TRIES = 8
+_CACHED_MAX = 256
+_cache: dict[tuple[str, str, str], Runs] = {}
 
 
 class Walk(NamedTuple):
-    """Where a walk began and where it goes on."""
+    """The start of a walk, and the index of the next seat."""
 
     start: int
     position: int
@@ -33,7 +33,7 @@ class Walk(NamedTuple):
         """Read `<start>.<position>`. Raises ValueError."""
         start, _, position = text.partition(".")
         if not (start.isdecimal() and position.isdecimal() and len(text) <= 20):
-            raise ValueError("not a place in a walk")
+            raise ValueError("not a cursor of this list")
         return cls(int(start), int(position))
 
     def __str__(self) -> str:
@@ -41,17 +41,17 @@ class Walk(NamedTuple):
 
 
 def begin(letters: str, runs: Runs) -> Walk:
-    """Begin at one of the free seats of the runs, each as likely as any other.
+    """Start at a random free seat of the runs, each with the same probability.
 
-    While many are free a few throws find one; when few are, they are counted.
+    While many seats are free, a few random tries find one. Otherwise the free seats are counted.
     """
     lengths = [high - low for low, high in runs]
-    for low, high in _dice.choices(runs, lengths, k=_THROWS) if runs else ():
-        index = _dice.randrange(low, high)
+    for low, high in _random.choices(runs, lengths, k=_TRIES) if runs else ():
+        index = _random.randrange(low, high)
         if letters[index : index + 1] == "a":
             return Walk(index, index)
     counts = [letters.count("a", low, high) for low, high in runs]
-    nth = _dice.randrange(sum(counts) or 1)
+    nth = _random.randrange(sum(counts) or 1)
     for (low, high), count in zip(runs, counts, strict=True):
         if nth < count:
             index = _nth_free(letters, nth, low, high)
@@ -61,34 +61,35 @@ def begin(letters: str, runs: Runs) -> Walk:
 
 
 def page(letters: str, runs: Runs, walk: Walk, limit: int) -> tuple[list[int], Walk | None]:
-    """The next free seats of a walk, by index, and where it goes on; None at its end."""
+    """The indexes of the next free seats of a walk, and the rest of the walk; None at its end."""
     found = list(islice(_free(letters, runs, walk), limit + 1))
     rest = Walk(walk.start, found[limit]) if len(found) > limit else None
     return found[:limit], rest
 
 
 def runs_of(layout: Layout, section: str, category: str) -> Runs:
-    """Where the seats of one section and category stand; "" as either: of all."""
-    known = ("", *(part.id for part in layout.sections))
-    if section not in known or category not in ("", *(kind.id for kind in layout.categories)):
+    """The runs of one section and category; "" stands for all of them."""
+    sections = ["", *(one.id for one in layout.sections)]
+    categories = ["", *(one.id for one in layout.categories)]
+    if section not in sections or category not in categories:
         return []
     key = (layout.version, section, category)
-    runs = _kept.get(key)
+    runs = _cache.get(key)
     if runs is None:
-        runs = _kept[key] = _find_runs(layout, section, category)
-        if len(_kept) > _KEPT_MAX:
-            del _kept[next(iter(_kept))]
+        runs = _cache[key] = _find_runs(layout, section, category)
+        if len(_cache) > _CACHED_MAX:
+            del _cache[next(iter(_cache))]
     return runs
 
 
 def _find_runs(layout: Layout, section: str, category: str) -> Runs:
     runs: list[tuple[int, int]] = []
-    rows = [row for part in layout.sections if section in ("", part.id) for row in part.rows]
+    rows = [row for one in layout.sections if section in ("", one.id) for row in one.rows]
     for row in sorted(rows, key=lambda row: row.index):
         for index, seat in enumerate(row.seats, row.index):
             if category not in ("", seat.category):
                 continue
-            separator = 1 if index == row.index else 0  # one `/` stands between two rows
+            separator = 1 if index == row.index else 0  # a `/` separates two rows
             if runs and index - runs[-1][1] <= separator:
                 runs[-1] = (runs[-1][0], index + 1)
             else:

@@ -1,13 +1,13 @@
-"""Available seats over HTTP: the seed's `GET /booking`, spread over the house."""
+"""Available seats over HTTP: `GET /booking`. `api.seat_picker` spreads them over the venue."""
 
 import time
 
-from msgspec import UNSET
+from msgspec import UNSET, Struct, UnsetType
 
 from api import seat_picker
 from api.http.calls import Call
 from api.http.paging import Part, over_events
-from api.http.payloads import SeatList, SeatsQuery, SeatView, encode
+from api.http.payloads import Cursor, EventIdText, IdText, Limit, RequestBody, View, encode
 from api.http.problems import invalid
 from api.http.responses import Response
 from api.seat_picker import Walk
@@ -16,27 +16,58 @@ from engine.ids import EventId
 from engine.models import Availability, SalesState
 
 
-async def list_seats(call: Call[SeatsQuery, None]) -> Response:
-    """Available seats, neighbours together; every request begins somewhere else in the house.
+class SeatsQuery(RequestBody, frozen=True):
+    """Which available seats; without `eventId`, of every event that is on sale."""
 
-    Without `eventId`: of every event that is on sale.
+    event_id: EventIdText | UnsetType = UNSET
+    section: IdText | UnsetType = UNSET
+    category: IdText | UnsetType = UNSET
+    limit: Limit = 10
+    cursor: Cursor | UnsetType = UNSET
+
+
+class SeatView(View, frozen=True):
+    """An available seat and its price."""
+
+    id: str
+    event_id: str
+    section: str
+    row: str
+    number: str
+    category: str
+    price_minor: int
+    currency: str
+    accessible: bool = False
+
+
+class SeatList(Struct, frozen=True):
+    """One page of seats; `next` is the cursor of the next page, or null."""
+
+    data: list[SeatView]
+    next: str | None
+
+
+async def list_seats(call: Call[SeatsQuery, None]) -> Response:
+    """Available seats, neighbours together; each request starts at another place in the venue.
+
+    Without `eventId`: seats of every event that is on sale.
     """
     query = call.query
 
-    async def read(event: EventId, where: str, limit: int) -> Part[SeatView]:
-        found = await call.engine.availability.read_map(event)
-        if query.event_id is UNSET and not _on_sale(found):
+    async def read(event: EventId, position: str, limit: int) -> Part[SeatView]:
+        availability = await call.engine.availability.read_map(event)
+        if query.event_id is UNSET and not _on_sale(availability):
             return [], None
-        loaded = await call.engine.availability.read_layout(event, found.layout_version)
+        loaded = await call.engine.availability.read_layout(event, availability.layout_version)
         runs = seat_picker.runs_of(loaded.layout, query.section or "", query.category or "")
-        walk = _walk(where) if where else seat_picker.begin(found.map, runs)
-        indexes, rest = seat_picker.page(found.map, runs, walk, limit)
-        return _shown(event, loaded, indexes), None if rest is None else str(rest)
+        walk = _walk(position) if position else seat_picker.begin(availability.map, runs)
+        indexes, rest = seat_picker.page(availability.map, runs, walk, limit)
+        return _views(event, loaded, indexes), None if rest is None else str(rest)
 
     return Response(encode(SeatList(*await over_events(call.engine, query, read))))
 
 
-def _shown(event: EventId, loaded: LoadedLayout, indexes: list[int]) -> list[SeatView]:
+def _views(event: EventId, loaded: LoadedLayout, indexes: list[int]) -> list[SeatView]:
     layout = loaded.layout
     prices = {category.id: category.price_minor for category in layout.categories}
     places = (loaded.place_at[index] for index in indexes if index in loaded.place_at)
@@ -56,15 +87,16 @@ def _shown(event: EventId, loaded: LoadedLayout, indexes: list[int]) -> list[Sea
     ]
 
 
-def _walk(where: str) -> Walk:
+def _walk(position: str) -> Walk:
     try:
-        return Walk.parse(where)
+        return Walk.parse(position)
     except ValueError as error:
         raise invalid("cursor", str(error)) from error
 
 
-def _on_sale(found: Availability) -> bool:
-    """By this process' clock: only for what a list shows, the hold itself asks Redis' clock."""
+def _on_sale(availability: Availability) -> bool:
+    """By this process' clock, which is enough for a list: the hold itself uses Redis' clock."""
     now_ms = time.time() * 1000
-    opened = found.opens_at_ms <= now_ms
-    return found.sales is SalesState.OPEN and opened and not 0 < found.closes_at_ms <= now_ms
+    opened = availability.opens_at_ms <= now_ms
+    ended = 0 < availability.closes_at_ms <= now_ms
+    return availability.sales is SalesState.OPEN and opened and not ended

@@ -1,21 +1,38 @@
-"""An event's availability as it is sent: made once a change, not once a request.
+"""Availability responses, encoded once per change of an event instead of once per request.
 
-The engine gives the same object while nothing changed, so who comes next gets the same bytes.
+The engine returns the same object until the event changes, so its identity is the cache key.
 """
 
-from collections import OrderedDict
 from typing import NamedTuple
 
+from cachetools import LRUCache
+
 from api.http.caching import CHECK_AGAIN
-from api.http.payloads import AreaView, AvailabilityView, counts_shown, encode, time_shown
+from api.http.payloads import CountsView, View, counts_view, encode
 from api.http.responses import Response
-from engine.availability import MAPS_MAX
+from engine.availability import MAP_CACHE_BYTES, map_bytes
+from engine.booking_view import AreaView
 from engine.ids import EventId
-from engine.models import Availability
+from engine.models import Availability, SalesState
+from engine.timestamps import rfc3339_or_none
+
+
+class AvailabilityView(View, frozen=True):
+    """The whole event at one position; see `engine.models.Availability` for the map."""
+
+    event_id: str
+    layout_version: str
+    position: str
+    sales: SalesState
+    counts: CountsView
+    map: str
+    areas: tuple[AreaView, ...]
+    opens_at: str | None = None
+    closes_at: str | None = None
 
 
 class Snapshot(NamedTuple):
-    """The two answers at one position: for who has it not, and for who names its entity tag."""
+    """The two responses at one position: the whole map, and 304 for a client that has it."""
 
     found: Availability
     tag: bytes
@@ -24,36 +41,35 @@ class Snapshot(NamedTuple):
 
 
 class Snapshots:
-    """The newest snapshot of each event."""
+    """The newest snapshots, at most MAP_CACHE_BYTES of them."""
 
     def __init__(self) -> None:
-        self._made: OrderedDict[EventId, Snapshot] = OrderedDict()
+        self._made: LRUCache[EventId, Snapshot]
+        self._made = LRUCache(MAP_CACHE_BYTES, lambda made: map_bytes(made.found))
 
     def of(self, found: Availability) -> Snapshot:
-        """The snapshot of what the engine found."""
+        """The snapshot of an availability, cached for as long as the engine returns that object."""
         made = self._made.get(found.event_id)
         if made is None or made.found is not found:
             made = self._made[found.event_id] = _snapshot(found)
-            if len(self._made) > MAPS_MAX:
-                self._made.popitem(last=False)
         return made
 
 
 def _snapshot(found: Availability) -> Snapshot:
     tag = found.position.encode()
     about = ((b"etag", b'"%b"' % tag), CHECK_AGAIN)
-    return Snapshot(found, tag, Response(encode(_shown(found)), about), Response(b"", about, 304))
+    return Snapshot(found, tag, Response(encode(_view(found)), about), Response(b"", about, 304))
 
 
-def _shown(found: Availability) -> AvailabilityView:
+def _view(found: Availability) -> AvailabilityView:
     return AvailabilityView(
         event_id=found.event_id,
         layout_version=found.layout_version,
         position=found.position,
         sales=found.sales,
-        counts=counts_shown(found.counts),
+        counts=counts_view(found.counts),
         map=found.map,
         areas=tuple(AreaView(area.area_id, area.available) for area in found.areas),
-        opens_at=time_shown(found.opens_at_ms),
-        closes_at=time_shown(found.closes_at_ms),
+        opens_at=rfc3339_or_none(found.opens_at_ms),
+        closes_at=rfc3339_or_none(found.closes_at_ms),
     )

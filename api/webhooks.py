@@ -1,4 +1,4 @@
-"""Webhooks over HTTP: where an organiser wants to be told, what was sent, and sending it again."""
+"""Webhooks over HTTP: register endpoints of an organiser, list deliveries, replay them."""
 
 import base64
 import re
@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 from ulid import ULID
 
+from api.events import owned_event
 from api.http.calls import V1, Call
 from api.http.idempotency import id_from_key
 from api.http.paging import number_of
@@ -20,19 +21,17 @@ from api.http.payloads import (
     RequestBody,
     View,
     encode,
-    rfc3339,
-    time_shown,
 )
 from api.http.problems import Problem, checked, invalid
 from api.http.responses import Response
-from api.owners import check_owner
 from engine import ids
 from engine.ids import InvalidId
 from engine.ports.webhooks import Delivery, DeliveryState, MessageKind, Webhook, check_url
+from engine.timestamps import rfc3339, rfc3339_or_none
 
 PATH = f"{V1}/webhook"
 WEBHOOKS_MAX = 20
-"""The most webhooks one organiser may have."""
+"""The most webhooks of one organiser."""
 
 WEBHOOK_PATTERN = "[0-9a-z]{26}"
 _WEBHOOK = re.compile(WEBHOOK_PATTERN)
@@ -41,7 +40,7 @@ _SECRET_BYTES = 32
 
 
 class WebhookBody(RequestBody, frozen=True):
-    """Where to tell what; without `eventId`, of every event of the caller's."""
+    """A URL and the kinds of messages it gets; without `eventId`, of all the caller's events."""
 
     url: Annotated[str, Meta(min_length=1, max_length=2000)]
     kinds: Annotated[tuple[MessageKind, ...], Meta(min_length=1, max_length=len(MessageKind))]
@@ -49,7 +48,7 @@ class WebhookBody(RequestBody, frozen=True):
 
 
 class ReplayBody(RequestBody, frozen=True):
-    """One delivery, or everything that happened from a time on."""
+    """Replay one delivery, or everything since a time."""
 
     from_: Instant | UnsetType = msgspec.field(name="from", default=UNSET)
     delivery_id: IdText | UnsetType = UNSET
@@ -62,7 +61,7 @@ class DeliveriesQuery(PageQuery, frozen=True):
 
 
 class WebhookView(View, frozen=True):
-    """A webhook. `disabledAt`: nothing is sent there any more, until it is replayed."""
+    """A webhook. `disabledAt`: since then nothing is sent; a replay enables it again."""
 
     id: str
     url: str
@@ -74,22 +73,22 @@ class WebhookView(View, frozen=True):
 
 
 class WebhookCreated(WebhookView, frozen=True, kw_only=True):
-    """A new webhook, with the secret that verifies its messages: it is not shown again."""
+    """A new webhook, with the secret that verifies its messages. It is returned only here."""
 
     secret: str
 
 
 class WebhookList(Struct, frozen=True):
-    """Part of a list, as SeatList."""
+    """One page of webhooks; `next` is the cursor of the next page, or null."""
 
     data: list[WebhookView]
     next: str | None
 
 
 class DeliveryView(View, frozen=True):
-    """A message and how it fares; its id is the `webhook-id` header.
+    """A message and the state of its delivery; `id` is its `webhook-id` header.
 
-    `status` is what the receiver answered last, `error` why there was no answer.
+    `status` is the receiver's last HTTP status, `error` the reason if there was no response.
     """
 
     id: str
@@ -106,28 +105,28 @@ class DeliveryView(View, frozen=True):
 
 
 class DeliveryList(Struct, frozen=True):
-    """Part of a list, as SeatList."""
+    """One page of deliveries; `next` is the cursor of the next page, or null."""
 
     data: list[DeliveryView]
     next: str | None
 
 
 class ReplayView(View, frozen=True):
-    """How many messages are under way again; `nextFrom`: there is more, replay from there."""
+    """How many messages are pending again; if there are more, replay again from `nextFrom`."""
 
     count: int
     next_from: str | None = None
 
 
 def webhook_id(text: str) -> str:
-    """Check a webhook's id. Raises InvalidId."""
+    """Check the form of a webhook's id. Raises InvalidId."""
     if not _WEBHOOK.fullmatch(text):
         raise InvalidId("a webhook id", text)
     return text
 
 
 async def create_webhook(call: Call[NoQuery, WebhookBody]) -> Response:
-    """Be told of what happens from now on. The answer has the secret, once."""
+    """Register a webhook for changes from now on. Only this response has the secret."""
     body, event = call.body, None
     try:
         check_url(body.url, allow_insecure=call.services.settings.webhook_allow_insecure)
@@ -135,7 +134,7 @@ async def create_webhook(call: Call[NoQuery, WebhookBody]) -> Response:
         raise invalid("url", str(error)) from error
     if body.event_id is not UNSET:
         event = checked("eventId", ids.event_id, body.event_id)
-        await check_owner(call, event)
+        await owned_event(call, event)
     new = Webhook(
         id=id_from_key(call) or str(ULID()).lower(),
         owner_id=call.caller.customer_id,
@@ -145,40 +144,44 @@ async def create_webhook(call: Call[NoQuery, WebhookBody]) -> Response:
         kinds=tuple(dict.fromkeys(body.kinds)),
     )
     secret = "whsec_" + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
-    made = await call.services.stores.webhooks.create_webhook(new, secret, WEBHOOKS_MAX)
-    if made is None:
-        raise Problem("webhook_limit", "no more webhooks", {"limit": WEBHOOKS_MAX})
-    shown = WebhookCreated(**msgspec.structs.asdict(_shown(made)), secret=secret)
-    return Response(encode(shown), ((b"location", f"{PATH}/{made.id}".encode()),))
+    created = await call.services.stores.webhooks.create_webhook(new, secret, WEBHOOKS_MAX)
+    if created is None:
+        raise Problem(
+            "webhook_limit",
+            f"at most {WEBHOOKS_MAX} webhooks per organiser",
+            {"limit": WEBHOOKS_MAX},
+        )
+    view = WebhookCreated(**msgspec.structs.asdict(_view(created)), secret=secret)
+    return Response(encode(view), ((b"location", f"{PATH}/{created.id}".encode()),))
 
 
 async def list_webhooks(call: Call[PageQuery, None]) -> Response:
-    """The caller's own webhooks."""
+    """The caller's webhooks."""
     query = call.query
     after = "" if query.cursor is UNSET else checked("cursor", webhook_id, query.cursor)
     found = await call.services.stores.webhooks.list_webhooks(
         call.caller.customer_id, after, query.limit + 1
     )
-    shown = [_shown(webhook) for webhook in found[: query.limit]]
-    return Response(encode(WebhookList(shown, shown[-1].id if len(found) > query.limit else None)))
+    views = [_view(webhook) for webhook in found[: query.limit]]
+    return Response(encode(WebhookList(views, views[-1].id if len(found) > query.limit else None)))
 
 
 async def read_webhook(call: Call[NoQuery, None]) -> Response:
-    """One webhook. Somebody else's is not found."""
-    return Response(encode(_shown(await _found(call))))
+    """One webhook. A webhook of another organiser is not found."""
+    return Response(encode(_view(await _found(call))))
 
 
 async def delete_webhook(call: Call[NoQuery, None]) -> Response:
-    """Send nothing there any more, and forget its deliveries."""
+    """Delete a webhook and its deliveries."""
     webhooks = call.services.stores.webhooks
     deleted = await webhooks.delete_webhook(call.path["webhook_id"], call.owner_id)
     if deleted is None:
         raise webhook_not_found(call.path["webhook_id"])
-    return Response(encode(_shown(deleted)))
+    return Response(encode(_view(deleted)))
 
 
 async def list_deliveries(call: Call[DeliveriesQuery, None]) -> Response:
-    """What was sent to a webhook or will be, the newest first; kept for 30 days."""
+    """The deliveries of a webhook, sent and pending, newest first. Kept for 30 days."""
     query = call.query
     below = number_of(query.cursor)
     webhook = await _found(call)
@@ -186,34 +189,34 @@ async def list_deliveries(call: Call[DeliveriesQuery, None]) -> Response:
     found = await call.services.stores.webhooks.list_deliveries(
         webhook.id, state, below, query.limit + 1
     )
-    shown = [_delivery_shown(delivery) for delivery in found[: query.limit]]
+    views = [_delivery_view(delivery) for delivery in found[: query.limit]]
     more = str(found[query.limit - 1].number) if len(found) > query.limit else None
-    return Response(encode(DeliveryList(shown, more)))
+    return Response(encode(DeliveryList(views, more)))
 
 
 async def replay_deliveries(call: Call[NoQuery, ReplayBody]) -> Response:
-    """Send one message again, or all from a time on, delivered ones too, under the same ids.
+    """Send one message again, or all since a time, delivered ones too, under the same ids.
 
-    A webhook that was disabled is enabled by it.
+    This enables a disabled webhook again.
     """
     body, webhooks = call.body, call.services.stores.webhooks
     if (body.from_ is UNSET) == (body.delivery_id is UNSET):
-        raise invalid("from", "name either from or deliveryId")
+        raise invalid("from", "give either from or deliveryId")
     webhook = await _found(call)
     if body.from_ is not UNSET:
         from_ms = max(0, round(body.from_.timestamp() * 1000))
         replayed = await webhooks.replay_from(webhook.id, from_ms)
-        shown = ReplayView(count=replayed.count, next_from=time_shown(replayed.next_ms))
-        return Response(encode(shown))
+        view = ReplayView(count=replayed.count, next_from=rfc3339_or_none(replayed.next_ms))
+        return Response(encode(view))
     message_id = str(body.delivery_id)
-    known = _MESSAGE.fullmatch(message_id)
-    if not known or not await webhooks.replay_delivery(webhook.id, message_id):
+    well_formed = _MESSAGE.fullmatch(message_id)
+    if not well_formed or not await webhooks.replay_delivery(webhook.id, message_id):
         raise Problem("delivery_not_found", "the webhook has no such delivery")
     return Response(encode(ReplayView(count=1)))
 
 
 def webhook_not_found(text: str) -> Problem:
-    """The problem of an id that is unknown, somebody else's, or none."""
+    """The problem of an id that is malformed, unknown, or another organiser's."""
     return Problem("webhook_not_found", f"there is no webhook {text!r}")
 
 
@@ -225,19 +228,19 @@ async def _found(call: Call[Any, Any]) -> Webhook:
     return webhook
 
 
-def _shown(webhook: Webhook) -> WebhookView:
+def _view(webhook: Webhook) -> WebhookView:
     return WebhookView(
         id=webhook.id,
         url=webhook.url,
         kinds=webhook.kinds,
         created_at=rfc3339(webhook.created_at_ms),
         event_id=webhook.event_id,
-        disabled_at=time_shown(webhook.disabled_at_ms),
+        disabled_at=rfc3339_or_none(webhook.disabled_at_ms),
         disabled_why=webhook.disabled_why,
     )
 
 
-def _delivery_shown(delivery: Delivery) -> DeliveryView:
+def _delivery_view(delivery: Delivery) -> DeliveryView:
     pending = delivery.state == DeliveryState.PENDING
     return DeliveryView(
         id=delivery.id,
@@ -248,7 +251,7 @@ def _delivery_shown(delivery: Delivery) -> DeliveryView:
         attempt_count=delivery.attempt_count,
         created_at=rfc3339(delivery.created_at_ms),
         next_attempt_at=rfc3339(delivery.due_ms) if pending else None,
-        done_at=time_shown(delivery.done_at_ms),
+        done_at=rfc3339_or_none(delivery.done_at_ms),
         status=delivery.status,
         error=delivery.error,
     )

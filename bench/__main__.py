@@ -15,23 +15,24 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from bench.report import report
-from bench.report.section import Options, Section
+from bench.report.section import BenchOptions, BenchSection
 from bench.rig.ceiling import PROGRAM
 from engine import logs
 
 PARTS = {
     "ceilings": "bench.suites.ceilings",
-    "engine": "bench.suites.alone",
+    "engine": "bench.suites.engine",
     "ablations": "bench.suites.ablations",
     "holds": "bench.suites.holds",
     "fights": "bench.suites.fights",
     "pairs": "bench.suites.pairs",
     "availability": "bench.suites.availability",
-    "baselines": "bench.suites.rivals",
+    "baselines": "bench.suites.baselines",
     "growth": "bench.suites.growth",
     "expiry": "bench.suites.expiry",
-    "writer": "bench.suites.behind",
+    "writer": "bench.suites.writer",
     "overload": "bench.suites.overload",
+    "logins": "bench.suites.logins",
     "memory": "bench.suites.memory",
 }
 NEED_PROGRAM = ("ceilings", "engine")
@@ -40,7 +41,7 @@ NEED_PROGRAM = ("ceilings", "engine")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure the parts asked for, in the order of the report."""
     asked = _asked(arguments)
-    options = Options(rounds=asked.rounds, seconds=asked.seconds, quick=asked.quick)
+    options = BenchOptions(rounds=asked.rounds, seconds=asked.seconds, quick=asked.quick)
     wanted = [name for name in PARTS if name in asked.part or not asked.part]
     missing = [name for name in wanted if name in NEED_PROGRAM and not shutil.which(PROGRAM)]
     if missing:
@@ -56,20 +57,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print("\n" + "\n".join(report.verdict_lines(told)))
     forgotten = [verdict.target.says for verdict in told.verdicts if verdict.measured is None]
     if forgotten and not asked.part and not options.quick:
-        print("\n".join(f"WRONG: nobody measured: {says}" for says in forgotten))
+        print("\n".join(f"WRONG: not measured: {says}" for says in forgotten))
         return 1
     return 1 if any(section.wrong for section in sections) else 0
 
 
-def _measure(name: str, options: Options) -> Section:
+def _measure(name: str, options: BenchOptions) -> BenchSection:
     """One part; one that breaks off is told on the page, and the others go on."""
     began_s = time.monotonic()
     try:
-        section: Section = asyncio.run(import_module(PARTS[name]).measure(options))
+        section: BenchSection = asyncio.run(import_module(PARTS[name]).measure(options))
     except Exception as error:
         traceback.print_exc()
         wrong = [f"broke off: {error!r}"]
-        section = Section(id=name, title=name, what="It broke off.", series=[], wrong=wrong)
+        section = BenchSection(id=name, title=name, what="It broke off.", series=[], wrong=wrong)
     print(f"\n{section.title} ({time.monotonic() - began_s:.0f} s)", flush=True)
     print("\n".join(report.lines_of(section)), flush=True)
     return section

@@ -46,5 +46,5 @@ engine load venue:hall --event gala --hold-ttl 4 --data "$data"
 engine war --event gala --url "http://127.0.0.1:$port" --seconds 20 --buyers 300 --data "$data"
 engine status gala --once --data "$data"
 if [ -n "$watcher" ]; then
-  python -m bench.war.seen "$prometheus_url" || { tail -n 5 "$data/prometheus.log"; exit 1; }
+  python -m bench.war.prometheus_summary "$prometheus_url" || { tail -n 5 "$data/prometheus.log"; exit 1; }
 fi

@@ -9,9 +9,9 @@ import click
 from cli.load import load
 from cli.log_level import log_level
 from cli.lua import lua
-from cli.parts import deliver, expire, migrate, serve, write
 from cli.reconcile import reconcile
 from cli.restore import restore
+from cli.serve import serve
 from cli.settings import check_environment, show_settings
 from cli.status.command import status
 from cli.token import token
@@ -19,6 +19,7 @@ from cli.up import up
 from cli.user import user
 from cli.verify import verify
 from cli.war import war
+from cli.workers import deliver, expire, migrate, write
 from engine import logs
 from engine.errors import EngineError
 

@@ -74,8 +74,14 @@ def load(
     output.say(
         f"[bold]{loaded.name}[/bold] is loaded as [bold]{loaded.id}[/bold]: "
         f"{loaded.capacity:,} places, {counts.blocked:,} blocked, sales {loaded.sales}, "
-        f"holds live {loaded.hold_ttl_ms / 1000:g} s"
+        f"holds live {loaded.hold_ttl_ms / 1000:g} s, {_limit_of(loaded)}"
     )
+
+
+def _limit_of(event: Event) -> str:
+    if event.customer_max:
+        return f"at most {event.customer_max} places per customer"
+    return "no limit per customer (--customer-max sets one)"
 
 
 def _terms(event: str, plan: Plan, asked: dict[str, Any]) -> Terms:

@@ -30,10 +30,10 @@ def log_level(level: str | None, seconds: int, data: Path) -> None:
 
 async def _change(settings: Settings, level: str | None, seconds: int) -> str:
     async with await Engine.connect(settings) as engine:
-        verbosity = engine.verbosity
+        setting = engine.log_level
         if level == "reset":
-            await verbosity.reset()
+            await setting.reset()
         elif level:
-            await verbosity.set(level, seconds)
-        found, left_s = await verbosity.read(), await verbosity.seconds_left()
+            await setting.set(level, seconds)
+        found, left_s = await setting.read(), await setting.seconds_left()
     return f"{found} for {left_s} s" if found else "as LOG_LEVEL says of each process"

@@ -10,8 +10,8 @@ import click
 
 from cli import output
 from cli.metrics_port import metrics_port_option, metrics_shown
-from cli.parts import log_as, run_part
 from cli.sources import data_option, event_id_of, json_option, refuse_without_database, settings_for
+from cli.workers import log_as, run_part
 from engine import logs
 from engine.engine import Engine
 from engine.errors import Misconfigured, Unavailable
@@ -91,7 +91,7 @@ class _Rounds:
         settings = self._settings
         async with (
             await Engine.connect(settings) as engine,
-            engine.verbosity.followed(settings.log_level),
+            engine.log_level.followed(settings.log_level),
             await database.connect(settings.database_url) as pool,
         ):
             await Rounds(engine, pool, self._every_s).run(stop)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.http.dispatch import Resource
+from api.http.router import Resource
 from engine import logs
 from engine.scripts import Script, Scripts
 

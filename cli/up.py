@@ -19,7 +19,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from cli.parts import reachable, url_of
+from cli.serve import reachable, url_of
 from cli.sources import data_option
 from embedded import servers
 from embedded.process import private_folder

@@ -18,9 +18,9 @@ from engine.models import Event
 from engine.settings.settings import Settings
 
 if TYPE_CHECKING:
-    from bench.war.aftermath import Outcome
     from bench.war.scenarios.bounds import Bound
     from bench.war.scenarios.scenario import Scenario
+    from bench.war.verdict import WarVerdict
 
 SHOWN_MAX = 20
 """How many broken promises of a kind are listed; --json has them all."""
@@ -121,8 +121,8 @@ class _Place(NamedTuple):
     quiet: bool
 
 
-async def _fight_and_judge(scenario: "Scenario", place: _Place, settings: Settings) -> "Outcome":
-    from bench.war.aftermath import judge, settle
+async def _fight_and_judge(scenario: "Scenario", place: _Place, settings: Settings) -> "WarVerdict":
+    from bench.war.verdict import judge, settle
     from bench.war.war import War, check_ready, fight, open_sale
     from persistence import database
 
@@ -170,7 +170,7 @@ class _Bar:
         self._bar.update(self._task, description="the last holds end, the writer ends", total=None)
 
 
-def _show(outcome: "Outcome") -> None:
+def _show(outcome: "WarVerdict") -> None:
     title = f"The war for {outcome.event_id}: {outcome.scenario}, {outcome.users:,} users"
     output.show_table(title, ("what", "figure"), _figures(outcome))
     output.console.print()
@@ -180,7 +180,7 @@ def _show(outcome: "Outcome") -> None:
     _show_verdicts(outcome)
 
 
-def _figures(outcome: "Outcome") -> Iterator[tuple[str, str]]:
+def _figures(outcome: "WarVerdict") -> Iterator[tuple[str, str]]:
     summary, places, lag = outcome.summary, outcome.places, outcome.lag
     yield "attempts to hold", f"{summary.attempt_count:,}"
     yield "in the busiest second", f"{summary.busiest_second_count:,}"
@@ -205,13 +205,13 @@ def _figures(outcome: "Outcome") -> Iterator[tuple[str, str]]:
     yield "places afterwards", left
 
 
-def _times(outcome: "Outcome") -> Iterator[tuple[str, ...]]:
+def _times(outcome: "WarVerdict") -> Iterator[tuple[str, ...]]:
     for call, spread in (*outcome.summary.latencies.items(), ("all", outcome.summary.overall)):
         ranks = (spread.p50_ms, spread.p95_ms, spread.p99_ms, spread.max_ms)
         yield call, f"{spread.count:,}", *(f"{ms:.1f}" for ms in ranks)
 
 
-def _show_verdicts(outcome: "Outcome") -> None:
+def _show_verdicts(outcome: "WarVerdict") -> None:
     """One line a judge, and what it found against the war."""
     paid = f"{outcome.summary.confirmed_count:,} receipts"
     for judge, found, praise in (

@@ -1,4 +1,12 @@
-"""A Redis-first ticket reservation engine: the Python face of lua/.
+"""A Redis-first ticket reservation engine: one Python method for each Lua script.
+
+A booking has five states. `hold_seats` creates it as pending.
+- pending -> confirmed: it is paid (`confirm_booking`).
+- pending -> released: the customer gives it up (`release_booking`).
+- pending -> expired: its deadline passes (`expire_bookings`).
+- expired -> confirmed: a late payment arrives and the places are still free. If they are not, the
+  booking stays expired, with one refund obligation.
+- confirmed -> cancelled: the sale is undone (`cancel_booking`), with a refund obligation.
 
 >>> async with await Engine.connect(settings.load()) as engine:
 ...     booking = await engine.bookings.hold_seats(selection)

@@ -1,15 +1,16 @@
-"""What is free: the byte map by one script call, the layout from a cache.
+"""Reads availability: the map by one script call, the layout from a cache.
 
-The map is one letter a seat, read with one GET; the seats hash is never read as a whole. All who
-ask in the same tick share one call, which says what the process knows already: while nothing
-changes, the map is neither sent nor decoded again. Nobody is shown what was true before he asked.
-A layout never changes under its version, so a process reads and decodes it once.
+The map has one letter for each seat and is read with one GET; the seats hash is never read whole.
+Reads of one tick share a call (single-flight). The call sends the position that this process has
+cached: if nothing changed since, Redis does not send the map, and it is not decoded again. A read
+never returns state older than the request. A layout never changes under its version, so a process
+reads and decodes each version once.
 """
 
 import asyncio
-from collections import OrderedDict
 from dataclasses import dataclass, field
 
+from cachetools import LRUCache
 from msgspec import Struct
 
 from engine import keys
@@ -20,13 +21,17 @@ from engine.plans import layout as layouts
 from engine.scripts import Scripts
 from engine.transport.batcher import Batcher
 
-LAYOUTS_MAX = 64
-MAPS_MAX = 64
-"""What a process remembers, in events."""
+LAYOUT_CACHE_BYTES = 128 * 2**20
+MAP_CACHE_BYTES = 32 * 2**20
+"""What a process caches at most, whatever events strangers ask for."""
+PLACE_BYTES = 430
+"""A decoded seat: 423 bytes by tracemalloc, 50,000 seats of `venue:stadium`, CPython 3.11."""
+DECODING_MAX = 2
+"""Layouts decoded at once: each needs a thread, and its memory before it counts in the cache."""
 
 
 class Place(Struct, frozen=True, gc=False):
-    """Where a seat is: its section, row and itself. A stadium has 50,000 of them."""
+    """A seat with its section and row. A stadium has 50,000 of them."""
 
     section_id: str
     row_id: str
@@ -35,7 +40,7 @@ class Place(Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class LoadedLayout:
-    """A layout ready for use: as sent to browsers, decoded, and by map index."""
+    """A layout in three forms: as sent to browsers, decoded, and by map index."""
 
     gzipped: bytes
     layout: Layout
@@ -49,12 +54,14 @@ class AvailabilityReader:
         self._scripts = scripts
         self._batcher = batcher
         self._loading: dict[EventId, asyncio.Task[LoadedLayout]] = {}
-        self._layouts: OrderedDict[tuple[EventId, str], LoadedLayout] = OrderedDict()
+        self._decoding = asyncio.Semaphore(DECODING_MAX)
+        self._layouts: LRUCache[tuple[EventId, str], LoadedLayout]
+        self._layouts = LRUCache(LAYOUT_CACHE_BYTES, _layout_bytes)
         self._asking: dict[EventId, asyncio.Task[Availability]] = {}
-        self._known: OrderedDict[EventId, Availability] = OrderedDict()
+        self._known: LRUCache[EventId, Availability] = LRUCache(MAP_CACHE_BYTES, map_bytes)
 
     async def read_map(self, event: EventId) -> Availability:
-        """The event now; the same object as before while nothing changed.
+        """The current availability; the same object as before while nothing changed.
 
         Raises: EventNotFound.
         """
@@ -62,7 +69,9 @@ class AvailabilityReader:
         if asking is None:
             loop = asyncio.get_running_loop()
             asking = self._asking[event] = loop.create_task(self._ask(event))
-            loop.call_soon(self._asking.pop, event)  # it is sent: who comes later asks anew
+            loop.call_soon(
+                self._asking.pop, event
+            )  # sent with this tick: a later read needs a call of its own
         return await asyncio.shield(asking)
 
     async def _ask(self, event: EventId) -> Availability:
@@ -72,21 +81,18 @@ class AvailabilityReader:
         if known and not reply:
             return known
         found = self._known[event] = _availability(event, reply)
-        self._known.move_to_end(event)
-        if len(self._known) > MAPS_MAX:
-            self._known.popitem(last=False)
         return found
 
     async def read_layout(self, event: EventId, version: str = "") -> LoadedLayout:
         """The layout of this version, or the newest. Raises: EventNotFound.
 
-        A version that is gone answers with the newest, which names its own.
+        For a version that Redis no longer has, returns the newest, which has its own version.
         """
         cached = self._layouts.get((event, version))
         if cached is not None:
             return cached
         loading = self._loading.get(event)
-        if loading is None:  # one load for all who wait: a stadium takes 100 ms to decode
+        if loading is None:  # single-flight: decoding a stadium takes 100 ms
             loading = self._loading[event] = asyncio.create_task(self._load_layout(event))
             loading.add_done_callback(lambda _: self._loading.pop(event))
         return await asyncio.shield(loading)
@@ -95,11 +101,19 @@ class AvailabilityReader:
         gzipped = await self._batcher.ask("GET", keys.layout(event))
         if gzipped is None:
             raise EventNotFound(event)
-        found = await asyncio.to_thread(_load, gzipped)
+        async with self._decoding:
+            found = await asyncio.to_thread(_load, gzipped)
         self._layouts[event, found.layout.version] = found
-        while len(self._layouts) > LAYOUTS_MAX:
-            self._layouts.popitem(last=False)
         return found
+
+
+def map_bytes(found: Availability) -> int:
+    """What a cached map counts: a letter a seat, and its struct. The largest always has room."""
+    return min(MAP_CACHE_BYTES, len(found.map) + 2000 + 200 * len(found.areas))
+
+
+def _layout_bytes(found: LoadedLayout) -> int:
+    return min(LAYOUT_CACHE_BYTES, len(found.gzipped) + PLACE_BYTES * len(found.place_at))
 
 
 def _load(gzipped: bytes) -> LoadedLayout:

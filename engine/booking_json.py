@@ -1,14 +1,14 @@
-"""A booking as Redis and the journal have it: JSON in the scripts' own terms, and back."""
+"""Converts a booking to the JSON that Redis and the journal have, and back."""
 
 import msgspec
 from msgspec import Struct
 
-from engine.ids import AreaId, BookingId, CustomerId, EventId, SeatId
+from engine.ids import AreaId, BookingId, CustomerId, EventId, local_ids, seat_ids
 from engine.models import AreaQuantity, Booking, BookingStatus, Payment
 
 
-class BookingJson(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """What `lua/lib/bookings.lua` writes; seats and areas are lists in one string each."""
+class BookingRecord(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """The fields that `lua/lib/bookings.lua` writes. `seats` and `areas` are space-separated."""
 
     customer: CustomerId
     status: BookingStatus
@@ -27,19 +27,19 @@ class BookingJson(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tru
     payments: tuple[Payment, ...] = ()
 
 
-_decode = msgspec.json.Decoder(BookingJson, strict=False).decode
+_decode = msgspec.json.Decoder(BookingRecord, strict=False).decode
 _encode = msgspec.json.Encoder().encode
 
 
 def booking_of(event: EventId, ulid: str, json: bytes) -> Booking:
-    """The booking a record describes."""
+    """The booking in its JSON."""
     record = _decode(json)
     return Booking(
         id=BookingId(f"{event}:{ulid}"),
         event_id=event,
         customer_id=record.customer,
         status=record.status,
-        seats=tuple([SeatId(f"{event}:{seat}") for seat in record.seats.split()]),
+        seats=tuple(seat_ids(event, record.seats.split())),
         areas=tuple([_area(text) for text in record.areas.split()]) if record.areas else (),
         amount_minor=record.amount_minor,
         currency=record.currency,
@@ -55,13 +55,12 @@ def booking_of(event: EventId, ulid: str, json: bytes) -> Booking:
 
 
 def json_of(booking: Booking) -> bytes:
-    """The record of a booking: what `booking_of` reads."""
-    start = len(booking.event_id) + 1
-    record = BookingJson(
+    """The JSON of a booking: what `booking_of` reads."""
+    record = BookingRecord(
         customer=booking.customer_id,
         status=booking.status,
         places=booking.place_count,
-        seats=" ".join(seat[start:] for seat in booking.seats),
+        seats=" ".join(local_ids(booking.event_id, booking.seats)),
         areas=" ".join(f"{area.area_id}={area.quantity}" for area in booking.areas),
         amount_minor=booking.amount_minor,
         currency=booking.currency,

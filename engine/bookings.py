@@ -1,7 +1,7 @@
-"""Bookings: one method a script, of the same name; one script call a method.
+"""Bookings: each method makes one call of the script of the same name.
 
-Ids are taken apart at the edge of this module: within an event the scripts know seats by what
-stands behind the event, and bookings by their ULID.
+The scripts take local ids: a seat id without its event, the ULID of a booking. This module converts
+from full ids to local ids and back.
 """
 
 from collections.abc import Sequence
@@ -11,8 +11,8 @@ from typing import Literal, Self
 from engine import keys
 from engine.booking_json import booking_of, json_of
 from engine.errors import BookingNotFound, Unavailable
-from engine.ids import BookingId, CustomerId, EventId, new_ulid, split_booking
-from engine.limits import LimitCheck, LimitedScripts
+from engine.ids import BookingId, CustomerId, EventId, local_ids, new_ulid, split_booking
+from engine.limits import LimitCheck
 from engine.metrics import metrics
 from engine.metrics.per_tick import observe_all
 from engine.models import (
@@ -29,37 +29,41 @@ from engine.transport.batcher import Batcher
 from engine.transport.wire import Argument
 
 EXPIRE_MAX = 256
+"""Bookings that one `expire_bookings` call releases at most."""
 UNCHECKED = PaymentReport()
 PaymentUpdate = Literal["processing", "failed", "refunded", "disputed"]
 
 
 class Bookings:
-    """The life of a booking. `customer` None acts for anybody: the payment provider, an admin.
+    """Changes and reads bookings. `customer` None skips the ownership check: the payment provider
+    and admins act on any customer's booking.
 
-    `now_ms` is for tests alone; without it Redis' own clock decides.
+    Only tests set `now_ms`; otherwise Redis' own clock counts.
     """
 
-    def __init__(self, scripts: Scripts, batcher: Batcher) -> None:
+    def __init__(
+        self, scripts: Scripts, batcher: Batcher, limit_check: LimitCheck | None = None
+    ) -> None:
         self._scripts = scripts
         self._batcher = batcher
+        self._limit_check = limit_check
         self.now_ms: int | str = ""
 
-    def under(self, meter: LimitCheck) -> Self:
-        """The same bookings, their calls under these rate limits. Raises RateLimited besides."""
-        limited = type(self)(LimitedScripts(self._scripts, meter), self._batcher)
+    def under(self, limit_check: LimitCheck) -> Self:
+        """The same bookings under these rate limits. Their calls also raise RateLimited."""
+        limited = type(self)(self._scripts, self._batcher, limit_check)
         limited.now_ms = self.now_ms
         return limited
 
     async def hold_seats(self, selection: Selection, *, request_id: str | None = None) -> Booking:
-        """Hold every place of the selection or none. The same request id has the same outcome.
+        """Hold every place of the selection, or none. The same request id has the same outcome.
 
         Raises: EventNotFound, SalesClosed, TooManySeats, SeatNotFound, AreaNotFound, SeatTaken,
         AreaFull, LimitReached, RequestReused.
         """
         event, customer = selection.event_id, selection.customer_id
         ulid = new_ulid()
-        start = len(event) + 1
-        seats = [seat[start:] for seat in selection.seats]
+        seats = local_ids(event, selection.seats)
         areas = [item for area in selection.areas for item in (area.area_id, area.quantity)]
         digest = _digest(seats, selection.areas) if request_id else ""
         code, found = await self._scripts.outcome(
@@ -70,13 +74,14 @@ class Bookings:
                 keys.request(event, customer, request_id),
             ],
             [self.now_ms, ulid, customer, digest, len(seats), *seats, *areas],
+            self._limit_check,
         )
         if code in ("seat_taken", "seat_not_found"):  # the script knows seats without their event
             found = [b"%b:%b" % (event.encode(), seat) for seat in found]
         return _answer(event, checked(code, found))
 
     async def extend_booking(self, booking: BookingId, customer: CustomerId | None) -> Booking:
-        """Move the deadline to one TTL from now, up to the event's cap.
+        """Move the deadline to one hold TTL from now, at most to the event's `hold_max_ms`.
 
         Raises: BookingNotFound, BookingExpired, ExtendLimit, AlreadyConfirmed, BookingReleased,
         BookingCancelled.
@@ -84,7 +89,7 @@ class Bookings:
         return await self._run("extend_booking", booking, customer)
 
     async def release_booking(self, booking: BookingId, customer: CustomerId | None) -> Booking:
-        """Give a pending booking up; repeatable.
+        """Release a pending booking; repeatable.
 
         Raises: BookingNotFound, BookingExpired, AlreadyConfirmed, BookingCancelled.
         """
@@ -96,9 +101,9 @@ class Bookings:
         customer: CustomerId | None,
         payment: PaymentReport = UNCHECKED,
     ) -> Booking:
-        """Make it sold by this payment; repeatable. A late one gets its places if they are free.
+        """Confirm a booking by this payment; repeatable. An expired one gets its free places back.
 
-        A payment that does not buy the places is in the record all the same, and owed.
+        A payment that does not buy the places is recorded all the same, and owed.
 
         Raises: BookingNotFound, BookingCancelled, AmountDiffers, RefundDue, PaidTwice,
         PaymentRefunded, TooManyPayments; NotOwner of a box office, PaymentByProvider of `free`.
@@ -121,7 +126,7 @@ class Bookings:
         return _answer(event, found)
 
     async def cancel_booking(self, booking: BookingId, customer: CustomerId | None) -> Booking:
-        """Undo a confirmed booking and record what of its payments is owed; repeatable.
+        """Cancel a confirmed booking and record what is owed of its payments; repeatable.
 
         `customer` may be the organiser of the event too.
 
@@ -129,21 +134,21 @@ class Bookings:
         """
         return await self._run("cancel_booking", booking, customer)
 
-    async def impose_booking(self, booking: Booking) -> Booking:
-        """Give Redis back a confirmed booking that Postgres remembers.
+    async def reinstate_booking(self, booking: Booking) -> Booking:
+        """Put a confirmed booking that Postgres has and Redis lacks back into Redis.
 
         Raises: EventNotFound, BookingKnown, SeatTaken, SeatNotFound, AreaFull, AreaNotFound.
         """
         event, ulid = split_booking(booking.id)
         found = await self._scripts.run(
-            "impose_booking", keys.of_event(event), [self.now_ms, ulid, json_of(booking)]
+            "reinstate_booking", keys.of_event(event), [self.now_ms, ulid, json_of(booking)]
         )
         return _answer(event, found)
 
     async def expire_bookings(
         self, event: EventId, ulids: Sequence[str] = (), *, path: str
     ) -> Expired:
-        """Release what is overdue: among `ulids`, or at the deadlines. At most EXPIRE_MAX.
+        """Expire overdue bookings: those of `ulids`, or the earliest deadlines. At most EXPIRE_MAX.
 
         Raises: EventNotFound.
         """
@@ -156,7 +161,7 @@ class Bookings:
         return Expired(int(now_ms), int(next_ms) if next_ms else None, late_ms, int(forgotten))
 
     async def read_booking(self, booking: BookingId, customer: CustomerId | None) -> Booking:
-        """One booking, while Redis has it. Raises: BookingNotFound; a stranger's is not found."""
+        """One booking, while Redis has it. Raises: BookingNotFound, also for another customer's."""
         event, ulid = split_booking(booking)
         json = await self._batcher.call(("HGET", keys.of_event(event).bookings, ulid))
         if isinstance(json, bytes):
@@ -173,17 +178,15 @@ class Bookings:
         """The customer's pending and confirmed bookings, newest first."""
         named = keys.of_event(event)
         newest = f"({customer} {cursor}" if cursor else f"({customer}!"
-        listed = await self._batcher.ask(
-            *("ZRANGE", named.customers, newest, f"[{customer} ", "BYLEX", "REV"),
-            *("LIMIT", 0, limit + 1),
-        )
+        page = (newest, f"[{customer} ", "BYLEX", "REV", "LIMIT", 0, limit + 1)
+        listed = await self._batcher.ask("ZRANGE", named.customers, *page)
         ulids = [member[-26:].decode() for member in listed]
         shown = ulids[:limit]
         records = await self._batcher.ask("HMGET", named.bookings, *shown) if shown else []
         bookings = tuple(
             booking_of(event, ulid, json)
             for ulid, json in zip(shown, records, strict=True)
-            if json  # it may have ended since
+            if json  # it may have ended in between
         )
         return Page(bookings, shown[-1] if len(ulids) > limit else None)
 
@@ -195,6 +198,7 @@ class Bookings:
             script,
             [*keys.of_event(event), keys.hold(event, ulid)],
             [self.now_ms, ulid, customer or "", *more],
+            self._limit_check,
         )
         return _answer(event, found)
 
@@ -221,6 +225,6 @@ def _count_expired(path: str, late_ms: Sequence[int]) -> None:
 
 
 def _digest(seats: list[str], areas: Sequence[AreaQuantity]) -> str:
-    """Of the selection, in whatever sequence it was given; ids hold neither space nor `=`."""
+    """A digest of the selection in any sequence. Ids contain neither space nor `=`."""
     wanted = [*sorted(seats), *sorted([f"{area.area_id}={area.quantity}" for area in areas])]
     return blake2b(" ".join(wanted).encode(), digest_size=16).hexdigest()

@@ -1,4 +1,4 @@
-"""The engine: one connection to one Redis, and what can be done there."""
+"""The engine: the connection to one Redis, and one attribute for each group of operations."""
 
 from collections.abc import Sequence
 from types import TracebackType
@@ -11,43 +11,45 @@ from engine.errors import Unavailable
 from engine.events import Events
 from engine.idempotency import KeptAnswers
 from engine.journal import Journal
-from engine.limits import Limits
+from engine.limits import LimitCheck
 from engine.log_level import LogLevel
 from engine.restore.staging import Restores
 from engine.revocations import Revocations
-from engine.scripts import Scripts
+from engine.scripts import TAKE_LIMITS, Scripts
 from engine.settings.settings import Settings
 from engine.transport import connection
 from engine.transport.batcher import Batcher
-from engine.transport.connection import RedisClient
+from engine.transport.client import RedisClient
 
 HEARTBEAT_S = 5
-"""A part that did not beat for so long does not run."""
+"""A part counts as running for this long after its last heartbeat."""
 _REMEMBERED_S = 3600
+"""How long a heartbeat stays readable."""
 
 
 class Engine:
-    """Everything a process needs of Redis. Make one with `connect`, use it as a context."""
+    """Everything a process needs of Redis. Call `connect`, and use the result in `async with`."""
 
     def __init__(self, client: RedisClient, batcher: Batcher) -> None:
         scripts = Scripts(batcher)
         self.client = client
         self._batcher = batcher
+        self._scripts = scripts
         self.events = Events(scripts, batcher, client)
         self.bookings = Bookings(scripts, batcher)
         self.availability = AvailabilityReader(scripts, batcher)
         self.journal = Journal(client)
-        self.requests = KeptAnswers(batcher)
-        self.limits = Limits(scripts)
+        self.idempotency = KeptAnswers(batcher)
         self.revocations = Revocations(client)
         self.restores = Restores(scripts, batcher, client)
-        self.verbosity = LogLevel(client)
+        self.log_level = LogLevel(client)
 
     @classmethod
     async def connect(cls, settings: Settings) -> Self:
         """Connect and check the server.
 
-        Raises: Misconfigured (too old, less durable than asked, password), Unavailable.
+        Raises: Misconfigured (server too old, less durable than configured, wrong password),
+        Unavailable.
         """
         await connection.check(settings)
         batcher = Batcher(
@@ -58,7 +60,7 @@ class Engine:
         return cls(connection.client_of(settings), batcher)
 
     async def close(self) -> None:
-        """Finish what was sent and close the connections."""
+        """Wait for the calls in flight, then close the connections."""
         await self._batcher.close()
         await self.client.aclose()
 
@@ -68,14 +70,19 @@ class Engine:
         if answer != b"PONG":
             raise Unavailable(f"Redis answers {answer!r}")
 
+    async def take_limits(self, limit_check: LimitCheck) -> None:
+        """Count a call that carries no limits of its own. Raises: RateLimited."""
+        await self._scripts.run(TAKE_LIMITS, [], [""], limit_check)
+
     async def beat(self, part: str) -> None:
-        """Say that a part of the system runs. To be repeated within HEARTBEAT_S."""
+        """Write the heartbeat of a part (`expirer`, `writer`). Repeat it within HEARTBEAT_S."""
         await self.client.set(keys.heartbeat(part), "1", ex=_REMEMBERED_S)
 
     async def heartbeats(self, parts: Sequence[str]) -> dict[str, float | None]:
-        """How many seconds ago each part last beat; None: not within the hour.
+        """Seconds since each part's last heartbeat; None if there was none within the hour.
 
-        By Redis' own clock: a beat's age is what its key's TTL has lost. Raises Unavailable.
+        By Redis' own clock: the age is the time that has passed from the key's TTL.
+        Raises Unavailable.
         """
         ages: dict[str, float | None] = {}
         for part in parts:
@@ -84,7 +91,7 @@ class Engine:
         return ages
 
     async def parts_running(self, parts: Sequence[str]) -> dict[str, bool]:
-        """Which of these parts said lately that they run. Raises Unavailable."""
+        """Whether each part sent a heartbeat within HEARTBEAT_S. Raises Unavailable."""
         ages = await self.heartbeats(parts)
         return {part: age is not None and age < HEARTBEAT_S for part, age in ages.items()}
 

@@ -1,72 +1,90 @@
-"""Everything the engine can answer instead of a result, as one tree.
+"""Every error the engine raises instead of a result, as one tree.
 
 EngineError
-    Refused          understood and refused, nothing was written: one subclass a script code
-    OutcomeUnknown   the answer was lost: repeat with the same request id to learn the outcome
-    Unavailable      Redis could not be reached, nothing was tried
-    Overloaded       turned away before anything was tried
-    RequestInProgress   the first call with this request id is not done
-    Restoring        the event is closed until it is restored, nothing was tried
-    ScriptDefect     a bug: a script and its caller disagree
-    Misconfigured    a setting or a server is wrong, said at start
+    Refused            a business "no", nothing was written: one subclass a script code
+    OutcomeUnknown     the answer was lost: repeat with the same request id to learn the outcome
+    Unavailable        Redis cannot be reached, nothing was tried
+    Overloaded         rejected before anything was tried
+    RequestInProgress  the first call with this request id is still running
+    Restoring          the event is fenced until it is restored, nothing was tried
+    ScriptDefect       a bug: a script and its caller disagree; ErrorReply: Redis returned an error
+    Misconfigured      a setting or a server is wrong, raised at start
 
-A refusal's `code` is the script's code in lower case: the same word in the Lua header, here and
-in the HTTP problem. The engine knows no HTTP status; `api/http/problems.py` has that table.
+The `code` of a Refused is the script's code in lower case; `api/http/problems.py` maps it to HTTP.
 """
 
 from typing import ClassVar
 
+_TRANSIENT = frozenset(
+    ("BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "OOM", "READONLY")
+)
+"""Prefixes of error replies for a command that did nothing and may succeed later."""
+
 
 class EngineError(Exception):
-    """The root: catch it to catch all the engine raises."""
+    """The root of all errors the engine raises."""
 
     code: ClassVar[str] = "engine_error"
 
 
 class OutcomeUnknown(EngineError):
-    """No answer came back: the call may or may not have had its effect. Safe to repeat."""
+    """The answer was lost: the call may have had its effect. It is safe to repeat."""
 
     code = "outcome_unknown"
 
 
 class Unavailable(EngineError):
-    """Redis could not be reached; nothing was tried."""
+    """Redis cannot be reached or cannot run the command now; nothing was tried."""
 
     code = "unavailable"
 
 
 class Overloaded(EngineError):
-    """More calls are waiting than the bound allows; nothing was tried."""
+    """The limit of waiting calls is reached; nothing was tried."""
 
     code = "overloaded"
 
 
 class RequestInProgress(EngineError):
-    """Another call with the same request id is not done yet; nothing was tried."""
+    """Another call with the same request id is still running; nothing was tried."""
 
     code = "request_in_progress"
 
 
 class Restoring(EngineError):
-    """Redis lost some of the event: it is closed until it is restored; nothing was tried."""
+    """Redis lost data of the event, which is fenced until it is restored; nothing was tried."""
 
     code = "restoring"
 
 
+class ErrorReply(EngineError):
+    """Redis answered a command with an error. The batcher returns it as a value."""
+
+    @property
+    def prefix(self) -> str:
+        """The first word, which names the kind of error: `NOSCRIPT`, `LOADING`, `OOM`."""
+        return str(self).partition(" ")[0]
+
+    @property
+    def is_transient(self) -> bool:
+        """Whether the server could not run the command now: it did nothing."""
+        return self.prefix in _TRANSIENT
+
+
 class ScriptDefect(EngineError):
-    """A script failed or answered what its header does not name."""
+    """A script failed, or returned a code its header does not name."""
 
     code = "script_defect"
 
 
 class Misconfigured(EngineError):
-    """A setting, a file or a server is not as it must be; the message names it."""
+    """A setting, a file or a server is wrong; the message names it."""
 
     code = "misconfigured"
 
 
 class Refused(EngineError):
-    """A business "no". `found` has what the script named: seats, a limit, a time."""
+    """A business "no". `found` holds what the script names: seats, a limit, a time."""
 
     says: ClassVar[str] = "refused"
 
@@ -155,7 +173,7 @@ class LimitReached(Refused):
 
 
 class RateLimited(Refused):
-    """`found`: ms after which the call may be tried again."""
+    """`found`: ms until the call may be tried again."""
 
     code, says = "rate_limited", "too many calls"
 

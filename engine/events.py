@@ -1,42 +1,34 @@
-"""Events: put in place, added to, opened and closed.
+"""Events: loaded, extended with seats, opened and closed for sale, repaired, read.
 
-A load gathers its seats in a staging hash by plain pipelined writes and puts them in place with
-one script: a stadium blocks nobody, and a load that breaks off leaves no event.
+A load stages its seats first, as `engine/event_image.py` describes; one script puts them in place.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Sequence
+from contextlib import suppress
 
-from redis.exceptions import RedisError
+import msgspec
 from ulid import ULID
 
 from engine import keys
-from engine.errors import EventNotFound, SeatExists, SeatNotFound, SeatTaken, Unavailable
-from engine.ids import EventId, SeatId
-from engine.models import Counts, Event, Layout, SalesChange, SalesState, Terms
+from engine.errors import EngineError, EventNotFound, SeatExists, SeatNotFound, SeatTaken
+from engine.event_image import Progress, flat, image_of, stage
+from engine.ids import EventId, SeatId, local_ids, seat_ids
+from engine.models import Counts, Event, Layout, SalesChange, Terms
 from engine.plans import layout as layouts
 from engine.scripts import Scripts
 from engine.transport.batcher import Batcher
-from engine.transport.connection import RedisClient
+from engine.transport.client import RedisClient
 from engine.transport.wire import Argument
 
-STAGE_SEATS = 1000
-STAGE_TTL_S = 600
 ADD_SEATS_MAX = 2000
 BLOCK_SEATS_MAX = 500
 
-Progress = Callable[[int], None]
-
-
-_FIELDS = (
-    *("name", "currency", "owner_id", "sales", "opens_at_ms", "closes_at_ms", "hold_ttl_ms"),
-    *("hold_max_ms", "seats_max", "customer_max", "ended_ttl_ms", "capacity", "layout_version"),
-    *("epoch", "position", "loaded_at_ms", "available", "held", "sold", "blocked"),
-)
+_FIELDS = (*Event.__struct_fields__[1:-1], *Counts.__struct_fields__)
+"""All of the event hash but its prices."""
 
 
 class Events:
-    """What happens to a whole event. One method a script, of the same name."""
+    """Changes and reads whole events. Each method runs the script of the same name."""
 
     def __init__(self, scripts: Scripts, batcher: Batcher, client: RedisClient) -> None:
         self._scripts = scripts
@@ -52,79 +44,56 @@ class Events:
         replace: bool = False,
         progress: Progress | None = None,
     ) -> Event:
-        """Put an event in place, whole or not at all. `progress` is told seats staged.
+        """Load an event, whole or not at all. `progress` is called with the number of seats staged.
 
         Raises: EventExists, EventInUse (with `replace`), LoadIncomplete.
         """
+        image = image_of(event, layout, terms)
+        mode = "replace" if replace else "new"
         staged = keys.staged_seats(event, str(ULID()))
-        seat_count = 0
         try:
             await self._client.sadd(keys.EVENTS, event)
-            for chunk in _chunks(layouts.seat_values(layout), STAGE_SEATS):
-                pipeline = self._client.pipeline(transaction=False)
-                pipeline.hset(staged, mapping=dict(chunk))
-                pipeline.expire(staged, STAGE_TTL_S)
-                await pipeline.execute()
-                seat_count += len(chunk)
-                if progress:
-                    progress(len(chunk))
-            fields = event_fields(layout, terms)
+            await stage(self._client, image, [staged], progress or (lambda _: None))
             await self._scripts.run(
                 "load_event",
                 [*keys.of_event(event), staged, keys.layout(event)],
-                [
-                    "",
-                    "replace" if replace else "new",
-                    seat_count,
-                    layouts.map_of(layout),
-                    layouts.encode(layout),
-                    len(fields),
-                    *_flat(fields.items()),
-                    *_flat(layouts.area_values(layout)),
-                ],
+                ["", mode, len(image.seats), *image.arguments],
             )
-        except (RedisError, OSError) as error:
-            raise Unavailable(f"the load broke off: {error}") from error
         finally:
             await self._forget(staged)
         return await self.read_event(event)
 
     async def _forget(self, staged: str) -> None:
-        try:
+        with suppress(EngineError):  # it has a TTL
             await self._client.unlink(staged)
-        except (RedisError, OSError):
-            return  # it has a TTL
 
     async def add_seats(
         self, event: EventId, layout: Layout, known: Layout, *, owner_id: str = ""
     ) -> Event:
-        """Give the event the seats and areas that `layout` has beyond `known`.
+        """Add the seats and areas that `layout` has and `known` lacks.
 
         Raises: EventNotFound, NotOwner, LayoutChanged, SeatExists; ValueError over ADD_SEATS_MAX.
         """
-        known_seats = dict(layouts.seat_values(known))
-        seats = [pair for pair in layouts.seat_values(layout) if pair[0] not in known_seats]
+        before, after = layouts.values_of(known), layouts.values_of(layout)
+        seats = _beyond(before.seats, after.seats)
         if len(seats) > ADD_SEATS_MAX:
             raise ValueError(f"at most {ADD_SEATS_MAX} seats can be added at once")
-        known_areas = {area.id for area in known.areas}
-        areas = [pair for pair in layouts.area_values(layout) if pair[0] not in known_areas]
-        blocked = sum(value.endswith(",b") for _, value in seats)
-        added = layouts.capacity(layout) - layouts.capacity(known)
-        arguments = [
-            *("", owner_id, known.version, layouts.encode(layout), layout.version),
-            *(_prices(layout), layouts.map_of(layout)[layouts.map_length(known) :]),
-            *(added - blocked, blocked, len(seats), *_flat(seats), *_flat(areas)),
-        ]
+        new_map = after.map[len(before.map) :]
+        blocked = new_map.count("b")
+        available = layouts.capacity(layout) - layouts.capacity(known) - blocked
+        arguments: list[Argument] = ["", owner_id, known.version, layouts.encode(layout)]
+        arguments += [layout.version, layouts.prices(layout), new_map, available, blocked]
+        arguments += [len(seats), *flat(seats), *flat(_beyond(before.areas, after.areas))]
         try:
             await self._scripts.run(
                 "add_seats", [*keys.of_event(event), keys.layout(event)], arguments
             )
         except SeatExists as refused:
-            raise SeatExists(*(f"{event}:{seat}" for seat in refused.found)) from None
+            raise SeatExists(*seat_ids(event, refused.found)) from None
         return await self.read_event(event)
 
     async def set_sales(self, event: EventId, change: SalesChange, *, owner_id: str = "") -> Event:
-        """Open, pause, close or schedule. Raises: EventNotFound, NotOwner."""
+        """Open, pause, close or schedule the sale. Raises: EventNotFound, NotOwner."""
         asked = (change.sales, change.opens_at_ms, change.closes_at_ms)
         arguments: list[Argument] = ["" if value is None else value for value in asked]
         await self._scripts.run("set_sales", keys.of_event(event), ["", owner_id, *arguments])
@@ -133,25 +102,24 @@ class Events:
     async def block_seats(
         self, event: EventId, seats: Sequence[SeatId], *, blocked: bool, owner_id: str = ""
     ) -> Event:
-        """Take seats off sale, or put them back; repeatable.
+        """Block seats, or make blocked seats available; repeatable.
 
         Raises: EventNotFound, NotOwner, SeatNotFound, SeatTaken; ValueError over BLOCK_SEATS_MAX.
         """
         if len(seats) > BLOCK_SEATS_MAX:
             raise ValueError(f"at most {BLOCK_SEATS_MAX} seats can be blocked at once")
-        start = len(event) + 1
         letter = "b" if blocked else "a"
-        local = [seat[start:] for seat in seats]
+        local = local_ids(event, seats)
         try:
             await self._scripts.run(
                 "block_seats", keys.of_event(event), ["", owner_id, letter, *local]
             )
         except (SeatTaken, SeatNotFound) as refused:
-            raise type(refused)(*(f"{event}:{seat}" for seat in refused.found)) from None
+            raise type(refused)(*seat_ids(event, refused.found)) from None
         return await self.read_event(event)
 
     async def repair_event(self, event: EventId) -> dict[str, int]:
-        """Recompute map, counts and lists from the seats; how many of each were wrong.
+        """Recompute map, counts and lists from the seats. Returns how many of each were wrong.
 
         Raises: EventNotFound.
         """
@@ -166,72 +134,16 @@ class Events:
         return event_of(event, dict(zip(_FIELDS, map(bytes.decode, texts), strict=True)))
 
     async def list_events(self) -> list[EventId]:
-        """Every event that is, or is being, loaded, in order."""
+        """Every event that is loaded or being loaded, sorted by id."""
         members = await self._batcher.ask("SMEMBERS", keys.EVENTS)
         return sorted(EventId(member.decode()) for member in members)
 
 
 def event_of(event: EventId, fields: dict[str, str]) -> Event:
     """An event from its hash."""
-    return Event(
-        id=event,
-        name=fields["name"],
-        currency=fields["currency"],
-        owner_id=fields["owner_id"],
-        sales=SalesState(fields["sales"]),
-        opens_at_ms=int(fields["opens_at_ms"]),
-        closes_at_ms=int(fields["closes_at_ms"]),
-        hold_ttl_ms=int(fields["hold_ttl_ms"]),
-        hold_max_ms=int(fields["hold_max_ms"]),
-        seats_max=int(fields["seats_max"]),
-        customer_max=int(fields["customer_max"]),
-        ended_ttl_ms=int(fields["ended_ttl_ms"]),
-        capacity=int(fields["capacity"]),
-        layout_version=fields["layout_version"],
-        epoch=int(fields["epoch"]),
-        position=fields["position"],
-        loaded_at_ms=int(fields["loaded_at_ms"]),
-        counts=Counts(*(int(fields[name]) for name in Counts.__struct_fields__)),
-    )
+    counts = {name: fields[name] for name in Counts.__struct_fields__}
+    return msgspec.convert({**fields, "id": event, "counts": counts}, Event, strict=False)
 
 
-def event_fields(layout: Layout, terms: Terms) -> dict[str, Argument]:
-    """The event hash before any sale; epoch, position and time of the load are the script's."""
-    blocked = sum(value.endswith(",b") for _, value in layouts.seat_values(layout))
-    capacity = layouts.capacity(layout)
-    return {
-        "name": terms.name,
-        "currency": layout.currency,
-        "owner_id": terms.owner_id,
-        "sales": terms.sales,
-        "opens_at_ms": terms.opens_at_ms,
-        "closes_at_ms": terms.closes_at_ms,
-        "hold_ttl_ms": terms.hold_ttl_ms,
-        "hold_max_ms": terms.hold_max_ms or 2 * terms.hold_ttl_ms,
-        "seats_max": terms.seats_max,
-        "customer_max": terms.customer_max,
-        "ended_ttl_ms": terms.ended_ttl_ms,
-        "capacity": capacity,
-        "layout_version": layout.version,
-        "prices": _prices(layout),
-        "available": capacity - blocked,
-        "held": 0,
-        "sold": 0,
-        "blocked": blocked,
-    }
-
-
-def _prices(layout: Layout) -> str:
-    return ",".join(str(category.price_minor) for category in layout.categories)
-
-
-def _flat(pairs: Iterable[tuple[str, Argument]]) -> Iterator[Argument]:
-    for name, value in pairs:
-        yield name
-        yield value
-
-
-def _chunks(pairs: Iterable[tuple[str, str]], size: int) -> Iterator[list[tuple[str, str]]]:
-    source = iter(pairs)
-    while chunk := list(islice(source, size)):
-        yield chunk
+def _beyond(before: dict[str, str], after: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in after.items() if name not in before}

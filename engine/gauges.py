@@ -1,16 +1,14 @@
-"""What the expirer reads off Redis for the metrics: places, pending bookings, durability.
+"""The gauges the expirer reads from Redis: places, pending bookings, durability.
 
-Read rather than counted along: what a process counts is wrong after a restart, or once somebody
-else changes the event. One pipeline for all events, a few fields each, however large they are.
+They are read rather than counted: a process's own count is wrong after a restart, or when another
+process changes the event. One pipeline reads a few fields of each event, however large it is.
 """
 
 from collections.abc import Sequence
 
-from redis.exceptions import NoPermissionError, RedisError, ResponseError
-
 from engine import keys, logs
 from engine.engine import Engine
-from engine.errors import EngineError
+from engine.errors import EngineError, ErrorReply
 from engine.ids import EventId
 from engine.metrics import metrics
 from engine.models import Counts
@@ -18,18 +16,18 @@ from engine.settings.settings import Durability
 
 _STATUSES = Counts.__struct_fields__
 
-_log = logs.get("readings")
+_log = logs.get("gauges")
 
 
 class Gauges:
-    """Sets the gauges of one Redis, and takes those of an event off when it goes."""
+    """Sets the gauges of one Redis, and removes those of an event that is gone."""
 
     def __init__(self, engine: Engine, durability: Durability) -> None:
         self._engine = engine
         self._durability = durability
         self._seats = metrics.PerEvent(metrics.seats)
         self._pending = metrics.PerEvent(metrics.bookings_pending)
-        self._may_ask = True
+        self._may_read_config = True
 
     async def read_events(self, events: Sequence[EventId]) -> None:
         """Places by status and pending bookings of every event, all at about one instant."""
@@ -52,11 +50,11 @@ class Gauges:
         self._pending.keep(there)
 
     async def read_server(self) -> None:
-        """Whether Redis answers, and keeps what it answers as DURABILITY asks for."""
+        """Whether Redis answers, and persists as DURABILITY asks for."""
         try:
             info = await self._engine.client.info("persistence")
             reached = await self._is_durable(info)
-        except (EngineError, RedisError, OSError):
+        except EngineError:
             metrics.redis_up.set(0)
             metrics.durability_reached.set(0)
             raise
@@ -72,13 +70,13 @@ class Gauges:
         return appends and await self._syncs_always()
 
     async def _syncs_always(self) -> bool:
-        """What cannot be asked is taken for right: the start warned of it."""
-        if not self._may_ask:
+        """Whether `appendfsync` is `always`; true if Redis does not say: the start warns of it."""
+        if not self._may_read_config:
             return True
         try:
             config = await self._engine.client.config_get("appendfsync")
-        except (NoPermissionError, ResponseError) as error:
-            self._may_ask = False
+        except ErrorReply as error:
+            self._may_read_config = False
             _log.warning("appendfsync_not_known", why=str(error))
             return True
         return bool(config.get("appendfsync") == "always")

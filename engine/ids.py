@@ -1,10 +1,12 @@
-"""Ids that route themselves: `<event>:<ulid>` a booking, `<event>:<section>-<row>-<number>` a seat.
+"""Ids that contain their event: `<event>:<ulid>` is a booking, `<event>:<section>-<row>-<number>`
+a seat. So no call has to look up the event, or the cluster slot, of an id.
 
-No call has to look up which event, or which cluster slot, an id is about. Ids are checked here,
-at the edge: what passes can be put into a Redis key, a Lua list or a URL without escaping.
+Ids are checked here, where requests enter: a checked id can be part of a Redis key, a Lua list or a
+URL without escaping. A full id has its event in front; a local id is the rest.
 """
 
 import re
+from collections.abc import Iterable
 from os import register_at_fork, urandom
 from time import time_ns
 from typing import NewType
@@ -31,8 +33,8 @@ _SEAT = re.compile(f"({EVENT_PATTERN}):({PLACE_PATTERN})")
 _CUSTOMER = re.compile(CUSTOMER_PATTERN)
 
 
-class _Chance:
-    """The system's chance, 80 bits at a time: asked for once in a few hundred times."""
+class _RandomBytes:
+    """Random bytes of the system, 80 bits at a time; one system call in 400."""
 
     BYTES = 10
 
@@ -42,7 +44,7 @@ class _Chance:
         register_at_fork(after_in_child=self.forget)
 
     def take(self) -> bytes:
-        """Bytes nobody was given before."""
+        """The next bytes, never returned before."""
         start, end = self._from, self._from + self.BYTES
         if end > len(self._left):
             self._left, start, end = urandom(400 * self.BYTES), 0, self.BYTES
@@ -50,15 +52,15 @@ class _Chance:
         return self._left[start:end]
 
     def forget(self) -> None:
-        """What is left is our parent's to give."""
+        """Drop the buffer in a forked child: its parent returns the same bytes."""
         self._left, self._from = b"", 0
 
 
-_CHANCE = _Chance()
+_RANDOM = _RandomBytes()
 
 
 class InvalidId(ValueError):
-    """An id that is not of its kind's form. The message names the kind and shows the id."""
+    """An id of the wrong form. The message has the kind of id and the text."""
 
     def __init__(self, kind: str, value: str) -> None:
         super().__init__(f"not {kind}: {value[:100]!r}")
@@ -86,17 +88,17 @@ def place(text: str) -> str:
 
 
 def area_id(text: str) -> AreaId:
-    """Check an area id; it is unique within its event and does not carry it."""
+    """Check an area id. It is unique within its event and does not contain the event."""
     return AreaId(place(text))
 
 
 def new_ulid() -> str:
-    """The part of a booking id behind the event: nobody has used it, and it sorts by time.
+    """A new local booking id: unique, and sorted by time.
 
-    A ULID: 48 bits of Unix milliseconds and 80 random ones, in Crockford's base 32. Two letters
-    at a time from a table, as every hold needs one: python-ulid's takes three times as long.
+    A ULID: 48 bits of Unix milliseconds and 80 random ones, in Crockford's base 32. Every hold
+    needs one, so a table gives two letters at a time: python-ulid takes three times as long.
     """
-    number = time_ns() // 1_000_000 << 80 | int.from_bytes(_CHANCE.take())
+    number = time_ns() // 1_000_000 << 80 | int.from_bytes(_RANDOM.take())
     return "".join([_LETTER_PAIRS[number >> shift & 1023] for shift in _PAIR_SHIFTS])
 
 
@@ -106,6 +108,22 @@ def split_booking(text: str) -> tuple[EventId, str]:
     if not found:
         raise InvalidId("a booking id", text)
     return EventId(found[1]), found[2]
+
+
+def local_id(full_id: str) -> str:
+    """The part of a seat or booking id after the event. Scripts take local ids."""
+    return full_id.partition(":")[2]
+
+
+def local_ids(event: EventId, full_ids: Iterable[str]) -> list[str]:
+    """`local_id` for many ids of one event, in a third less time: a hold has up to 50 seats."""
+    start = len(event) + 1
+    return [full_id[start:] for full_id in full_ids]
+
+
+def seat_ids(event: EventId, local: Iterable[str]) -> list[SeatId]:
+    """Full seat ids: the inverse of `local_ids`."""
+    return [SeatId(f"{event}:{seat}") for seat in local]
 
 
 def split_seat(text: str) -> tuple[EventId, str]:

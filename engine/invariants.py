@@ -1,7 +1,7 @@
-"""The promises G1, G3 and G4, and the money, as code, recomputed from the raw state of one event.
+"""Checks the promises G1, G3 and G4, and the money, against the raw state of one event.
 
-Used by `engine verify`, reconcile, the tests and the bench. Every rule says what it found and
-where; a state with no violation keeps its promises. The tests plant each violation.
+Used by `engine verify`, reconcile, the tests and the bench. Each rule reports what it found and
+where; a state without violations keeps the promises. The tests plant each violation.
 """
 
 from collections import Counter
@@ -10,25 +10,35 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from engine.event_state import EventState
+from engine.ids import local_ids
 from engine.models import Booking, BookingStatus
 from engine.payments import faults
 
 OVERDUE_MS_MAX = 1000
-"""Promise G3: a hold ends within its TTL and this."""
+"""Promise G3: a hold ends within its TTL plus this."""
 
 KINDS = (
-    *("sold_twice", "owner_differs", "orphan_hold", "orphan_sale", "counts_differ", "map_differs"),
-    *("area_differs", "area_oversold", "deadline_differs", "customer_differs", "overdue_hold"),
+    "sold_twice",
+    "owner_differs",
+    "orphan_hold",
+    "orphan_sale",
+    "counts_differ",
+    "map_differs",
+    "area_differs",
+    "area_oversold",
+    "deadline_differs",
+    "customer_differs",
+    "overdue_hold",
     "money_unaccounted",
 )
-"""Every kind of violation there is."""
+"""Every kind of violation."""
 
 _STATUS = {"a": "available", "h": "held", "s": "sold", "b": "blocked"}
 _LETTER = {BookingStatus.PENDING: "h", BookingStatus.CONFIRMED: "s"}
 
 
 class Violation(Struct, frozen=True):
-    """A broken promise: its kind, the seat, booking or count it is about, what was found."""
+    """A broken promise: its kind, the seat, booking or count that breaks it, and what was found."""
 
     kind: str
     subject: str
@@ -36,7 +46,7 @@ class Violation(Struct, frozen=True):
 
 
 def check(state: EventState) -> list[Violation]:
-    """Every violation in one event; empty when all is as promised."""
+    """Every violation in one event; an empty list if there is none."""
     return [
         *_sold_twice(state),
         *_owners(state),
@@ -54,9 +64,8 @@ def _active(state: EventState) -> Iterator[tuple[str, Booking]]:
     return ((u, b) for u, b in state.bookings.items() if b.status in _LETTER)
 
 
-def _local_seats(booking: Booking) -> Iterator[str]:
-    start = len(booking.event_id) + 1
-    return (seat[start:] for seat in booking.seats)
+def _local_seats(booking: Booking) -> list[str]:
+    return local_ids(booking.event_id, booking.seats)
 
 
 def _sold_twice(state: EventState) -> Iterator[Violation]:
@@ -75,7 +84,9 @@ def _owners(state: EventState) -> Iterator[Violation]:
         letter = _LETTER[booking.status]
         for local in _local_seats(booking):
             seat = state.seats.get(local)
-            found = f"{_STATUS[seat.letter]} of {seat.booking or 'nobody'}" if seat else "no seat"
+            found = (
+                f"{_STATUS[seat.letter]} of {seat.booking or 'no booking'}" if seat else "no seat"
+            )
             if seat is None or seat.letter != letter or seat.booking != ulid:
                 yield Violation("owner_differs", local, f"{booking.status} by {ulid}, but {found}")
 
@@ -104,10 +115,10 @@ def _counts(state: EventState) -> Iterator[Violation]:
         found["sold"] += area.sold
         found["available"] += area.capacity - area.held - area.sold
     for status in _STATUS.values():
-        said = getattr(state.event.counts, status)
-        if said != found[status]:
+        recorded = getattr(state.event.counts, status)
+        if recorded != found[status]:
             yield Violation(
-                "counts_differ", status, f"counted {found[status]}, the event says {said}"
+                "counts_differ", status, f"counted {found[status]}, the event says {recorded}"
             )
     capacity = len(state.seats) + sum(area.capacity for area in state.areas.values())
     if capacity != state.event.capacity:
@@ -132,11 +143,11 @@ def _areas(state: EventState) -> Iterator[Violation]:
         for area in booking.areas:
             claimed[area.area_id, _STATUS[_LETTER[booking.status]]] += area.quantity
     for area_id, counted in state.areas.items():
-        for status, said in (("held", counted.held), ("sold", counted.sold)):
+        for status, recorded in (("held", counted.held), ("sold", counted.sold)):
             found = claimed[area_id, status]
-            if said != found:
+            if recorded != found:
                 yield Violation(
-                    "area_differs", area_id, f"{found} {status} by bookings, says {said}"
+                    "area_differs", area_id, f"{found} {status} by bookings, says {recorded}"
                 )
         if counted.held + counted.sold > counted.capacity:
             detail = f"{counted.held} held, {counted.sold} sold"
@@ -149,9 +160,9 @@ def _lists(state: EventState) -> Iterator[Violation]:
         what = "has no deadline" if ulid in pending else "has a deadline and is not pending"
         yield Violation("deadline_differs", ulid, what)
     for ulid in pending.keys() & state.deadlines.keys():
-        said = {state.deadlines[ulid], *_deadlines_of_seats(state, ulid, pending[ulid])}
-        if said != {pending[ulid].expires_at_ms}:
-            detail = f"ends at {pending[ulid].expires_at_ms}, its list or its seats say {said}"
+        recorded = {state.deadlines[ulid], *_deadlines_of_seats(state, ulid, pending[ulid])}
+        if recorded != {pending[ulid].expires_at_ms}:
+            detail = f"ends at {pending[ulid].expires_at_ms}, its list or its seats say {recorded}"
             yield Violation("deadline_differs", ulid, detail)
     listed = {f"{booking.customer_id} {ulid}" for ulid, booking in _active(state)}
     for member in listed ^ state.customers:

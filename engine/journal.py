@@ -1,20 +1,21 @@
 """The journal of an event: every change of state, read by the writer's consumer group.
 
-A Redis Stream rather than a queue: it is written by the very script that changed the state, keeps
-what a dead writer had in hand, and can be read from any position by others.
+A Redis Stream rather than a queue: the script that changes the state writes it in the same call,
+it keeps the entries that a dead writer was handed, and others can read it from any position.
 """
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from typing import NamedTuple, TypedDict
 
 import msgspec
-from redis.exceptions import ResponseError
 
 from engine import keys
 from engine.booking_json import booking_of
+from engine.errors import ErrorReply
 from engine.ids import EventId
 from engine.models import JournalEntry
-from engine.transport.connection import RedisClient
+from engine.positions import position_of
+from engine.transport.client import RedisClient
 
 GROUP = "writer"
 _PAGE_ENTRIES = 5000
@@ -27,7 +28,7 @@ _decode = msgspec.json.Decoder(JournalEntry).decode
 
 
 class Backlog(NamedTuple):
-    """What is not acknowledged yet. `oldest_ms` None: nothing."""
+    """The entries that are not acknowledged. `oldest_ms` is None if there are none."""
 
     entries: int
     oldest_ms: int | None
@@ -35,7 +36,7 @@ class Backlog(NamedTuple):
 
 
 class DeadLetter(NamedTuple):
-    """An entry Postgres refused for good, and why."""
+    """An entry that Postgres rejected for good, and the reason."""
 
     letter_id: str
     entry: JournalEntry
@@ -55,17 +56,17 @@ class Journal:
         self._client = client
 
     async def create_group(self, event: EventId) -> None:
-        """Make the writer's group, from the journal's start; harmless if it is there."""
+        """Create the writer's consumer group at the journal's start, unless it exists."""
         try:
             await self._client.xgroup_create(_journal(event), GROUP, id="0", mkstream=True)
-        except ResponseError as error:
-            if not str(error).startswith("BUSYGROUP"):
+        except ErrorReply as reply:
+            if reply.prefix != "BUSYGROUP":
                 raise
 
     async def read(
         self, events: Sequence[EventId], consumer: str, *, count: int, block_ms: int
     ) -> list[JournalEntry]:
-        """Entries no writer has seen, of several events; waits up to `block_ms` for the first."""
+        """Undelivered entries of several events; waits up to `block_ms` for the first."""
         streams = {_journal(event): ">" for event in events}
         found = await self._client.xreadgroup(
             GROUP, consumer, streams, count=count, block=block_ms or None
@@ -78,7 +79,7 @@ class Journal:
         ]
 
     async def open_entries(self, event: EventId) -> list[JournalEntry]:
-        """Every entry that is not acknowledged, the oldest first; takes none from a writer."""
+        """Every unacknowledged entry, oldest first, without claiming any from a writer."""
         first = await self._first_open(event, await self._group(event))
         if first is None:
             return []
@@ -91,37 +92,37 @@ class Journal:
     async def claim(
         self, event: EventId, consumer: str, *, idle_ms: int, count: int
     ) -> list[JournalEntry]:
-        """Take over entries that their writer has not acknowledged for `idle_ms`, oldest first."""
+        """Claim entries that their writer has not acknowledged for `idle_ms`, oldest first."""
         _, entries, _ = await self._client.xautoclaim(
             _journal(event), GROUP, consumer, min_idle_time=idle_ms, count=count
         )
         return [entry_of(event, entry_id, fields) for entry_id, fields in entries]
 
-    async def first_pending(self, event: EventId, besides: Collection[str]) -> str | None:
-        """The oldest entry that a writer has in hand and not acknowledged, but for some."""
+    async def first_pending(self, event: EventId, excluding: Collection[str]) -> str | None:
+        """The oldest entry that is delivered and not acknowledged, except those of `excluding`."""
         pending = await self._client.xpending_range(
-            _journal(event), GROUP, min="-", max="+", count=len(besides) + 1
+            _journal(event), GROUP, min="-", max="+", count=len(excluding) + 1
         )
-        in_hand = (row["message_id"].decode() for row in pending)
-        return next((entry_id for entry_id in in_hand if entry_id not in besides), None)
+        delivered = (row["message_id"].decode() for row in pending)
+        return next((entry_id for entry_id in delivered if entry_id not in excluding), None)
 
     async def acknowledge(self, event: EventId, entry_ids: Sequence[str]) -> None:
-        """These entries are in Postgres."""
+        """Acknowledge entries: they are in Postgres."""
         if entry_ids:
             await self._client.xack(_journal(event), GROUP, *entry_ids)
 
     async def trim(self, event: EventId, below_entry_id: str) -> int:
-        """Remove entries below an id, never one that is not acknowledged. How many went."""
+        """Remove entries below an id, except unacknowledged ones. Returns how many."""
         first_open = await self._first_open(event, await self._group(event))
         if first_open is not None:
-            below_entry_id = min(below_entry_id, first_open, key=_position)
+            below_entry_id = min(below_entry_id, first_open, key=position_of)
         trimmed: int = await self._client.xtrim(
             _journal(event), minid=below_entry_id, approximate=False
         )
         return trimmed
 
     async def dead_letter(self, entry: JournalEntry, reason: str) -> None:
-        """Set an entry aside that Postgres refuses for good, and acknowledge it: both or none."""
+        """Make an entry a dead letter and acknowledge it, in one transaction."""
         fields: dict[str | bytes, str | bytes] = {
             "entry_id": entry.entry_id,
             "kind": entry.kind,
@@ -134,7 +135,7 @@ class Journal:
             await pipeline.execute()
 
     async def dead_letters(self, event: EventId) -> list[DeadLetter]:
-        """Everything that was set aside, the oldest first."""
+        """Every dead letter, oldest first."""
         found = await self._client.xrange(keys.dead_letters(event))
         return [
             DeadLetter(letter_id.decode(), _decode(fields[b"entry"]), fields[b"reason"].decode())
@@ -142,16 +143,16 @@ class Journal:
         ]
 
     async def count_dead_letters(self, event: EventId) -> int:
-        """How many stand set aside."""
+        """The number of dead letters."""
         count: int = await self._client.xlen(keys.dead_letters(event))
         return count
 
     async def forget_dead_letter(self, event: EventId, letter: DeadLetter) -> None:
-        """It is in Postgres after all."""
+        """Delete a dead letter: its entry is in Postgres after all."""
         await self._client.xdel(keys.dead_letters(event), letter.letter_id)
 
     async def backlog(self, event: EventId) -> Backlog:
-        """How much is not acknowledged, and since when."""
+        """How many entries are not acknowledged, and the time of the oldest."""
         seconds, micros = await self._client.time()
         now_ms = seconds * 1000 + micros // 1000
         group = await self._group(event)
@@ -159,24 +160,24 @@ class Journal:
         if first is None:
             return Backlog(0, None, now_ms)
         unread = group["lag"]
-        if unread is None:  # Redis does not know it after entries were deleted
+        if unread is None:  # Redis cannot compute the lag after entries were deleted
             unread = sum([len(page) async for page in self._pages(event, f"({group['last']}")])
-        return Backlog(group["pending"] + unread, _position(first)[0], now_ms)
+        return Backlog(group["pending"] + unread, position_of(first).ms, now_ms)
 
     async def _pages(self, event: EventId, first: str) -> AsyncIterator[list[tuple[bytes, Fields]]]:
-        """The entries from one on: hours of them in one answer would come too late."""
+        """The entries from `first` on, in pages: one reply with hours of them would time out."""
         while page := await self._client.xrange(_journal(event), min=first, count=_PAGE_ENTRIES):
             yield page
             first = f"({page[-1][0].decode()}"
 
     async def _group(self, event: EventId) -> _Group:
-        """What the writer's group has; before the first writer came, everything is unread."""
+        """The writer's consumer group; before the first writer, every entry is unread."""
         try:
             groups = await self._client.xinfo_groups(_journal(event))
-        except ResponseError as error:
-            if "no such key" not in str(error):
+        except ErrorReply as reply:
+            if "no such key" not in str(reply):
                 raise
-            groups = []  # the event is being loaded, or gone
+            groups = []  # the event is being loaded, or was deleted
         for group in groups:
             if group["name"] == GROUP.encode():
                 last = group["last-delivered-id"].decode()
@@ -184,7 +185,7 @@ class Journal:
         return {"last": "0-0", "pending": 0, "lag": await self._client.xlen(_journal(event))}
 
     async def _first_open(self, event: EventId, group: _Group) -> str | None:
-        """The oldest entry that is handed out or unread; None if all are acknowledged."""
+        """The oldest entry that is delivered or unread; None if all are acknowledged."""
         candidates = []
         if group["pending"]:
             pending = await self._client.xpending(_journal(event), GROUP)
@@ -192,25 +193,15 @@ class Journal:
         unread = await self._client.xrange(_journal(event), min=f"({group['last']}", count=1)
         if unread:
             candidates.append(unread[0][0].decode())
-        return min(candidates, key=_position) if candidates else None
+        return min(candidates, key=position_of) if candidates else None
 
 
 def _journal(event: EventId) -> str:
     return keys.of_event(event).journal
 
 
-def is_older(entry_id: str, than: str) -> bool:
-    """Whether an entry stands before another of the same journal."""
-    return _position(entry_id) < _position(than)
-
-
-def _position(entry_id: str) -> tuple[int, int]:
-    ms, _, sequence = entry_id.partition("-")
-    return int(ms), int(sequence or 0)
-
-
 def entry_of(event: EventId, entry_id: bytes, fields: Fields) -> JournalEntry:
-    """One of the stream; what no script wrote is handed on empty, so that Postgres refuses it."""
+    """An entry of the stream. One that cannot be read gets no content, so Postgres rejects it."""
     try:
         return _read(event, entry_id.decode(), fields)
     except (LookupError, ValueError, TypeError) as error:
@@ -227,7 +218,7 @@ def _read(event: EventId, entry_id: str, fields: Fields) -> JournalEntry:
     booking = fields.get(b"booking")
     settings = fields.get(b"event")
     if int(fields[b"at_ms"]) not in _MOMENTS or int(fields[b"epoch"]) not in _EPOCHS:
-        raise ValueError("a number no column can have")
+        raise ValueError("a number that fits no column")
     return JournalEntry(
         event_id=event,
         entry_id=entry_id,

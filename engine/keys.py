@@ -1,4 +1,6 @@
-"""The only speller of Redis keys. `{event}` is the hash tag: one event, one cluster slot.
+"""The names of all Redis keys; no other module spells one.
+
+`{event}` is the hash tag, so the keys of one event are in one cluster slot.
 
 The order in `EventKeys` is the KEYS order of every script; `lua/README.md` says what each holds.
 """
@@ -11,11 +13,11 @@ from engine.ids import CustomerId, EventId
 
 EVENTS = "events"
 REVOKED = "revoked"
-"""Stream of the sessions that were ended: see `engine/revocations.py`."""
+"""Stream of the sessions that were revoked: see `engine/revocations.py`."""
 LOG_LEVEL = "log_level"
-"""The level every process logs at, while it lives: see `engine/log_level.py`."""
+"""The level every process logs at while the key exists: see `engine/log_level.py`."""
 LIMITS = "{limits}"
-"""The slot of limits that belong to no event."""
+"""The hash tag of limits that belong to no event."""
 
 
 class EventKeys(NamedTuple):
@@ -50,9 +52,9 @@ def split_hold(key: str) -> tuple[EventId, str] | None:
 
 
 def request(event: EventId, customer: CustomerId, request_id: str | None) -> str:
-    """The idempotency record. Hashed: neither name can reach into another customer's.
+    """The idempotency record. Hashed, so that no customer can name another customer's record.
 
-    Without a request id the name of no record: a script is given as many keys all the same.
+    Without a request id it names no record: a script always gets the same number of keys.
     """
     if request_id is None:
         return f"{{{event}}}:request:"
@@ -61,13 +63,13 @@ def request(event: EventId, customer: CustomerId, request_id: str | None) -> str
 
 
 def limit(tag: str, name: str, subject: str) -> str:
-    """A rate limit's bucket, in the slot of `tag`. Hashed: a subject is anybody's text."""
+    """A rate limit's bucket, in the slot of `tag`. Hashed: a client chooses the subject."""
     digest = blake2b(f"{name}\0{subject}".encode(), digest_size=16).hexdigest()
     return f"{tag}:limit:{digest}"
 
 
 def answered(customer: CustomerId, request_id: str) -> str:
-    """The kept answer of a request that no script keeps. Hashed, as `request` is."""
+    """The stored answer of a request that no script stores. Hashed, as `request` is."""
     digest = blake2b(f"{customer}\0{request_id}".encode(), digest_size=16).hexdigest()
     return f"answered:{digest}"
 
@@ -78,20 +80,20 @@ def layout(event: EventId) -> str:
 
 
 def staged_seats(event: EventId, load: str) -> str:
-    """Where one load gathers its seats until `load_event` puts them in place at once."""
+    """The staging hash of one load, until `load_event` puts its seats in place."""
     return f"{{{event}}}:loading:{load}"
 
 
 def restored(event: EventId, restore: str, name: str) -> str:
-    """Where one restore gathers what becomes the key of this name."""
+    """The staging key of one restore for the key of this name."""
     return f"{{{event}}}:restoring:{restore}:{name}"
 
 
 def dead_letters(event: EventId) -> str:
-    """Journal entries that Postgres refused, with the reason."""
+    """Journal entries that Postgres rejected, with the reason."""
     return f"{{{event}}}:dead"
 
 
 def heartbeat(part: str) -> str:
-    """Set again and again by a running part (`expirer`, `writer`); its TTL tells when last."""
+    """The heartbeat of a part (`expirer`, `writer`); its TTL says when the part last beat."""
     return f"part:{part}"

@@ -1,22 +1,18 @@
-"""Rate limits: who may call how often, counted in Redis for all processes.
+"""Rate limits: how often a subject may call, counted in Redis for all processes.
 
-A call of a sale carries its limits along: the check runs inside the same script call, before
-anything else, so a refused call has no effect and an allowed one costs no round trip. Calls that
-only read send their limits in the same pipeline and look at the verdict before they answer.
+A call of a sale carries its limits: the check runs inside the same script call, before anything
+else, so a refused call has no effect and an allowed call costs no extra round trip. Calls that only
+read send their limits in the same pipeline and read the result before they answer.
 
-The limits that ride stand in the slot of the event, one bucket an event. A call that names an event
-that is none counts besides in the one bucket of all such calls: names can be made up without end.
+The limits a script carries are in the slot of its event, one bucket an event. A call that names an
+unknown event also counts in one bucket for all such calls, because a client can invent event names
+without end.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.keys import LIMITS
 from engine.keys import limit as limit_key
-from engine.scripts import Scripts, load
 from engine.transport.wire import Argument
-
-TAKE = "take_limits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +26,7 @@ class Limit:
 
 
 class LimitCheck:
-    """The limits one call is under, and how the strictest of them stands after it."""
+    """The limits of one call, and after the call what the strictest of them has left."""
 
     def __init__(self, limits: tuple[Limit, ...]) -> None:
         self.limits = limits
@@ -47,41 +43,5 @@ class LimitCheck:
         return [*rates, len(self.limits)]
 
     def read(self, left: bytes, full_in_ms: bytes) -> None:
-        """Take over what the script said."""
+        """Store what the script returned."""
         self.left, self.full_in_ms = int(left), int(full_in_ms)
-
-
-class LimitedScripts(Scripts):
-    """Runs scripts as `Scripts` does, each under the limits of one meter."""
-
-    def __init__(self, scripts: Scripts, meter: LimitCheck) -> None:
-        super().__init__(scripts.batcher, scripts._sent)
-        self._meter = meter
-
-    async def outcome(
-        self, name: str, keys: Sequence[str], arguments: Sequence[Argument]
-    ) -> tuple[str, list[bytes]]:
-        """As `Scripts.outcome`. The code may be rate_limited, and then nothing has happened."""
-        tag = keys[0].partition(":")[0] if keys else LIMITS
-        script = load(name, limited=name != TAKE)
-        code, answer = await self.call(
-            script, [*keys, *self._meter.keys(tag)], [*arguments, *self._meter.arguments()]
-        )
-        if code != "rate_limited":
-            *answer, left, full_in_ms = answer
-            self._meter.read(left, full_in_ms)
-        if code == "event_not_found":
-            counted, told = await self.outcome(TAKE, [], [""])
-            return (code, answer) if counted == "ok" else (counted, told)
-        return code, answer
-
-
-class Limits:
-    """Counts calls that do not carry their limits themselves."""
-
-    def __init__(self, scripts: Scripts) -> None:
-        self._scripts = scripts
-
-    async def take_limits(self, meter: LimitCheck) -> None:
-        """Count one call. Raises: RateLimited."""
-        await LimitedScripts(self._scripts, meter).run(TAKE, [], [""])

@@ -1,8 +1,8 @@
-"""The level of the logs while everything runs: one key in Redis that every process looks at.
+"""The log level of all running processes: one key in Redis, which every process polls.
 
-A key rather than a signal, which uvicorn's parent keeps from its workers and which reaches one
-machine only, and rather than a route, which reaches one process of many. It ends by itself, so
-nobody's debug level is left on. While Redis is away the level stays as it is.
+A signal would reach one machine only, and uvicorn's parent does not pass it to its workers. A route
+would reach one process of many. The key expires, so a debug level cannot be left on. While Redis is
+unavailable the level stays as it is.
 """
 
 import asyncio
@@ -10,43 +10,41 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from redis.exceptions import RedisError
-
 from engine import keys, logs
 from engine.errors import EngineError
-from engine.transport.connection import RedisClient
+from engine.transport.client import RedisClient
 
-LOOK_S = 1.0
+POLL_S = 1.0
 _log = logs.get("logs")
 
 
 class LogLevel:
-    """What is logged by the processes of this Redis, beside what LOG_LEVEL says of each."""
+    """The level that overrides LOG_LEVEL in every process of this Redis."""
 
     def __init__(self, client: RedisClient) -> None:
         self._client = client
 
     async def read(self) -> str | None:
-        """The level that is set, if one is. Raises Unavailable."""
+        """The level that is set, or None. Raises Unavailable, OutcomeUnknown."""
         level = await self._client.get(keys.LOG_LEVEL)
         text = level.decode() if level else ""
         return text if text in logs.LEVELS else None
 
     async def seconds_left(self) -> int:
-        """How long what is set still holds; 0 if nothing is. Raises Unavailable."""
+        """Seconds until the level expires; 0 if none is set. Raises Unavailable, OutcomeUnknown."""
         return max(0, int(await self._client.ttl(keys.LOG_LEVEL)))
 
     async def set(self, level: str, seconds: int) -> None:
-        """Have every process log at this level for so long."""
+        """Make every process log at this level for `seconds`."""
         await self._client.set(keys.LOG_LEVEL, level, ex=seconds)
 
     async def reset(self) -> None:
-        """Back to what LOG_LEVEL says."""
+        """Return every process to its LOG_LEVEL."""
         await self._client.delete(keys.LOG_LEVEL)
 
     @asynccontextmanager
     async def followed(self, usual: str) -> AsyncIterator[None]:
-        """Keep this process at the level that is set, or else at the `usual` one."""
+        """Keep this process at the level that is set, or at the `usual` one."""
         stop = asyncio.Event()
         task = asyncio.create_task(self._follow(usual, stop))
         try:
@@ -60,10 +58,10 @@ class LogLevel:
         level = usual
         # Not `while True`: redis-py may swallow a cancellation when its answer has just arrived.
         while not stop.is_set():
-            with contextlib.suppress(EngineError, RedisError, OSError):  # it stays as it is
+            with contextlib.suppress(EngineError):  # the level stays as it is
                 wanted = await self.read() or usual
                 if wanted != level:
                     level = wanted
                     logs.configure(level)
                     _log.warning("log_level_changed", to=level)
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(POLL_S)

@@ -1,9 +1,9 @@
 """Structured logs: one JSON object a line on stderr, lines of libraries included.
 
-A line says `ts`, `level`, `part`, `event` (what happened, a name) and what belongs to it; within a
-request also its `request_id` and the ids in its path. Never a token, a body or a password: no
-caller passes one, libraries are heard from `warning` on (their debug lines have headers and
-bodies), and `_masked` is the belt behind that. `engine.verbosity` changes the level while it runs.
+A line has `ts`, `level`, `part`, `event` (the name of what happened) and the fields of that event;
+within a request also its `request_id` and the ids in its path. It never has a token, a body or a
+password: no caller passes one, libraries log from `warning` on (their debug lines have headers and
+bodies), and `_masked` catches the rest. `engine/log_level.py` changes the level at runtime.
 """
 
 import logging
@@ -21,23 +21,23 @@ LEVELS = ("debug", "info", "warning", "error")
 MASK = "[masked]"
 
 debugging = False
-"""Whether `debug` lines are written: asked before a line is made on the way of a hold."""
+"""Whether `debug` lines are written: checked before a line is made on the hot path of a hold."""
 
 within: ContextVar[Callable[[], Mapping[str, str]] | None] = ContextVar("within", default=None)
-"""The ids a line made here belongs to. A call, so that they are only put together for a line."""
+"""Returns the ids of the current request. A callable, so the ids are built only for a line."""
 
 _SECRET_NAME = re.compile(
     r"(?i)(.*_)?(authorization|cookie|password|secret|token|body|idempotency[_-]key)"
 )
 _SECRET_TEXT = re.compile(
-    r"(?i)(?<=bearer )[^\s'\"]+"  # a header that was said in an error
+    r"(?i)(?<=bearer )[^\s'\"]+"  # a header quoted in an error
     r"|eyJ[\w-]{8,}\.[\w-]+(\.[\w-]*)?"  # a JWT
     r"|(?<=://)[^/\s@'\"]*:[^/\s@'\"]*(?=@)"  # user and password of a URL
 )
 
 
 class _Stderr(logging.StreamHandler[TextIO]):
-    """Writes where stderr is now, not where it was when it was made."""
+    """Writes to the current `sys.stderr`, not to the one at its creation."""
 
     @property
     def stream(self) -> TextIO:
@@ -72,7 +72,7 @@ def get(part: str) -> FilteringBoundLogger:
 
 
 def say_crashes(part: str) -> None:
-    """Let an exception that ends this process be a line like any other."""
+    """Log an exception that ends this process as a line like any other."""
 
     def say(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         if issubclass(kind, KeyboardInterrupt):
@@ -84,7 +84,7 @@ def say_crashes(part: str) -> None:
 
 
 def _with_ids(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
-    """The request, the event and the booking this line is about, if it does not say others."""
+    """Add the ids of the request, the event and the booking that the line does not name itself."""
     if told := within.get():
         for name, text in told().items():
             line.setdefault(name, text)
@@ -95,7 +95,7 @@ def _with_ids(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
 
 
 def _named_for_logger(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
-    """A library's logger is its part."""
+    """Use the name of a library's logger as its part."""
     line["part"] = line["_record"].name
     line["event"] = str(line["event"]).strip()
     return line

@@ -1,9 +1,9 @@
-"""What the engine talks about: frozen structs, one word per concept (see docs/glossary.md).
+"""The engine's data types: frozen structs, one word per concept (see docs/glossary.md).
 
-msgspec structs rather than dataclasses: the same class decodes a record from Redis, a journal
-entry and a plan, checked in C. `gc=False` spares the collector those a hold makes, or a stadium has
-50,000 of: nothing they hold leads back to them. Times are milliseconds since the epoch by Redis'
-clock, money is in minor units.
+msgspec structs rather than dataclasses: the same class decodes and checks a value from Redis, a
+journal entry and a plan, in C. `gc=False` keeps the structs of a hold and the 50,000 seats of a
+stadium out of the garbage collector; they cannot be part of a cycle. Times are Unix milliseconds by
+Redis' clock; money is in minor units.
 """
 
 from enum import StrEnum
@@ -12,20 +12,21 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from engine.ids import CUSTOMER_PATTERN, AreaId, BookingId, CustomerId, EventId, SeatId
+from engine.positions import Position, position_of
 
 MILLISECONDS_MAX = 10**14
 Milliseconds = Annotated[int, Meta(ge=0, le=MILLISECONDS_MAX)]
 
 _END = r"(?![\s\S])"
-"""The end of a text in a pattern, in Python and in ECMAScript; `$` passes a newline before it."""
+"""The end of the text in Python and ECMAScript patterns; `$` also matches before a newline."""
 
 EventName = Annotated[
     str,
     Meta(min_length=1, max_length=200, pattern=rf"^[^\x00-\x1f\x7f\ud800-\udfff]*{_END}"),
 ]
-"""No control characters, no lone surrogates: Postgres takes no NUL, UTF-8 no half of a pair."""
+"""No control characters, no lone surrogates: Postgres rejects NUL, UTF-8 lone surrogates."""
 OwnerId = Annotated[str, Meta(max_length=128, pattern=f"^({CUSTOMER_PATTERN})?{_END}")]
-"""A customer's id, or "" for an event that is nobody's."""
+"""A customer's id, or "" for an event without an owner."""
 
 
 class BookingStatus(StrEnum):
@@ -43,7 +44,7 @@ class Sales(StrEnum):
 
 
 class SalesState(StrEnum):
-    """How an event is sold now: as its organiser chose, or closed until it is restored."""
+    """Whether an event sells: as its organiser set, or `restoring` while it is fenced."""
 
     OPEN = "open"
     PAUSED = "paused"
@@ -151,7 +152,7 @@ class Counts(Struct, frozen=True):
 
 
 class Event(Struct, frozen=True, kw_only=True):
-    """One show at one time, as Redis has it. 0 as a limit or a time means: none."""
+    """One show at one time, as Redis has it. A limit or time of 0 means none."""
 
     id: EventId
     name: str
@@ -174,7 +175,7 @@ class Event(Struct, frozen=True, kw_only=True):
 
 
 class Terms(Struct, frozen=True, kw_only=True):
-    """How an event is sold: what a plan does not say. `hold_max_ms` 0 means twice the TTL."""
+    """How an event is sold; the layout has the rest. `hold_max_ms` 0 means twice the hold TTL."""
 
     name: EventName
     currency: Annotated[str, Meta(pattern="^[A-Z]{3}$", max_length=3)] = "EUR"
@@ -190,7 +191,7 @@ class Terms(Struct, frozen=True, kw_only=True):
 
 
 class SalesChange(Struct, frozen=True, kw_only=True):
-    """What to change of an event's sales; None keeps what is there."""
+    """A change of an event's sales; None leaves a field as it is."""
 
     sales: Sales | None = None
     opens_at_ms: Milliseconds | None = None
@@ -198,10 +199,10 @@ class SalesChange(Struct, frozen=True, kw_only=True):
 
 
 class Selection(Struct, frozen=True, gc=False, kw_only=True):
-    """What one customer asks to hold, in one event: all of it or none.
+    """The places of one event that a customer asks to hold, all or none.
 
-    Raises ValueError for nothing, for anything named twice, for a seat of another event and for
-    a quantity below 1: the scripts count what they are given.
+    Raises ValueError if it is empty, if it has a seat or area twice, for a seat of another event
+    and for a quantity below 1: the scripts rely on it.
     """
 
     event_id: EventId
@@ -229,7 +230,7 @@ class Selection(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class LayoutCategory(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """A price category; its position in the layout is its number."""
+    """A price category. Its number is its index in `Layout.categories`."""
 
     id: str
     name: str
@@ -238,7 +239,7 @@ class LayoutCategory(Struct, frozen=True, kw_only=True, rename="camel", omit_def
 
 
 class LayoutSeat(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """`id` is the seat id without the event; `category` is a category's id."""
+    """A seat. `id` is its local id; `category` is the id of a category."""
 
     id: str
     number: str
@@ -250,7 +251,7 @@ class LayoutSeat(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True
 
 
 class LayoutRow(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """`index` is the place of its first seat in the map; its seats follow one another."""
+    """A run of neighbouring seats. `index` is the map index of the first; the others follow it."""
 
     id: str
     index: int
@@ -275,7 +276,7 @@ class LayoutArea(Struct, frozen=True, kw_only=True):
 
 
 class Layout(Struct, frozen=True, kw_only=True):
-    """Where every seat is and what it costs. Never changes under one `version`."""
+    """Where every seat is and what it costs. A `version` never changes."""
 
     version: str
     currency: str
@@ -294,7 +295,7 @@ class AreaCounts(Struct, frozen=True):
 
     @property
     def available(self) -> int:
-        """Places nobody holds or has bought."""
+        """Places that are neither held nor sold."""
         return self.capacity - self.held - self.sold
 
 
@@ -314,7 +315,7 @@ class Availability(Struct, frozen=True, kw_only=True):
 
 
 class JournalEntry(Struct, frozen=True, kw_only=True):
-    """One change of state. Booking entries carry the whole booking as it was after the change."""
+    """One change of state. The entry of a booking has the whole booking after the change."""
 
     event_id: EventId
     entry_id: str
@@ -325,9 +326,14 @@ class JournalEntry(Struct, frozen=True, kw_only=True):
     event: dict[str, str] | None = None
     layout: bytes | None = None
 
+    @property
+    def position(self) -> Position:
+        """Where the entry stands among those of its event and epoch."""
+        return position_of(self.entry_id)
+
 
 class Expired(Struct, frozen=True):
-    """What one `expire_bookings` call did. `late_ms` has one number a booking it released."""
+    """What one `expire_bookings` call did. `late_ms` has one number for each expired booking."""
 
     now_ms: int
     next_deadline_ms: int | None
@@ -336,7 +342,7 @@ class Expired(Struct, frozen=True):
 
 
 class Page(Struct, frozen=True):
-    """Part of a list of bookings; `next` is the cursor of the rest, or None."""
+    """One page of a list of bookings; `next` is the cursor of the next page, or None."""
 
     bookings: tuple[Booking, ...]
     next: str | None

@@ -1,8 +1,8 @@
-"""The only EVALSHA caller: a script by name, an answer or a refusal.
+"""The only EVALSHA caller: runs a script by name and returns its answer or its refusal.
 
-Includes are put in front of a script when it is loaded, each once, the included before what
-includes it. A script is found by the hash of its text, so two releases run side by side, and a
-flushed script cache heals: NOSCRIPT says that nothing ran, so the text itself is sent.
+When a script is loaded, each of its includes is put in front of it once, after its own includes. A
+script is addressed by the hash of its text, so two releases can run side by side. After a flush of
+the script cache Redis answers NOSCRIPT: nothing ran, so the script is sent as text.
 """
 
 import asyncio
@@ -14,17 +14,16 @@ from importlib import resources
 from time import perf_counter
 from typing import NamedTuple
 
-from engine.errors import REFUSALS, Restoring, ScriptDefect, Unavailable
+from engine.errors import REFUSALS, ErrorReply, Restoring, ScriptDefect, Unavailable
+from engine.keys import LIMITS
+from engine.limits import LimitCheck
 from engine.metrics import metrics
 from engine.metrics.per_tick import PerTick
 from engine.transport.batcher import Batcher
-from engine.transport.wire import Answer, Argument, ErrorReply
+from engine.transport.wire import Answer, Argument
 
 _INCLUDE = re.compile(r"^-- @include (\S+)\n", re.MULTILINE)
-_UNABLE = frozenset(
-    ("BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "OOM", "READONLY")
-)
-"""Error codes that say: not now, and nothing was done."""
+TAKE_LIMITS = "take_limits"
 _GUARDED = "return limits.guard(script, KEYS, ARGV)\n"
 
 
@@ -50,7 +49,7 @@ def load(name: str, *, limited: bool = False) -> Script:
 
 
 def names() -> list[str]:
-    """Every script there is, in order."""
+    """Every script, in order."""
     files = resources.files("lua").iterdir()
     return sorted(file.name[:-4] for file in files if file.name.endswith(".lua"))
 
@@ -68,30 +67,56 @@ def _assemble(name: str, included: list[str]) -> str:
 class Scripts:
     """Runs scripts through the batcher."""
 
-    def __init__(self, batcher: Batcher, sent: dict[str, Answer] | None = None) -> None:
-        self.batcher = batcher
-        self._sent = {} if sent is None else sent  # by hash: a text on its way
+    def __init__(self, batcher: Batcher) -> None:
+        self._batcher = batcher
+        self._sent: dict[str, Answer] = {}  # script texts being sent, by hash
 
     async def run(
-        self, name: str, keys: Sequence[str], arguments: Sequence[Argument]
+        self,
+        name: str,
+        keys: Sequence[str],
+        arguments: Sequence[Argument],
+        limit_check: LimitCheck | None = None,
     ) -> list[bytes]:
-        """What the script answered behind "OK".
+        """What the script returned after "OK".
 
         Raises: Refused by its code, OutcomeUnknown, Unavailable, Overloaded, Restoring,
         ScriptDefect.
         """
-        return checked(*await self.outcome(name, keys, arguments))
+        return checked(*await self.outcome(name, keys, arguments, limit_check))
 
     async def outcome(
-        self, name: str, keys: Sequence[str], arguments: Sequence[Argument]
+        self,
+        name: str,
+        keys: Sequence[str],
+        arguments: Sequence[Argument],
+        limit_check: LimitCheck | None = None,
     ) -> tuple[str, list[bytes]]:
-        """As `run`, a refusal not raised: its code in lower case, and what it names."""
-        return await self.call(load(name), keys, arguments)
+        """As `run`, but a refusal is returned: its code in lower case, and what it names.
+
+        A `limit_check` runs in front of the script. If the code is rate_limited, the script did
+        not run.
+        """
+        if limit_check is None:
+            return await self.call(load(name), keys, arguments)
+        tag = keys[0].partition(":")[0] if keys else LIMITS
+        code, answer = await self.call(
+            load(name, limited=name != TAKE_LIMITS),
+            [*keys, *limit_check.keys(tag)],
+            [*arguments, *limit_check.arguments()],
+        )
+        if code != "rate_limited":
+            *answer, left, full_in_ms = answer
+            limit_check.read(left, full_in_ms)
+        if code == "event_not_found":
+            counted, limited = await self.outcome(TAKE_LIMITS, [], [""], limit_check)
+            return (code, answer) if counted == "ok" else (counted, limited)
+        return code, answer
 
     async def call(
         self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]
     ) -> tuple[str, list[bytes]]:
-        """The code a script answered, in lower case, and what stands behind it.
+        """The code a script returned, in lower case, and the values after it.
 
         Raises: OutcomeUnknown, Unavailable, Overloaded, Restoring, ScriptDefect.
         """
@@ -99,24 +124,24 @@ class Scripts:
         code, answer = "unanswered", list[bytes]()
         try:
             call = (len(keys), *keys, *arguments)
-            reply = await self.batcher.call(("EVALSHA", script.sha, *call))
-            if isinstance(reply, ErrorReply) and reply.code == "NOSCRIPT":
-                reply = await self._run_forgotten(script, call)
-            code, answer = _understood(script.name, reply)
+            reply = await self._batcher.call(("EVALSHA", script.sha, *call))
+            if isinstance(reply, ErrorReply) and reply.prefix == "NOSCRIPT":
+                reply = await self._run_uncached(script, call)
+            code, answer = _parse(script.name, reply)
         finally:
             _timed(script.name, code).add(perf_counter() - started)
         return code, answer
 
-    async def _run_forgotten(self, script: Script, call: tuple[Argument, ...]) -> object:
-        """Send the text, once for all the calls of a moment: in a rush they are thousands."""
+    async def _run_uncached(self, script: Script, call: tuple[Argument, ...]) -> object:
+        """Send the text once for all concurrent calls (single-flight): there may be thousands."""
         sent = self._sent.get(script.sha)
         if sent is not None:
             await asyncio.wait((sent,))
-            reply = await self.batcher.call(("EVALSHA", script.sha, *call))
-            if not (isinstance(reply, ErrorReply) and reply.code == "NOSCRIPT"):
+            reply = await self._batcher.call(("EVALSHA", script.sha, *call))
+            if not (isinstance(reply, ErrorReply) and reply.prefix == "NOSCRIPT"):
                 return reply
-            return await self.batcher.call(("EVAL", script.text, *call))
-        sent = self._sent[script.sha] = self.batcher.call(("EVAL", script.text, *call))
+            return await self._batcher.call(("EVAL", script.text, *call))
+        sent = self._sent[script.sha] = self._batcher.call(("EVAL", script.text, *call))
         try:
             return await sent
         finally:
@@ -125,25 +150,25 @@ class Scripts:
 
 @cache
 def _timed(name: str, code: str) -> PerTick:
-    """The metrics of one script and outcome: finding them costs more than adding to them."""
+    """The metrics of one script and outcome: looking them up costs more than adding to them."""
     return PerTick(metrics.calls.labels(name, code), metrics.call_duration.labels(name))
 
 
 def checked(code: str, answer: list[bytes]) -> list[bytes]:
-    """The answer behind "OK"; any other code is raised as its refusal."""
+    """The values after "OK"; any other code is raised as its refusal."""
     if code == "ok":
         return answer
     raise REFUSALS[code.upper()](*(item.decode() for item in answer))
 
 
-def _understood(name: str, reply: object) -> tuple[str, list[bytes]]:
+def _parse(name: str, reply: object) -> tuple[str, list[bytes]]:
     if isinstance(reply, list) and reply and isinstance(reply[0], bytes):
         code = reply[0].decode()
         if code == "OK" or code in REFUSALS:
             return code.lower(), reply[1:]
-        raise ScriptDefect(f"{name} answered {code!r}, which its header does not name")
-    if isinstance(reply, ErrorReply) and reply.code in _UNABLE:
+        raise ScriptDefect(f"{name} returned {code!r}, which its header does not name")
+    if isinstance(reply, ErrorReply) and reply.is_transient:
         raise Unavailable(f"Redis cannot run {name}: {reply}")
-    if isinstance(reply, ErrorReply) and reply.code == "RESTORING":
-        raise Restoring(f"{name}: the event is closed until it is restored")
+    if isinstance(reply, ErrorReply) and reply.prefix == "RESTORING":
+        raise Restoring(f"{name}: the event is fenced until it is restored")
     raise ScriptDefect(f"{name}: {reply!r}")

@@ -1,1 +1,1 @@
-"""The rules of the box office, as Lua: every change of state, and nothing else changes state."""
+"""The rules of the box office as Lua scripts: only these scripts change state."""

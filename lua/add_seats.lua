@@ -1,24 +1,24 @@
 --[[
-Add seats and areas to an event while it sells. The seats that are there keep their index.
+Add seats and areas to an event that may be on sale. Existing seats keep their index.
 
 KEYS[1-9]  event seats map areas bookings deadlines customers ended journal
 KEYS[10]   layout     string   gzipped JSON
 
-ARGV[1]    now_ms          "" = Redis' own clock
-ARGV[2]    owner           only if the event is this organiser's; "" = anybody's
-ARGV[3]    known version   of the layout the new one was made from
+ARGV[1]    now_ms          "" = the clock of Redis
+ARGV[2]    owner           the event must belong to this organiser; "" = not checked
+ARGV[3]    known version   version of the layout that the new one was made from
 ARGV[4]    layout
 ARGV[5]    layout version
 ARGV[6]    prices
-ARGV[7]    map             what follows the map that is there, its separator included
-ARGV[8]    available       places added, areas included
-ARGV[9]    blocked         places added
+ARGV[7]    map             text to append to the map, its separator included
+ARGV[8]    available       number of available places added, areas included
+ARGV[9]    blocked         number of blocked places added
 ARGV[10]   seat count      1 to 2,000
-ARGV[11...] seat, value pairs; then area, value pairs
+ARGV[11...] seat, value pairs, then area, value pairs
 
 Returns  {"OK"}
          {"EVENT_NOT_FOUND"} {"NOT_OWNER"} {"LAYOUT_CHANGED"} {"SEAT_EXISTS", seat, ...}
-         A refusal has written nothing.
+         A refusal writes nothing.
 ]]
 -- @include lib/event
 -- @include lib/journal

@@ -1,17 +1,17 @@
 --[[
-Take seats off sale, or put them back: all of the list or none.
+Take seats off sale, or put them back on sale: all of the list or none.
 
 KEYS[1-9]  event seats map areas bookings deadlines customers ended journal
 
-ARGV[1]    now_ms     "" = Redis' own clock
-ARGV[2]    owner      only if the event is this organiser's; "" = anybody's
-ARGV[3]    letter     b: block what is available; a: put back what is blocked
+ARGV[1]    now_ms     "" = the clock of Redis
+ARGV[2]    owner      the event must belong to this organiser; "" = not checked
+ARGV[3]    letter     b = block the available seats; a = unblock the blocked seats
 ARGV[4...] seat       1 to 500 of them
 
-Returns  {"OK", count}   seats that changed; the others were so already
+Returns  {"OK", count}   number of seats that changed; the others needed no change
          {"EVENT_NOT_FOUND"} {"NOT_OWNER"} {"SEAT_NOT_FOUND", seat, ...}
-         {"SEAT_TAKEN", seat, ...}   held or sold seats cannot be blocked
-         A refusal has written nothing.
+         {"SEAT_TAKEN", seat, ...}   a held or sold seat cannot be blocked
+         A refusal writes nothing.
 ]]
 -- @include lib/event
 -- @include lib/seats
@@ -29,7 +29,7 @@ if #unknown > 0 then
   return { "SEAT_NOT_FOUND", unpack(unknown) }
 end
 local from, changed, taken, ids = letter == "b" and "a" or "b", {}, {}, {}
-local seen = {}  -- a seat may be named twice
+local seen = {}  -- the list may repeat a seat
 for _, seat in ipairs(found) do
   if seat.letter == from then
     if not seen[seat.id] then

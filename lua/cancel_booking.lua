@@ -1,20 +1,20 @@
 --[[
-Undo a confirmed booking: its places are available again, and what bought them is owed.
+Cancel a confirmed booking: its places become available, and the payment that bought them is owed.
 
-A customer may do so until the time that the event's terms name, the organiser always.
+A customer can cancel until the time that the event names, the organiser always.
 
 KEYS[1-9]  event seats map areas bookings deadlines customers ended journal
 
-ARGV[1]    now_ms     "" = Redis' own clock
+ARGV[1]    now_ms     "" = the clock of Redis
 ARGV[2]    ulid
-ARGV[3]    caller     the customer or the event's organiser; "" = anybody
+ARGV[3]    caller     the customer of the booking or the owner of the event; "" = not checked
 
 Returns  {"OK", ulid, record, "new"}
-         {"OK", ulid, record, "repeated"}   it was cancelled before
-         {"CANCEL_CLOSED", until_ms}        no customer cancels (any more); no time: none ever does
+         {"OK", ulid, record, "repeated"}   the booking was cancelled before
+         {"CANCEL_CLOSED", until_ms}        only the organiser can cancel; no time: always so
          {"EVENT_NOT_FOUND"} {"BOOKING_NOT_FOUND"} {"BOOKING_EXPIRED"} {"BOOKING_RELEASED"}
          {"NOT_CONFIRMED"}
-         A refusal has written nothing.
+         A refusal writes nothing.
 ]]
 -- @include lib/event
 -- @include lib/bookings

@@ -1,33 +1,34 @@
 --[[
-A booking is paid: its places are sold, once, and every other payment for it is owed.
+Record a payment of a booking: its places are sold, once; every other payment of it is owed.
 
-A payment that comes late gets the same places if they are still free and the event's terms allow
-it. It never takes a seat from its new owner, and a customer at the purchase limit cannot pass it
-by paying late. A payment that buys nothing is recorded and owed: whatever the state of the booking.
+A payment after the deadline gets the same places if they are still free and the terms of the event
+allow it. It never takes a seat from another booking. The purchase limit is checked again, so that
+a late payment cannot exceed it. A payment that buys nothing is recorded and owed in every state.
 
 KEYS[1-9]  event seats map areas bookings deadlines customers ended journal
 KEYS[10]   hold       string
 
-ARGV[1]    now_ms     "" = Redis' own clock
+ARGV[1]    now_ms     "" = the clock of Redis
 ARGV[2]    ulid
-ARGV[3]    caller     "" = anybody's booking; box_office: the organiser
-ARGV[4]    payment    the provider's id of it; "" = the one of this source
-ARGV[5]    amount     what was paid, in minor units; "" = what the booking costs
-ARGV[6]    currency   "" = the booking's
-ARGV[7]    source     provider, box_office, unchecked (a customer's word) or free (a customer's
-                      word that counts only where nothing is to be paid)
+ARGV[3]    caller     the booking must be this customer's, for box_office the event this owner's;
+                      "" = not checked
+ARGV[4]    payment    the provider's id of the payment; "" = the one payment of this source
+ARGV[5]    amount     amount paid, in minor units; "" = the price of the booking
+ARGV[6]    currency   currency of the payment; "" = the currency of the booking
+ARGV[7]    source     provider, box_office, unchecked (the customer alone says so) or free (the
+                      same, and only for a booking that costs nothing)
 ARGV[8]    note       of the box office; "" = none
 
-Returns  {"OK", ulid, record, "new", late_ms, ...}   late_ms: one for each hold expired on the way
-         {"OK", ulid, record, "repeated"}            this payment confirmed it before
+Returns  {"OK", ulid, record, "new", late_ms, ...}   late_ms: one number per hold expired here
+         {"OK", ulid, record, "repeated"}            this payment confirmed the booking before
          {"REFUND_DUE", owed_minor, reason}          too late; owed
-         {"PAID_TWICE", owed_minor, currency}        another payment confirmed it; owed
-         {"AMOUNT_DIFFERS", amount_minor, currency}  of the booking; what was paid is owed
-         {"BOOKING_CANCELLED"}                       owed, unless it is the payment that is owed
-         {"PAYMENT_REFUNDED"}                        it went back before it was announced
-         {"TOO_MANY_PAYMENTS", kept_max, amount_minor, currency}   of this one; nothing was written
+         {"PAID_TWICE", owed_minor, currency}        another payment bought the booking; owed
+         {"AMOUNT_DIFFERS", amount_minor, currency}  what the booking costs; what was paid is owed
+         {"BOOKING_CANCELLED"}                       owed
+         {"PAYMENT_REFUNDED"}                        it was paid back before
+         {"TOO_MANY_PAYMENTS", kept_max, amount_minor, currency}   of this one; nothing is written
          {"EVENT_NOT_FOUND"} {"BOOKING_NOT_FOUND"} {"NOT_OWNER"} {"PAYMENT_BY_PROVIDER"}
-         A payment that is known is answered as the first time, and nothing is written.
+         A known payment gets the same reply each time, and nothing is written.
 ]]
 -- @include lib/event
 -- @include lib/bookings

@@ -1,17 +1,18 @@
 --[[
-Release the pending bookings whose deadline has passed, and forget ended ones after their time.
+Expire the pending bookings whose deadline has passed, and delete the records of bookings that
+ended long ago.
 
-The listener names bookings, the sweep names none; both may come twice, late or out of order: only
-what is pending and overdue by Redis' clock is touched.
+The listener passes the bookings to check; the sweep passes none. Calls may arrive twice, late or
+out of order: only bookings that are pending, and overdue by the clock of Redis, are changed.
 
 KEYS[1-9]  event seats map areas bookings deadlines customers ended journal
 
-ARGV[1]    now_ms     "" = Redis' own clock
-ARGV[2]    limit      most bookings to release, and most to forget; 1 to 256
-ARGV[3...] ulid       look at these only; none: at the deadlines
+ARGV[1]    now_ms     "" = the clock of Redis
+ARGV[2]    limit      most bookings to expire, and most records to delete; 1 to 256
+ARGV[3...] ulid       bookings to check; none = the earliest deadlines
 
 Returns  {"OK", now_ms, next_deadline_ms or "", pending_count, forgotten_count, late_ms, ...}
-         late_ms: one for each booking released
+         late_ms: one number per booking expired
          {"EVENT_NOT_FOUND"}
 ]]
 -- @include lib/event
@@ -36,7 +37,7 @@ if #ulids > 0 then
     seen[ulids[i]] = true
     if record and record.status == "pending" and record.expires_at_ms <= box.now_ms then
       overdue[#overdue + 1] = { ulid = ulids[i], record = record, json = json }
-      late_ms[#late_ms + 1] = tostring(box.now_ms - record.expires_at_ms)
+      late_ms[#late_ms + 1] = box.now_ms - record.expires_at_ms
     end
   end
 end

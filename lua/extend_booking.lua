@@ -1,19 +1,19 @@
 --[[
-Move the deadline of a pending booking to one hold TTL from now, at most `hold_max_ms` after its
-hold.
+Move the deadline of a pending booking to one hold TTL from now, at most `hold_max_ms` after the
+booking was held.
 
 KEYS[1-9]  event seats map areas bookings deadlines customers ended journal
 KEYS[10]   hold       string
 
-ARGV[1]    now_ms     "" = Redis' own clock
+ARGV[1]    now_ms     "" = the clock of Redis
 ARGV[2]    ulid
-ARGV[3]    customer   "" = anybody's booking
+ARGV[3]    customer   the booking must be this customer's; "" = not checked
 
 Returns  {"OK", ulid, record, "new"}
-         {"EXTEND_LIMIT", expires_at_ms}   the deadline stands as far out as it may
+         {"EXTEND_LIMIT", expires_at_ms}   the deadline cannot move further
          {"EVENT_NOT_FOUND"} {"BOOKING_NOT_FOUND"} {"BOOKING_EXPIRED"} {"BOOKING_RELEASED"}
          {"BOOKING_CANCELLED"} {"ALREADY_CONFIRMED"}
-         A refusal has written nothing.
+         A refusal writes nothing.
 ]]
 -- @include lib/event
 -- @include lib/bookings

@@ -1,23 +1,24 @@
 --[[
-Close an event until it is restored: Redis has less of it than Postgres.
+Fence an event until it is restored: Redis has lost some of it, and Postgres has more.
 
-From here on every script answers RESTORING for it (`lib/event`): nothing in it moves, and a payment
-notice comes again. An event that is gone gets a stub, so that it can say so.
+Every script that calls `event.open` (`lib/event`) then answers RESTORING: nothing changes, and the
+payment provider delivers its notices again. An event that is missing gets a stub, so that calls are
+answered RESTORING, not EVENT_NOT_FOUND.
 
 KEYS[1-9]  event seats map areas bookings deadlines customers ended journal
 KEYS[10]   layout     string   gzipped JSON
 
-ARGV[1]    now_ms     "" = Redis' own clock
-ARGV[2]    restore    the ULID of the restore that takes over; "" = a look that found it behind
-ARGV[3]    epoch      that was looked at; another one by now is left alone. "" = there was none,
-                      "*" = whatever there is
-ARGV[4]    why        for the journal
-ARGV[5]    layout     of a stub
-ARGV[6...] field, value pairs of a stub
+ARGV[1]    now_ms     "" = the clock of Redis
+ARGV[2]    restore    ULID of the restore that takes over; "" = fenced by the loss detector
+ARGV[3]    epoch      epoch the caller saw; an event with another epoch is not fenced.
+                      "" = the event was missing, "*" = any
+ARGV[4]    why        reason, for the journal
+ARGV[5]    layout     layout of the stub
+ARGV[6...] field, value pairs of the stub
 
-Returns  {"OK", "fenced"}
-         {"OK", "was"}      it was fenced before
-         {"OK", "newer"}    it is not what was looked at: nothing was written
+Returns  {"OK", "new"}
+         {"OK", "repeated"}       the event was fenced before
+         {"RESTORE_SUPERSEDED"}   the epoch is not ARGV[3] any more; nothing was written
 ]]
 -- @include lib/event
 -- @include lib/journal
@@ -26,9 +27,9 @@ local restore, epoch, why, layout = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 
 local box = event.read(KEYS, ARGV[1])
 if epoch ~= "*" and epoch ~= (box and tostring(box.is.epoch) or "") then
-  return { "OK", "newer" }
+  return { "RESTORE_SUPERSEDED" }
 end
-local was = box and box.is.sales == "restoring"
+local was_fenced = box and box.is.sales == "restoring"
 
 -- Writes.
 if not box then
@@ -39,10 +40,10 @@ end
 if restore ~= "" then
   redis.call("HSET", box.event, "restore", restore)
 end
-if was then
-  return { "OK", "was" }
+if was_fenced then
+  return { "OK", "repeated" }
 end
 redis.call("HSET", box.event, "sales", "restoring")
 journal.event(box, "event_fenced", cjson.encode({ why = why }))
 event.save(box)
-return { "OK", "fenced" }
+return { "OK", "new" }

@@ -1,26 +1,25 @@
 --[[
 Hold every seat and standing place of a selection for one customer, or none of them.
 
-A hold whose deadline has passed is expired here if its places are wanted: the next customer does
-not wait for the expirer.
+An overdue hold on one of these places is expired here: a customer does not wait for the expirer.
 
 KEYS[1-9]  event seats map areas bookings deadlines customers ended journal
-KEYS[10]   hold       string   the TTL key of this booking
+KEYS[10]   hold       string   TTL key of this booking
 KEYS[11]   request    string   <digest> <ulid>
 
-ARGV[1]    now_ms     "" = Redis' own clock (tests pass a number)
+ARGV[1]    now_ms     "" = the clock of Redis (tests pass a number)
 ARGV[2]    ulid       of the new booking
 ARGV[3]    customer
-ARGV[4]    digest     of the selection, "" = no request id
+ARGV[4]    digest     digest of the selection; "" = no request id
 ARGV[5]    seat count, 0 to 50
-ARGV[6...] the seats, then area, quantity pairs
+ARGV[6...] seats, then area, quantity pairs
 
-Returns  {"OK", ulid, record, "new", late_ms, ...}   late_ms: one for each hold expired on the way
-         {"OK", ulid, record, "repeated"}            this request id was here before
+Returns  {"OK", ulid, record, "new", late_ms, ...}   late_ms: one number per hold expired here
+         {"OK", ulid, record, "repeated"}            the request id was used before
          {"EVENT_NOT_FOUND"} {"REQUEST_REUSED"} {"SALES_CLOSED", why} {"TOO_MANY_SEATS", seats_max}
          {"SEAT_NOT_FOUND", seat, ...} {"AREA_NOT_FOUND", area, ...}
          {"SEAT_TAKEN", seat, ...} {"AREA_FULL", area, ...} {"LIMIT_REACHED", customer_max, has}
-         A refusal has written nothing.
+         A refusal writes nothing.
 ]]
 -- @include lib/event
 -- @include lib/bookings

@@ -1,24 +1,24 @@
 --[[
-Put a staged event in place, whole, at one instant.
+Put a staged event in place, atomically.
 
-The seats wait in a staging hash of their own: a load of any size blocks nobody, and one that
-breaks off leaves no event.
+The seats are gathered in a staging hash first, so a load of any size does not block the server for
+long, and an interrupted load leaves no partial event.
 
 KEYS[1-9]  event seats map areas bookings deadlines customers ended journal
-KEYS[10]   staged     hash     seat -> value, renamed to seats
+KEYS[10]   staged     hash     seat -> value; renamed to the seats key
 KEYS[11]   layout     string   gzipped JSON
 
-ARGV[1]    now_ms     "" = Redis' own clock
-ARGV[2]    mode       "new", or "replace": only while nothing is held or sold
+ARGV[1]    now_ms     "" = the clock of Redis
+ARGV[2]    mode       "new", or "replace" an event that has nothing held or sold
 ARGV[3]    seat count that must be staged
 ARGV[4]    map
 ARGV[5]    layout
 ARGV[6]    field count
-ARGV[7...] field, value pairs of the event hash; then area, value pairs
+ARGV[7...] field, value pairs of the event hash, then area, value pairs
 
 Returns  {"OK"}
          {"EVENT_EXISTS"} {"EVENT_IN_USE", held, sold} {"LOAD_INCOMPLETE", staged}
-         A refusal has written nothing.
+         A refusal writes nothing.
 ]]
 -- @include lib/event
 -- @include lib/journal
@@ -47,7 +47,7 @@ redis.call("HSET", KEYS[1], unpack(ARGV, 7, areas_from - 1))
 redis.call("HSETNX", KEYS[1], "epoch", 1)
 if seat_count > 0 then
   redis.call("RENAME", staged_key, KEYS[2])
-  redis.call("PERSIST", KEYS[2])  -- the staging key's TTL came along
+  redis.call("PERSIST", KEYS[2])  -- RENAME keeps the TTL of the staging key
   redis.call("SET", KEYS[3], map)
 end
 for i = areas_from, #ARGV, 2 do

@@ -1,13 +1,13 @@
 --[[
-The whole event at one journal position: counts, map and areas.
+Read the counts, map and areas of an event at one journal position.
 
 KEYS[1-9]  event seats map areas bookings deadlines customers ended journal
 
-ARGV[1]    position   what the caller has already; "" = nothing
+ARGV[1]    position   journal position of the copy the caller has; "" = none
 
 Returns  {"OK", position, layout_version, sales, opens_at_ms, closes_at_ms,
            available, held, sold, blocked, map, area, value, ...}
-         {"OK"}                  nothing changed since that position
+         {"OK"}                  nothing has changed since that position
          {"EVENT_NOT_FOUND"}
 ]]
 local event_key, map_key, areas_key = KEYS[1], KEYS[3], KEYS[4]

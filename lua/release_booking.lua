@@ -1,18 +1,18 @@
 --[[
-The customer gives a pending booking up: its places are available again.
+Release a pending booking that the customer gives up: its places become available.
 
 KEYS[1-9]  event seats map areas bookings deadlines customers ended journal
 KEYS[10]   hold       string
 
-ARGV[1]    now_ms     "" = Redis' own clock
+ARGV[1]    now_ms     "" = the clock of Redis
 ARGV[2]    ulid
-ARGV[3]    customer   "" = anybody's booking
+ARGV[3]    customer   the booking must be this customer's; "" = not checked
 
 Returns  {"OK", ulid, record, "new"}
-         {"OK", ulid, record, "repeated"}   it was released before
+         {"OK", ulid, record, "repeated"}   the booking was released before
          {"EVENT_NOT_FOUND"} {"BOOKING_NOT_FOUND"} {"BOOKING_EXPIRED"} {"BOOKING_CANCELLED"}
          {"ALREADY_CONFIRMED"}
-         A refusal has written nothing.
+         A refusal writes nothing.
 ]]
 -- @include lib/event
 -- @include lib/bookings

@@ -1,10 +1,10 @@
 --[[
-End a restore: the event is sold again as Postgres says.
+End a restore: lift the fence and set the sales state that Postgres has.
 
 KEYS[1-9]  event seats map areas bookings deadlines customers ended journal
 
-ARGV[1]    now_ms     "" = Redis' own clock
-ARGV[2]    restore    its ULID
+ARGV[1]    now_ms     "" = the clock of Redis
+ARGV[2]    restore    ULID of the restore
 ARGV[3]    sales      open, paused or closed
 
 Returns  {"OK"}

@@ -1,25 +1,26 @@
 --[[
-Put a restored event in place of what there is, whole, at one instant; it stays closed.
+Replace an event with its restored state, atomically. The event stays fenced.
 
-Everything waits in staging keys of its own, the new journal and the writer's group with it: a
-restore of any size blocks nobody, and one that is killed leaves the event as it was.
+Everything is gathered in staging keys first, the new journal with its consumer group included. A
+restore of any size does not block the server for long, and a killed restore leaves the event as it
+was.
 
 KEYS[1-9]    event seats map areas bookings deadlines customers ended journal
 KEYS[10]     layout     string   gzipped JSON
 KEYS[11-15]  staged     seats bookings customers ended journal
 
-ARGV[1]    now_ms     "" = Redis' own clock
-ARGV[2]    restore    its ULID
-ARGV[3-7]  how much must be staged: seats, bookings, customers, ended, journal entries
+ARGV[1]    now_ms     "" = the clock of Redis
+ARGV[2]    restore    ULID of the restore
+ARGV[3-7]  how many must be staged: seats, bookings, customers, ended, journal entries
 ARGV[8]    map
 ARGV[9]    layout
 ARGV[10]   field count
-ARGV[11..] field, value pairs of the event hash; then area, value pairs
+ARGV[11..] field, value pairs of the event hash, then area, value pairs
 
 Returns  {"OK"}
          {"RESTORE_SUPERSEDED"}        another restore took over
-         {"LOAD_INCOMPLETE", count}    of the first staging key that is short
-         A refusal has written nothing.
+         {"LOAD_INCOMPLETE", count}    of the first staging key with the wrong count
+         A refusal writes nothing.
 ]]
 local event_key, map_key, areas_key, layout_key = KEYS[1], KEYS[3], KEYS[4], KEYS[10]
 local restore, map, layout = ARGV[2], ARGV[8], ARGV[9]
@@ -43,7 +44,7 @@ redis.call("HSET", event_key, "restore", restore, unpack(ARGV, 11, areas_from - 
 for i = 1, 5 do
   if ARGV[2 + i] ~= "0" then
     redis.call("RENAME", KEYS[10 + i], place[i])
-    redis.call("PERSIST", place[i])  -- the staging key's TTL came along
+    redis.call("PERSIST", place[i])  -- RENAME keeps the TTL of the staging key
   end
 end
 redis.call("SET", map_key, map)

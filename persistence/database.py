@@ -1,8 +1,8 @@
-"""The way to Postgres: a pool that was checked before it is handed out.
+"""Opens a checked pool of connections to Postgres, and classifies its errors.
 
-What asyncpg raises at start is translated here, once: a wrong setting is Misconfigured and an
-absent server Unavailable, each naming the server and what to do, never the password. Later
-errors of a query stay what they are; `writer` decides what each of them means.
+asyncpg's errors at start are translated here: a wrong setting becomes Misconfigured and an absent
+server Unavailable. Each message names the server and what to do, never the password. A query's
+errors keep their type, and the caller decides by the tuples below.
 """
 
 from collections.abc import Callable
@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 
+from engine.agent import Agent
 from engine.errors import EngineError, Misconfigured, Unavailable
 
 VERSION_MIN = 14
@@ -20,28 +21,39 @@ _COMMAND_TIMEOUT_S = 60.0
 _CONNECTIONS_MAX = 4
 
 _FORM = "DATABASE_URL is not of the form postgresql://user:password@host:port/database"
-"""All that is said of a URL that cannot be read: the text itself may hold a password."""
+"""The whole message about a malformed URL: the URL itself may contain a password."""
 
 _NO_CONNECTION = (
-    *(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError),
-    *(ValueError, OverflowError),  # a URL that is not one
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    ValueError,  # the URL is malformed
+    OverflowError,  # its port is out of range
 )
 
 AWAY = (
-    *(OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError),
-    *(asyncpg.OperatorInterventionError, asyncpg.InsufficientResourcesError),
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
     asyncpg.TransactionRollbackError,
-    asyncpg.InternalClientError,  # a connection that broke between two of its own messages
+    asyncpg.InternalClientError,  # the connection broke between two of its own messages
 )
-"""What a query raises while Postgres is away, stopping, starting or full, or lets another go first:
-nothing was done, and it may be tried again."""
+"""What a query raises while Postgres is unreachable, starting, stopping or full, or rolls back
+because of another transaction: nothing was done, and the query may be tried again."""
+
+FAILURES: tuple[type[Exception], ...] = (*Agent.failures, asyncpg.PostgresError, *AWAY)
+"""What a step of an agent raises when Redis or Postgres fails; the agent repeats the step."""
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 Connection: TypeAlias = (
     "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 )
 Connect: TypeAlias = Callable[[], AbstractAsyncContextManager[Connection]]
-"""Opens a connection for one call; raises Unavailable while Postgres is away."""
+"""Opens a connection for one call. Raises Unavailable while Postgres is away."""
 
 
 async def connect(url: str, command_timeout_s: float = _COMMAND_TIMEOUT_S) -> Pool:
@@ -72,7 +84,7 @@ def _check_version(major: int, place: str) -> None:
 
 
 def _place(url: str) -> str:
-    """Host, port and database of a URL as it is written, for messages. Raises Misconfigured."""
+    """Host, port and database of a URL as written, for messages. Raises Misconfigured."""
     try:
         parts = urlsplit(url)
         host = (

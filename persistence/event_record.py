@@ -10,11 +10,12 @@ from typing import NamedTuple
 import msgspec
 
 from engine import logs
-from engine.ids import BookingId, EventId
+from engine.ids import BookingId, EventId, local_id
 from engine.models import Booking, Terms
 from engine.payments import with_payments
 from engine.plans import layout as layouts
-from engine.restore.rebuild import Position, StoredEvent
+from engine.positions import Position
+from engine.restore.rebuild import StoredEvent
 from persistence.database import Connection, Pool
 from persistence.journal.columns import booking_of_row
 from persistence.sql import named_queries
@@ -37,7 +38,7 @@ async def read_newest(pool: Pool, timeout_s: float = 10.0) -> dict[EventId, Newe
     async with asyncio.timeout(timeout_s), pool.acquire() as connection:
         rows = await connection.fetch(QUERIES["read_newest"])
     return {
-        EventId(row["event_id"]): Newest(row["epoch"], (row["entry_ms"], row["entry_seq"]))
+        EventId(row["event_id"]): Newest(row["epoch"], Position(row["entry_ms"], row["entry_seq"]))
         for row in rows
     }
 
@@ -47,8 +48,10 @@ async def find_between(
 ) -> list[Position]:
     """What Postgres has after one entry and before another."""
     async with pool.acquire() as connection:
-        rows = await connection.fetch(QUERIES["find_between"], event, epoch, *after, *before)
-    return [(row["entry_ms"], row["entry_seq"]) for row in rows]
+        rows = await connection.fetch(
+            QUERIES["find_between"], event, epoch, *after[:2], *before[:2]
+        )
+    return [Position(row["entry_ms"], row["entry_seq"]) for row in rows]
 
 
 async def read_event(
@@ -68,7 +71,6 @@ async def read_event(
             return None
         terms = msgspec.convert(dict(row), Terms)
         newest = (await connection.fetch(QUERIES["read_newest_of"], event))[0]
-        start = len(event) + 1
         blocked = await connection.fetch(QUERIES["list_blocked"], event)
         return StoredEvent(
             event_id=event,
@@ -77,8 +79,8 @@ async def read_event(
             gzipped=row["layout"],
             loaded_at_ms=row["loaded_at_ms"],
             epoch=max(row["epoch"], newest["epoch"]),
-            newest=(newest["entry_ms"] or 0, 0),
-            blocked=frozenset(seat["seat_id"][start:] for seat in blocked),
+            newest=Position(newest["entry_ms"] or 0, 0),
+            blocked=frozenset(local_id(seat["seat_id"]) for seat in blocked),
             bookings=()
             if now_ms is None
             else tuple(await _bookings(connection, event, now_ms - terms.ended_ttl_ms, claimed)),

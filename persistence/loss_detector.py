@@ -13,12 +13,13 @@ from collections.abc import Iterable, Sequence
 import asyncpg
 
 from engine import Engine, logs
-from engine.errors import Unavailable
-from engine.events import event_fields
+from engine.errors import EngineError
+from engine.event_image import image_of
 from engine.ids import EventId
 from engine.models import JournalEntry, SalesState
-from engine.restore.rebuild import Position, StoredEvent
-from engine.restore.staging import EventHead, Stub, position_of
+from engine.positions import Position, position_of
+from engine.restore.rebuild import StoredEvent
+from engine.restore.staging import EventHead, Stub
 from engine.transport.wire import Argument
 from persistence import database, event_record
 from persistence.database import Pool
@@ -96,7 +97,7 @@ class LossDetector:
         after = self._handed_out.get(event)
         if after is None:
             return ""
-        last, epoch = position_of(entries[-1].entry_id), entries[0].epoch
+        last, epoch = entries[-1].position, entries[0].epoch
         candidates = await event_record.find_between(self._pool, event, epoch, after, last)
         if not candidates:
             return ""
@@ -107,7 +108,7 @@ class LossDetector:
         if not missing:
             return ""
         below = await self._engine.restores.trimmed_below(event, keep_ms)
-        return next((f"{ms}-{seq}" for ms, seq in sorted(missing) if (ms, seq) >= below), "")
+        return next((position.entry_id for position in sorted(missing) if position >= below), "")
 
     async def _fence(self, event: EventId, head: EventHead | None, why: str) -> bool:
         remembered = await event_record.read_event(self._pool, event) if head is None else None
@@ -123,11 +124,12 @@ class LossDetector:
 
 def stub_of(remembered: StoredEvent) -> Stub:
     """What an event says of itself while there is nothing else of it."""
-    fields = event_fields(remembered.layout, remembered.terms)
+    image = image_of(remembered.event_id, remembered.layout, remembered.terms, remembered.gzipped)
     none: dict[str, Argument] = {"available": 0, "held": 0, "sold": 0, "blocked": 0}
-    ms, sequence = remembered.newest
-    own: dict[str, Argument] = {"epoch": remembered.epoch, "position": f"{ms}-{sequence}"}
-    return Stub(fields | none | own | {"loaded_at_ms": remembered.loaded_at_ms}, remembered.gzipped)
+    own: dict[str, Argument] = {"epoch": remembered.epoch, "position": remembered.newest.entry_id}
+    return Stub(
+        image.fields | none | own | {"loaded_at_ms": remembered.loaded_at_ms}, remembered.gzipped
+    )
 
 
 async def look_once(engine: Engine, database_url: str) -> list[EventId]:
@@ -138,11 +140,10 @@ async def look_once(engine: Engine, database_url: str) -> list[EventId]:
     try:
         async with asyncio.timeout(LOOK_S_MAX), await database.connect(database_url) as pool:
             return await LossDetector(engine, pool).look()
-    except (Unavailable, asyncpg.PostgresError, *database.AWAY) as error:
+    except (EngineError, asyncpg.PostgresError, *database.AWAY) as error:
         _log.warning("started_without_a_look", why=str(error))
         return []
 
 
 def _said(place: EventHead | Newest) -> str:
-    ms, sequence = place.position
-    return f"{ms}-{sequence} of epoch {place.epoch}"
+    return f"{place.position.entry_id} of epoch {place.epoch}"

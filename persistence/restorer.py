@@ -7,7 +7,7 @@ may be repeated and none is remembered: a restore that was killed is simply run 
 has the lease, which ends with its connection; one that overslept is refused by the script.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence, Sized
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from time import perf_counter
 
@@ -17,12 +17,13 @@ from ulid import ULID
 
 from engine import Engine, logs
 from engine.errors import EngineError, EventNotFound
+from engine.event_image import EventImage
 from engine.event_state import read_state
 from engine.ids import EventId
 from engine.metrics import metrics
 from engine.models import Booking, BookingStatus, JournalEntry, Sales, SalesState
 from engine.payments import payments_of
-from engine.restore.rebuild import EventImage, StoredEvent, rebuild
+from engine.restore.rebuild import StoredEvent, rebuild
 from persistence import event_record
 from persistence.database import AWAY, Connection, Pool
 from persistence.journal.rejections import is_about_money
@@ -157,7 +158,7 @@ class Restorer:
         now_ms = (await self._engine.journal.backlog(event)).now_ms
         remembered = await self._remembered(event, now_ms, claims)
         # Above every id either side ever gave: the clock of this Redis may be behind.
-        first_ms = max(now_ms, remembered.newest[0] + 1, head.position[0] + 1)
+        first_ms = max(now_ms, remembered.newest.ms + 1, head.position.ms + 1)
         rebuilt = rebuild(remembered, claims, epoch=epoch, now_ms=now_ms, first_ms=first_ms)
         return rebuilt, claims
 
@@ -200,14 +201,11 @@ class Restorer:
         for i in range(0, len(entries), WRITE_ENTRIES):
             refusals += await self._store.write(entries[i : i + WRITE_ENTRIES])
         for entry, error in refusals:
-            _log.warning("entry_refused", entry_id=entry.entry_id, why=str(error))
+            _log.warning("entry_rejected", entry_id=entry.entry_id, why=str(error))
         return [entry for entry, _ in refusals]
 
     async def _stage(self, rebuilt: EventImage, restore: str) -> None:
-        event, done = rebuilt.event_id, 0
-        parts: tuple[Sized, ...]
-        parts = (rebuilt.seats, rebuilt.bookings, rebuilt.customers, rebuilt.ended, rebuilt.entries)
-        total = sum(len(part) for part in parts)
+        event, done, total = rebuilt.event_id, 0, sum(rebuilt.staged_counts)
 
         def advance(count: int) -> None:
             nonlocal done

@@ -11,6 +11,7 @@ from msgspec import structs
 from engine import errors, keys, scripts
 from engine.metrics import metrics
 from engine.settings.settings import Settings
+from manual import modules
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("engine", "api", "persistence", "embedded", "cli", "bench", "manual", "tests")
@@ -55,7 +56,7 @@ def test_module_is_small_and_opens_with_what_it_is_for(path: Path) -> None:
 def test_classes_and_signatures_are_small(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
-        if isinstance(node, ast.ClassDef):
+        if isinstance(node, ast.ClassDef) and "Protocol" not in map(ast.unparse, node.bases):
             public = [n for n in _functions(node) if not n.name.startswith("_")]
             assert len(public) <= 12, f"{node.name} has {len(public)} public methods"
     if "cli" in path.parts:
@@ -156,10 +157,9 @@ def test_metrics_page_names_every_metric() -> None:
     assert [name for name in names if f"`{name}`" not in text] == []
 
 
-def test_architecture_names_every_module() -> None:
+def test_architecture_has_every_module_as_it_describes_itself() -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
-    modules = [path for path in _modules(tests=False) if path.stem not in ("__init__", "__main__")]
-    assert [str(path.relative_to(ROOT)) for path in modules if f"`{path.stem}`" not in text] == []
+    assert modules.page(text) == text, "run `make modules`"
 
 
 def test_nothing_names_the_machine_it_was_made_on() -> None:

@@ -1,5 +1,5 @@
-"""Accounts over HTTP: register, verify, log in, refresh, log out, choose another password, roles.
+"""Accounts over HTTP: register, verify, log in, refresh, log out, reset a password, manage roles.
 
-Everything here may ask Postgres, and nothing of it is on the path of a hold: what a caller may do
-is in its token. See docs/accounts.md.
+Every module here may use Postgres, and none is on the path of a hold: the permissions of a caller
+are in its token. See docs/accounts.md.
 """

@@ -1,6 +1,6 @@
-"""Secrets that are handed out once and kept as hashes: the links of mails, refresh tokens.
+"""Secrets that are handed out once and stored as hashes: links in mails, refresh tokens.
 
-256 random bits each, so SHA-256 is enough to keep them by: there is nothing to guess.
+Each has 256 random bits, so SHA-256 is enough: a dictionary attack cannot succeed.
 """
 
 import asyncio
@@ -16,28 +16,28 @@ VERIFY_PATH = f"{V1}/auth/verify"
 RESET_PATH = f"{V1}/auth/password/reset"
 VERIFY_TTL_S = 86_400
 RESET_TTL_S = 3_600
-EVEN_S = 0.05
+CONSTANT_TIME_S = 0.05
 
 
 def new_secret() -> str:
-    """43 characters nobody can guess."""
+    """A random secret of 43 characters."""
     return token_urlsafe(32)
 
 
 def hash_of(secret: str) -> bytes:
-    """What is kept of a secret."""
+    """The stored form of a secret."""
     return sha256(secret.encode()).digest()
 
 
 def link_of(settings: Settings, path: str, token: str) -> str:
-    """A link for a mail. Not made of a request's Host: whoever asks would choose where it goes."""
+    """A link for a mail. Not built from the Host header: the client could choose its target."""
     return f"{settings.public_url.rstrip('/')}{path}?token={token}"
 
 
 @asynccontextmanager
-async def evenly() -> AsyncIterator[None]:
-    """Take at least `EVEN_S`: whether Postgres had something to write would show in the time."""
+async def constant_time() -> AsyncIterator[None]:
+    """Take at least `CONSTANT_TIME_S`: the time does not reveal whether Postgres had to write."""
     loop = asyncio.get_running_loop()
-    ends_s = loop.time() + EVEN_S
+    ends_s = loop.time() + CONSTANT_TIME_S
     yield
     await asyncio.sleep(ends_s - loop.time())

@@ -1,7 +1,7 @@
-"""The few pages behind the links of mails: plain HTML that needs no script and loads nothing.
+"""The pages behind the links in mails: plain HTML that needs no script and loads nothing.
 
-A link shows a page with a button, and only the button changes anything: mail scanners follow
-links, but send no forms. The pages ask nobody, so following a link tells nothing either.
+A link opens a page with a button, and only the button changes anything: mail scanners follow
+links, but do not submit forms. Opening a page makes no query, so it reveals nothing about a token.
 """
 
 from html import escape
@@ -27,7 +27,7 @@ input, button {{ font: inherit; padding: .5rem 1rem }}</style>
 
 
 def verify_page(token: str) -> Response:
-    """Asks for a press on a button."""
+    """A button that confirms the address."""
     form = f"""<form method="post">
 <input type="hidden" name="token" value="{escape(token)}">
 <button>Confirm</button>
@@ -36,10 +36,10 @@ def verify_page(token: str) -> Response:
 
 
 def reset_page(token: str) -> Response:
-    """Asks for another password."""
+    """A form for a new password."""
     form = f"""<form method="post">
 <input type="hidden" name="token" value="{escape(token)}">
-<p><label>New password, {LENGTH_MIN} characters or more<br>
+<p><label>New password, at least {LENGTH_MIN} characters<br>
 <input type="password" name="password" autocomplete="new-password" required
  minlength="{LENGTH_MIN}" maxlength="{LENGTH_MAX}"></label></p>
 <button>Set the password</button>
@@ -47,8 +47,8 @@ def reset_page(token: str) -> Response:
     return _page("Choose a new password", form)
 
 
-def said(title: str, text: str, status: int = 200) -> Response:
-    """Says how it went."""
+def message_page(title: str, text: str, status: int = 200) -> Response:
+    """A page that reports the result."""
     return _page(title, f"<p>{escape(text)}</p>", status)
 
 

@@ -1,12 +1,12 @@
-"""Passwords: which are taken, and argon2id beside the sale instead of in its way.
+"""Passwords: the policy, and argon2id hashing that does not slow down the sale.
 
-argon2id at OWASP's figures (19 MiB, two passes, one lane) takes about 20 ms of a core, so it runs
-on threads of its own: few, at the lowest priority, and while the process has much else to do they
-rest between two hashes. Priority alone is not enough: Linux heeds it among the threads of one
-session or container only, and Redis is in another. As many calls may wait as the settings say and
-no more: a storm of logins is turned away before it has cost anything.
+argon2id with OWASP's parameters (19 MiB, two passes, one lane) takes about 20 ms of a core. It runs
+on a few threads of its own at the lowest priority, and while the process is busy these back off
+between two hashes. Priority alone is not enough: Linux applies it only among the threads of one
+session or container, and Redis runs in another. The queue is bounded by a setting, so a login storm
+is rejected before it costs anything.
 
-Only what Unicode calls the same is the same (NFKC): a password typed on another keyboard fits.
+Passwords are compared in Unicode form NFKC, so one typed on another keyboard still matches.
 """
 
 import asyncio
@@ -28,10 +28,10 @@ from engine.errors import Overloaded
 LENGTH_MIN, LENGTH_MAX = 8, 128
 NICE = 19
 BUSY = 0.5
-"""The share of a core that all else in the process uses, from which on hashing rests."""
-REST = 4.0
-"""How many times as long as it worked."""
-REST_S_MAX = 0.5
+"""Hashing backs off while the rest of the process uses more than this share of a core."""
+BACKOFF = 4.0
+"""The length of a backoff, as a multiple of the time of the hash before it."""
+BACKOFF_S_MAX = 0.5
 _COMMON = frozenset(
     """
     00000000 11111111 12341234 123123123 1234567890 12345678 123456789 12345678910 147258369
@@ -48,71 +48,68 @@ DUMMY = (
     "$argon2id$v=19$m=19456,t=2,p=1"
     "$55znXt6wsacBqN3+BT+B7w$AzBpSFLCBpCBRO5B9tnCUozPu/9o1JerGT45HSxxWAQ"
 )
-"""The hash of 32 random bytes nobody kept: what is compared where there is no account."""
+"""The hash of 32 random, discarded bytes: compared with if there is no account."""
 
 T = TypeVar("T")
 
 
 def normal(password: str) -> str:
-    """The password as it is hashed."""
+    """The form of a password that is hashed."""
     return unicodedata.normalize("NFKC", password)
 
 
 def checked(password: str, email: str) -> str:
-    """A new password as it is hashed. Raises the problem `invalid`.
+    """A new password in the form that is hashed. Raises the problem `invalid`.
 
-    Length counts and nothing else does, as NIST and OWASP have it: no rules about digits and
-    signs, only the passwords everybody tries first are refused.
+    As NIST and OWASP recommend, only the length counts: there are no rules about digits and
+    symbols. The most common passwords are rejected.
     """
     text = normal(password)
     if not LENGTH_MIN <= len(text) <= LENGTH_MAX:
-        raise invalid("password", f"{LENGTH_MIN} to {LENGTH_MAX} characters are needed")
+        raise invalid("password", f"must have {LENGTH_MIN} to {LENGTH_MAX} characters")
     folded = text.casefold()
     if folded in _COMMON or folded in (email, email.partition("@")[0]) or len(set(folded)) == 1:
-        raise invalid("password", "this one is guessed first: choose another")
+        raise invalid("password", "too common or too easy to guess, choose another one")
     return text
 
 
 class Passwords:
-    """Hashes and verifies on threads of low priority; bounded in all respects."""
+    """Hashes and verifies passwords on low-priority threads, with a bounded queue."""
 
     def __init__(self, thread_count: int, waiting_max: int) -> None:
         self._hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
-        self._threads = ThreadPoolExecutor(thread_count, "passwords", _yield_to_others)
+        self._threads = ThreadPoolExecutor(thread_count, "passwords", _lower_priority)
         self._thread_count = thread_count
-        self._at_once_max = thread_count + waiting_max
-        self._at_once = 0
+        self._concurrent_max = thread_count + waiting_max
+        self._concurrent = 0
         self._thread = threading.local()
 
     def refuse_when_full(self) -> None:
-        """To be asked before anything else is done for a call that will need a hash.
-
-        Raises: Overloaded.
-        """
-        if self._at_once >= self._at_once_max:
-            raise Overloaded(f"{self._at_once} passwords are waiting")
+        """Call this first for every request that needs a hash. Raises: Overloaded."""
+        if self._concurrent >= self._concurrent_max:
+            raise Overloaded(f"{self._concurrent} passwords are queued")
 
     async def hash(self, password: str) -> str:
-        """The hash of a `checked` password. Raises: Overloaded."""
+        """Hash a `checked` password. Raises: Overloaded."""
         return await self._run(lambda: self._hasher.hash(password))
 
-    async def fits(self, password: str, stored: str | None) -> bool:
-        """Whether the password is the one of the hash.
+    async def verify(self, password: str, stored: str | None) -> bool:
+        """Whether the password matches the hash. Raises: Overloaded.
 
-        With no hash there is nothing to compare, and it takes as long all the same: nobody
-        learns from the time whether there is an account. Raises: Overloaded.
+        Without a hash this returns False after the same time, so that the time does not reveal
+        whether an account exists.
         """
-        return await self._run(lambda: self._fits(normal(password), stored))
+        return await self._run(lambda: self._verify(normal(password), stored))
 
     def outdated(self, stored: str) -> bool:
-        """Whether a hash was made with other figures than ours, and should be made again."""
+        """Whether a hash was made with other parameters than the current ones."""
         return self._hasher.check_needs_rehash(stored)
 
     def close(self) -> None:
-        """End the threads; what waits is dropped."""
+        """Stop the threads and drop the queue."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _fits(self, text: str, stored: str | None) -> bool:
+    def _verify(self, text: str, stored: str | None) -> bool:
         with contextlib.suppress(VerificationError, InvalidHashError):
             self._hasher.verify(stored or DUMMY, text)
             return stored is not None
@@ -120,36 +117,36 @@ class Passwords:
 
     async def _run(self, work: Callable[[], T]) -> T:
         self.refuse_when_full()
-        self._at_once += 1
-        future = self._threads.submit(self._at_leisure, work)
+        self._concurrent += 1
+        future = self._threads.submit(self._with_backoff, work)
         loop = asyncio.get_running_loop()
 
         def leave(_: object) -> None:
-            with contextlib.suppress(RuntimeError):  # the app has ended meanwhile
+            with contextlib.suppress(RuntimeError):  # the app has already stopped
                 loop.call_soon_threadsafe(self._leave)
 
         future.add_done_callback(leave)
         return await asyncio.wrap_future(future)
 
-    def _at_leisure(self, work: Callable[[], T]) -> T:
-        """Do the work, after the rest that the last one left to this thread."""
-        time.sleep(max(0.0, getattr(self._thread, "rests_until_s", 0.0) - time.monotonic()))
-        began_s, process_s, own_s = time.monotonic(), time.process_time(), time.thread_time()
+    def _with_backoff(self, work: Callable[[], T]) -> T:
+        """Do the work, after the backoff that the work before it left to this thread."""
+        time.sleep(max(0.0, getattr(self._thread, "backoff_until_s", 0.0) - time.monotonic()))
+        started_s, process_s, thread_s = time.monotonic(), time.process_time(), time.thread_time()
         try:
             return work()
         finally:
             now_s = time.monotonic()
-            hashing_s = (time.thread_time() - own_s) * self._thread_count
+            hashing_s = (time.thread_time() - thread_s) * self._thread_count
             others_s = time.process_time() - process_s - hashing_s
-            if others_s > BUSY * (now_s - began_s):
-                rest_s = min(REST_S_MAX, REST * (now_s - began_s))
-                self._thread.rests_until_s = now_s + rest_s
+            if others_s > BUSY * (now_s - started_s):
+                backoff_s = min(BACKOFF_S_MAX, BACKOFF * (now_s - started_s))
+                self._thread.backoff_until_s = now_s + backoff_s
 
     def _leave(self) -> None:
-        self._at_once -= 1
+        self._concurrent -= 1
 
 
-def _yield_to_others() -> None:
-    """Linux has a priority a thread: everybody else's work comes first."""
+def _lower_priority() -> None:
+    """Linux has a priority per thread: all other work goes first."""
     with contextlib.suppress(AttributeError, OSError):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)

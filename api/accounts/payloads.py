@@ -1,7 +1,7 @@
-"""The bodies of accounts: what comes in is checked here, what goes out is made here.
+"""The payloads of accounts, shared by its modules.
 
-Addresses are ASCII, in lower case: two that look alike, or that some mail server takes for one,
-can then not stand for each other. A domain with other letters has an ASCII form (`xn--…`).
+Addresses are lower-case ASCII, so two addresses that look alike, or that a mail server treats as
+one, cannot be confused. An internationalized domain has an ASCII form (`xn--…`).
 """
 
 import re
@@ -24,14 +24,14 @@ EmailText = Annotated[
 NewPassword = Annotated[str, Meta(min_length=8, max_length=128)]
 GivenPassword = Annotated[str, Meta(min_length=1, max_length=128)]
 LinkToken = Annotated[
-    str, Meta(pattern="^[A-Za-z0-9_-]{43}$", description="As it stands in the link of the mail.")
+    str, Meta(pattern="^[A-Za-z0-9_-]{43}$", description="From the link in the mail.")
 ]
 RefreshText = Annotated[str, Meta(min_length=1, max_length=4096)]
 RoleText = Annotated[str, Meta(pattern="^[A-Z][A-Z_]{0,31}$")]
 
 
 def address(text: str) -> str:
-    """An e-mail address as it is kept. Raises the problem `invalid`."""
+    """An e-mail address as it is stored. Raises the problem `invalid`."""
     lowered = text.lower() if text.isascii() else ""
     if not _ADDRESS.fullmatch(lowered):
         raise invalid("email", "not an e-mail address in ASCII letters")
@@ -39,7 +39,7 @@ def address(text: str) -> str:
 
 
 def role_id(text: str) -> str:
-    """Check the id of a role: capitals and `_`. Raises InvalidId."""
+    """Check the form of a role's id: capitals and `_`. Raises InvalidId."""
     if not _ROLE.fullmatch(text):
         raise InvalidId("a role", text)
     return text
@@ -54,95 +54,95 @@ def permission(text: str) -> Permission:
 
 
 class RegisterBody(RequestBody, frozen=True):
-    """Who wants an account, and its password."""
+    """The address and the password of a new account."""
 
     email: EmailText
     password: NewPassword
 
 
 class LoginBody(RequestBody, frozen=True):
-    """Who logs in."""
+    """The credentials of a login."""
 
     email: EmailText
     password: GivenPassword
 
 
 class LinkQuery(RequestBody, frozen=True):
-    """What the link of a mail carries."""
+    """The parameters of a link in a mail."""
 
     token: LinkToken
 
 
 class VerifyBody(RequestBody, frozen=True):
-    """Confirms an address."""
+    """The token that confirms an address."""
 
     token: LinkToken
 
 
 class RefreshBody(RequestBody, frozen=True):
-    """The refresh token that came with the access token."""
+    """The refresh token that was issued with the access token."""
 
     refresh_token: RefreshText
 
 
 class LogoutBody(RequestBody, frozen=True):
-    """The session to end; left out: the one of the access token."""
+    """The session to end; by default that of the access token."""
 
     refresh_token: RefreshText | UnsetType = UNSET
 
 
 class ForgotBody(RequestBody, frozen=True):
-    """Whose password is forgotten."""
+    """The address of the account whose password is forgotten."""
 
     email: EmailText
 
 
 class ResetBody(RequestBody, frozen=True):
-    """Chooses another password."""
+    """The token of the mail, and the new password."""
 
     token: LinkToken
     password: NewPassword
 
 
 class PermissionBody(RequestBody, frozen=True):
-    """What a role is to permit."""
+    """The permission to add to a role."""
 
     permission: Permission
 
 
 class AssignBody(RequestBody, frozen=True):
-    """Who gets the role."""
+    """The address of the account that gets the role."""
 
     email: EmailText
 
 
 class MailPromised(View, frozen=True, omit_defaults=False):
-    """The same for every address: nobody learns here who has an account."""
+    """The same for every address, so it does not reveal whether an account exists."""
 
     status: Literal["accepted"] = "accepted"
     detail: str = "if the address can be used, a mail with a link is on its way"
 
 
 class Verified(View, frozen=True, omit_defaults=False):
-    """The address is confirmed: the account can log in."""
+    """The address is confirmed, and the account can log in."""
 
     status: Literal["verified"] = "verified"
 
 
 class PasswordChanged(View, frozen=True, omit_defaults=False):
-    """The password is another; every session of the account was ended."""
+    """The password was changed, and every session of the account was ended."""
 
     status: Literal["changed"] = "changed"
 
 
 class SessionEnded(View, frozen=True, omit_defaults=False):
-    """The session was ended: none of its tokens counts any more."""
+    """The session was ended, and all its tokens are invalid."""
 
     status: Literal["ended"] = "ended"
 
 
 class TokensView(View, frozen=True):
-    """`expires_in`: seconds the access token lives. The refresh token counts once."""
+    """`expiresIn`: lifetime of the access token, in seconds. The refresh token is valid once."""
 
     access_token: str
     refresh_token: str
@@ -150,7 +150,7 @@ class TokensView(View, frozen=True):
 
 
 class AssignedView(View, frozen=True):
-    """Who has which role now."""
+    """An account and its new role."""
 
     account_id: str
     email: str
@@ -158,21 +158,21 @@ class AssignedView(View, frozen=True):
 
 
 class RoleView(View, frozen=True, omit_defaults=False):
-    """A role and what it permits."""
+    """A role and its permissions."""
 
     id: str
     permissions: tuple[str, ...]
 
 
 class RoleList(Struct, frozen=True):
-    """Every role; there are few, so `next` is always null."""
+    """Every role, on one page: `next` is always null."""
 
     data: list[RoleView]
     next: str | None = None
 
 
 class PermissionList(Struct, frozen=True):
-    """What a role permits; `next` is always null."""
+    """The permissions of a role, on one page: `next` is always null."""
 
     data: tuple[str, ...]
     next: str | None = None

@@ -1,7 +1,7 @@
-"""Roles over HTTP: what each permits, and who has which. For those who administer accounts.
+"""Roles over HTTP, for administrators: the permissions of a role, and the role of an account.
 
-Nobody hands out what they may not do themselves: neither by a role nor into one. And whoever
-locked the administrators out of the roles could not be undone by anybody, so that is refused.
+A caller can only grant permissions that it has, whether to a role or through a role. Removing the
+role permissions from administrators could not be undone by any account, so it is refused.
 """
 
 from collections.abc import Iterable
@@ -24,23 +24,23 @@ from api.http.responses import Response
 from engine.ports.accounts import RoleOf
 
 ADMIN = "ADMIN"
-_KEPT = "role:"
+_PROTECTED = "role:"
 
 
 async def list_roles(call: Call[NoQuery, None]) -> Response:
-    """Every role with what it permits."""
+    """Every role with its permissions."""
     found = await call.services.stores.roles.list_roles()
-    shown = [RoleView(id=one.role, permissions=one.permissions) for one in found]
-    return Response(encode(RoleList(shown)))
+    roles = [RoleView(id=one.role, permissions=one.permissions) for one in found]
+    return Response(encode(RoleList(roles)))
 
 
 async def list_permissions(call: Call[NoQuery, None]) -> Response:
-    """What a role permits."""
+    """The permissions of a role."""
     return Response(encode(PermissionList((await _read(call)).permissions)))
 
 
 async def add_permission(call: Call[NoQuery, PermissionBody]) -> Response:
-    """Let a role permit something more, from each account's next refresh on. Repeatable."""
+    """Add a permission to a role, effective at each account's next refresh. Repeatable."""
     role = await _read(call)
     _refuse_more_than_own(call, [call.body.permission])
     await call.services.stores.roles.add_permission(role.role, call.body.permission)
@@ -48,23 +48,23 @@ async def add_permission(call: Call[NoQuery, PermissionBody]) -> Response:
 
 
 async def remove_permission(call: Call[NoQuery, None]) -> Response:
-    """Let a role no longer permit something, from each account's next refresh on. Repeatable."""
+    """Remove a permission from a role, effective at each account's next refresh. Repeatable."""
     role = await _read(call)
     permission = payloads.permission(call.path["permission"])
-    if role.role == ADMIN and permission.startswith(_KEPT):
-        raise Problem("role_protected", "without it nobody could administer roles any more")
+    if role.role == ADMIN and permission.startswith(_PROTECTED):
+        raise Problem("role_protected", "without this permission no account could administer roles")
     await call.services.stores.roles.remove_permission(role.role, permission)
     return Response(encode(PermissionList((await _read(call)).permissions)))
 
 
 async def assign_role(call: Call[NoQuery, AssignBody]) -> Response:
-    """Give an account a role in place of its own; its sessions end. Repeatable."""
+    """Replace the role of an account, and end its sessions. Repeatable."""
     role = await _read(call)
     _refuse_more_than_own(call, role.permissions)
     email = address(call.body.email)
     ended = await call.services.stores.roles.assign_role(email, role.role)
     if ended is None:
-        raise Problem("account_not_found", "nobody has registered this address")
+        raise Problem("account_not_found", "no account has this address")
     ttl_s = call.services.settings.access_ttl_s
     await call.engine.revocations.revoke(ended.session_ids, ttl_s)
     return Response(encode(AssignedView(account_id=ended.account_id, email=email, role=role.role)))
@@ -81,5 +81,5 @@ async def _read(call: Call[Any, Any]) -> RoleOf:
 def _refuse_more_than_own(call: Call[Any, Any], permissions: Iterable[str]) -> None:
     for permission in permissions:
         if permission not in call.caller.permissions:
-            detail = f"you may not hand out {permission}, as you do not have it"
+            detail = f"you cannot grant {permission}, because you do not have it"
             raise Problem("forbidden", detail, {"permission": permission})

@@ -1,12 +1,12 @@
 """Log in, refresh, log out.
 
-An access token is a JWT that lives for minutes and is checked without asking anybody; a refresh
-token is a random string that counts once. Neither is any use in the other's place: a refresh token
-is no JWT, and no access token is among the refresh tokens.
+An access token is a JWT that lives for minutes and is verified locally. A refresh token is a random
+string that is valid once. The two are not interchangeable: a refresh token is not a JWT, and no
+access token is stored among the refresh tokens.
 
-One answer for a wrong password, an unknown address and one that was never verified, after the same
-work: OWASP's advice against telling who has an account. It costs whoever forgot to verify a second
-look at the mail, which registering again sends once more.
+A wrong password, an unknown address and an unverified address get the same response after the same
+work, as OWASP recommends against account enumeration. The cost: a customer who forgot to verify is
+not informed. Registering again sends the mail again.
 """
 
 import contextlib
@@ -22,10 +22,11 @@ from api.accounts.payloads import (
     TokensView,
     address,
 )
-from api.http.calls import Call, Services
+from api.http.calls import Call
 from api.http.payloads import NoQuery, encode
 from api.http.problems import Problem
 from api.http.responses import Response
+from api.services import Services
 from engine import logs
 from engine.errors import Overloaded, RateLimited
 from engine.limits import Limit, LimitCheck
@@ -46,26 +47,26 @@ async def log_in(call: Call[NoQuery, LoginBody]) -> Response:
     await _count_attempt(call, email)
     known = await services.stores.accounts.find_credentials(email)
     stored = known.password_hash if known else None
-    fits = await services.passwords.fits(call.body.password, stored)
+    matches = await services.passwords.verify(call.body.password, stored)
     refresh_token = new_secret()
     session = None
-    if known and fits:
+    if known and matches:
         session = await services.stores.sessions.open_session(
             known, hash_of(refresh_token), services.settings.refresh_ttl_s
         )
     if known is None or session is None:
         metrics.logins.labels("refused").inc()
-        detail = "the address or the password is wrong, or the address was never confirmed"
+        detail = "the address or the password is wrong, or the address is not verified"
         raise Problem("login_refused", detail, headers=_CHALLENGE)
     metrics.logins.labels("granted").inc()
-    await _keep_up_to_date(services, known, call.body.password)
-    return _shown(services, session, refresh_token)
+    await _rehash_if_outdated(services, known, call.body.password)
+    return _response(services, session, refresh_token)
 
 
 async def refresh(call: Call[NoQuery, RefreshBody]) -> Response:
-    """Exchange a refresh token for the next pair; needs no access token.
+    """Exchange a refresh token for the next pair of tokens. Needs no access token.
 
-    A token that comes a second time ends its session, access tokens included.
+    Using a refresh token twice ends its session, including access tokens.
     """
     services, next_token = call.services, new_secret()
     found = await services.stores.sessions.rotate(
@@ -73,7 +74,7 @@ async def refresh(call: Call[NoQuery, RefreshBody]) -> Response:
     )
     match found:
         case Session():
-            return _shown(services, found, next_token)
+            return _response(services, found, next_token)
         case Reused(session_id, account_id):
             _log.warning("refresh_token_reused", session=session_id, account=account_id)
             await _revoke(call, session_id)
@@ -81,7 +82,7 @@ async def refresh(call: Call[NoQuery, RefreshBody]) -> Response:
 
 
 async def log_out(call: Call[NoQuery, LogoutBody]) -> Response:
-    """End a session at once: that of the refresh token in the body, else of the access token."""
+    """End the session of the refresh token in the body, else that of the access token."""
     sessions = call.services.stores.sessions
     if call.body.refresh_token:
         session_id = await sessions.end_session_of(hash_of(call.body.refresh_token))
@@ -90,33 +91,33 @@ async def log_out(call: Call[NoQuery, LogoutBody]) -> Response:
         return Response(encode(SessionEnded()))
     caller = call.services.tokens.caller(call.headers.get(b"authorization"))
     if not caller.session_id:
-        raise Problem("no_session", "this token was not made by a login: it ends by itself")
+        raise Problem("no_session", "this token does not belong to a session; it expires by itself")
     try:
         await sessions.end_session(caller.session_id)
-    finally:  # without Postgres the access token ends all the same
+    finally:  # revokes the access token even if Postgres is down
         await _revoke(call, caller.session_id)
     return Response(encode(SessionEnded()))
 
 
 async def _count_attempt(call: Call[NoQuery, LoginBody], email: str) -> None:
-    """Bound the guesses at one account, from wherever they come, known or not.
+    """Limit the login attempts per address, from all clients, whether or not it has an account.
 
-    Counted before the password is looked at, so a burst of guesses gains nothing.
+    Attempts are counted before the password is verified, so a concurrent burst gains nothing.
     """
     if call.services.settings.rate_limits == "off":
         return
     limit = Limit("login", email, ATTEMPT_EVERY_MS, ATTEMPTS_BURST)
     try:
-        await call.engine.limits.take_limits(LimitCheck((limit,)))
+        await call.engine.take_limits(LimitCheck((limit,)))
     except RateLimited:
         metrics.logins.labels("throttled").inc()
         raise
 
 
-async def _keep_up_to_date(services: Services, known: Credentials, password: str) -> None:
-    """Hash the password anew when ours are made with other figures by now."""
+async def _rehash_if_outdated(services: Services, known: Credentials, password: str) -> None:
+    """Replace a hash that was made with other parameters than the current ones."""
     if services.passwords.outdated(known.password_hash):
-        with contextlib.suppress(Overloaded):  # then at the next login
+        with contextlib.suppress(Overloaded):  # then the next login does it
             hashed = await services.passwords.hash(normal(password))
             await services.stores.accounts.replace_hash(known, hashed)
 
@@ -125,8 +126,8 @@ async def _revoke(call: Call[Any, Any], session_id: str) -> None:
     await call.engine.revocations.revoke([session_id], call.services.settings.access_ttl_s)
 
 
-def _shown(services: Services, session: Session, refresh_token: str) -> Response:
+def _response(services: Services, session: Session, refresh_token: str) -> Response:
     ttl_s = services.settings.access_ttl_s
     access_token = services.tokens.issue(session, ttl_s)
-    shown = TokensView(access_token=access_token, refresh_token=refresh_token, expires_in=ttl_s)
-    return Response(encode(shown))
+    view = TokensView(access_token=access_token, refresh_token=refresh_token, expires_in=ttl_s)
+    return Response(encode(view))

@@ -1,4 +1,4 @@
-"""What a client has already, and how it wants the rest: If-None-Match and Accept-Encoding."""
+"""Conditional requests and compression: If-None-Match and Accept-Encoding."""
 
 import asyncio
 import gzip
@@ -23,27 +23,27 @@ def is_known(tag: bytes, headers: Mapping[bytes, bytes]) -> bool:
 
 
 def takes_gzip(headers: Mapping[bytes, bytes]) -> bool:
-    """Whether a gzipped answer is welcome."""
+    """Whether the client accepts gzip."""
     header = headers.get(b"accept-encoding", b"")
     return b"gzip" in header and not _GZIP_REFUSED.search(header)
 
 
 def tag_of(body: bytes) -> bytes:
-    """An entity tag of a body, without its quotes."""
+    """The entity tag of a body, without quotes."""
     return blake2b(body, digest_size=12).hexdigest().encode()
 
 
-def answer_tagged(
+def tagged_response(
     headers: Mapping[bytes, bytes], body: bytes, kept: Header = CHECK_AGAIN
 ) -> Response:
-    """The body with its entity tag, or 304 for who has it."""
+    """The body with its entity tag, or 304 if the client has it already."""
     tag = tag_of(body)
     about = ((b"etag", b'"%b"' % tag), kept)
     return Response(b"", about, 304) if is_known(tag, headers) else Response(body, about)
 
 
 class Gzipped:
-    """A body that never changes, gzipped once and sent to who takes it so."""
+    """A body that never changes, gzipped once for every client that accepts gzip."""
 
     def __init__(self, gzipped: bytes, tag: bytes = b"") -> None:
         self.gzipped = gzipped
@@ -54,8 +54,8 @@ class Gzipped:
         """Gzip a body."""
         return cls(gzip.compress(body, mtime=0))
 
-    async def answer(self, headers: Mapping[bytes, bytes], kept: Header = CHECK_AGAIN) -> Response:
-        """The body in the encoding the client takes, or 304 for who has it.
+    async def respond(self, headers: Mapping[bytes, bytes], kept: Header = CHECK_AGAIN) -> Response:
+        """The body in an encoding the client accepts, or 304 if the client has it already.
 
         The tag is weak: it is the same for both encodings.
         """

@@ -1,7 +1,7 @@
-"""What an endpoint is given, and the row of the route table it stands in.
+"""What an endpoint is given, and the row of the route table that it belongs to.
 
-An endpoint sees a checked call: the caller may make it, the ids in the path have their form, the
-query and the body are decoded. It sees no ASGI and gives back an answer that is ready to send.
+An endpoint gets a checked call: the caller has the permission, the ids in the path are well-formed,
+the query and the body are decoded. It sees no ASGI, and returns a response that is ready to send.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -9,54 +9,27 @@ from typing import Any, Generic, TypeVar
 
 from msgspec import Struct
 
-from api.accounts.mail import Mailer
-from api.accounts.passwords import Passwords
-from api.http.caching import Gzipped
-from api.http.limits import LimitClass, RateLimits
+from api.http.decoding import Body
+from api.http.limits import LimitClass
 from api.http.payloads import NoQuery
 from api.http.permissions import Permission
 from api.http.responses import Response
-from api.http.tokens import Caller, tokens_of
-from api.signatures import STRIPE_HEADER, PaymentSignatures
-from api.snapshots import Snapshots
-from api.stores import Stores
-from engine import Engine, Settings
+from api.http.tokens import Caller
+from api.services import Services
+from engine import Engine
 from engine.bookings import Bookings
 from engine.ids import BookingId, CustomerId, EventId
 from engine.limits import LimitCheck
 
 V1 = "/api/v1"
+"""Every call of the API, except health, metrics and documents, has its path below this one."""
 
 QueryT = TypeVar("QueryT")
 BodyT = TypeVar("BodyT")
 
 
-class Services:
-    """What the calls of one app share. The app's start connects the engine."""
-
-    engine: Engine
-    document: Gzipped
-
-    def __init__(self, settings: Settings, stores: Stores) -> None:
-        self.settings = settings
-        self.stores = stores
-        self.tokens = tokens_of(settings)
-        self.payment_signatures = PaymentSignatures(settings.payment_webhook_secret)
-        self.stripe_signatures = PaymentSignatures(
-            settings.stripe_webhook_secret, STRIPE_HEADER, "STRIPE_WEBHOOK_SECRET"
-        )
-        self.passwords = Passwords(settings.password_threads, settings.passwords_waiting_max)
-        self.mailer = Mailer(settings)
-        self.body_bytes_max = settings.body_bytes_max
-        self.limits = RateLimits(settings)
-        self.snapshots = Snapshots()
-        self.in_flight_count = 0
-        self.in_flight_max = settings.requests_in_flight_max
-        self.ready_parts = tuple(part for part in settings.ready_parts.split(",") if part)
-
-
 class Call(Struct, Generic[QueryT, BodyT], frozen=True, gc=False, kw_only=True):
-    """One request, checked. `privileged` lifts the check of ownership."""
+    """One checked request. `privileged` lifts the ownership check."""
 
     services: Services
     caller: Caller
@@ -65,12 +38,13 @@ class Call(Struct, Generic[QueryT, BodyT], frozen=True, gc=False, kw_only=True):
     headers: Mapping[bytes, bytes]
     query: QueryT
     body: BodyT
-    meter: LimitCheck | None = None
+    limit_check: LimitCheck | None = None
 
     @property
     def bookings(self) -> Bookings:
-        """The bookings of the engine, for calls that take their rate limits along."""
-        return self.engine.bookings.under(self.meter) if self.meter else self.engine.bookings
+        """The engine's bookings; their scripts check the rate limits of this call too."""
+        bookings = self.engine.bookings
+        return bookings.under(self.limit_check) if self.limit_check else bookings
 
     @property
     def engine(self) -> Engine:
@@ -89,12 +63,12 @@ class Call(Struct, Generic[QueryT, BodyT], frozen=True, gc=False, kw_only=True):
 
     @property
     def customer(self) -> CustomerId | None:
-        """Whose bookings the call may touch; None: anybody's."""
+        """The customer whose bookings the call may change; None: every customer's."""
         return None if self.privileged else self.caller.customer_id
 
     @property
     def owner_id(self) -> str:
-        """Whose events the call may change; "": anybody's."""
+        """The organiser whose events the call may change; "": every organiser's."""
         return "" if self.privileged else self.caller.customer_id
 
 
@@ -102,52 +76,45 @@ Endpoint = Callable[[Call[Any, Any]], Awaitable[Response]]
 
 
 class Route(Struct, frozen=True, kw_only=True):
-    """One row of the route table: all that routing, checking and describing a call needs.
+    """One row of the route table: everything that routing, checks and documentation need.
 
-    `privilege` is the permission that does for `permission` and lifts the check of ownership. A
-    body that is a `plan` reaches the endpoint as it came, and may be far larger than others;
-    a `raw` one as well, as a signature is over its very bytes.
-    A body that may be a `form` comes as JSON or as a browser's form sends it; a `bare` one may be
-    left out.
-    `refusals` are the codes of `api.http.problems` that this call may answer with, besides those
-    of every call.
+    `permission` is required. A caller with `privilege` does not need it, and skips the ownership
+    check. `refusals` are the codes of `api.http.problems` that this route can return, in addition
+    to those of every route.
 
-    `repeatable`: calling it twice does what calling it once does, so an Idempotency-Key needs no
-    record. `takes` and `gives` name the headers it reads and answers with, beside those that
-    follow from the rest (see `api.openapi`). `answers` has statuses of success beside `status`,
-    or of an answer that is no problem. A row that is not `described` is left out of the document.
+    `repeatable`: the call is idempotent by itself, so no response is stored for an Idempotency-Key.
+    `request_headers` and `response_headers` name the headers that do not follow from the rest (see
+    `api.document`). `response` is the type of the success response, `other_responses` those of
+    other statuses that are not problems. A route that is not `described` is left out of the
+    document.
     """
 
     method: str
     path: str
     endpoint: Endpoint
-    answer: type
+    response: type
     status: int = 200
     permission: Permission | None = None
     privilege: Permission | None = None
     query: type[Struct] = NoQuery
-    body: type | None = None
-    plan: bool = False
-    raw: bool = False
-    form: bool = False
-    bare: bool = False
+    body: Body | None = None
     limit: LimitClass | None = None
     refusals: tuple[str, ...] = ()
     repeatable: bool = False
-    takes: tuple[str, ...] = ()
-    gives: tuple[str, ...] = ()
-    answers: dict[int, type] = {}
+    request_headers: tuple[str, ...] = ()
+    response_headers: tuple[str, ...] = ()
+    other_responses: dict[int, type] = {}
     produces: str = "application/json"
     described: bool = True
 
     @property
     def keyed(self) -> bool:
-        """Whether the first answer to an Idempotency-Key is kept and given again."""
+        """Whether the first response to an Idempotency-Key is stored and replayed."""
         return self.method == "POST" and self.permission is not None and not self.repeatable
 
     @property
     def limit_class(self) -> LimitClass:
-        """Its buckets; unless it says otherwise, those of looking or of managing."""
+        """Its rate limit class; by default READ for GET and MANAGE for every other method."""
         if self.limit is not None:
             return self.limit
         return LimitClass.READ if self.method == "GET" else LimitClass.MANAGE

@@ -1,7 +1,7 @@
-"""Which pages of other origins may call the API: CORS_ORIGINS, and none without it.
+"""CORS: CORS_ORIGINS names the origins whose pages may call the API; by default there are none.
 
-Starlette's middleware, put in only when the setting asks for it: without it a call pays nothing.
-Credentials are never allowed: the API has no cookies, a token is sent by hand.
+Starlette's middleware is added only if the setting names an origin, so without it a call pays
+nothing. Credentials are never allowed: the API has no cookies, a page sends its token in a header.
 """
 
 import re
@@ -10,20 +10,32 @@ from functools import partial
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.http.responses import EDGE_HEADERS, STATUS
 from engine.errors import Misconfigured
 
 MAX_AGE_S = 600
-SENT = ("Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "X-Request-ID")
-EXPOSED = (
-    *("ETag", "Location", "Retry-After", "X-Request-ID", "WWW-Authenticate"),
-    *("RateLimit", "RateLimit-Policy"),
+REQUEST_HEADERS = (
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "If-None-Match",
+    "X-Request-ID",
+)
+EXPOSED_HEADERS = (
+    "ETag",
+    "Location",
+    "Retry-After",
+    "X-Request-ID",
+    "WWW-Authenticate",
+    "RateLimit",
+    "RateLimit-Policy",
 )
 
 _ORIGIN = re.compile(r"https?://[a-zA-Z0-9.:\[\]-]+")
 
 
 def with_cors(app: ASGIApp, setting: str) -> ASGIApp:
-    """The app for pages of the origins of CORS_ORIGINS too. Raises Misconfigured."""
+    """The app, with CORS if CORS_ORIGINS names an origin. Raises Misconfigured."""
     origins = _origins_of(setting)
     if not origins:
         return app
@@ -31,26 +43,26 @@ def with_cors(app: ASGIApp, setting: str) -> ASGIApp:
         app,
         allow_origins=origins,
         allow_methods=("GET", "POST", "PATCH", "PUT", "DELETE"),
-        allow_headers=SENT,
-        expose_headers=EXPOSED,
+        allow_headers=REQUEST_HEADERS,
+        expose_headers=EXPOSED_HEADERS,
         max_age=MAX_AGE_S,
     )
 
 
 class _Cors(CORSMiddleware):
-    """Starlette's, which answers a browser's question before a call itself."""
+    """Starlette's middleware, which responds to a preflight request by itself."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "OPTIONS":
-            send = partial(_send_accounted, scope, send)
+            send = partial(_send_preflight, scope, send)
         await super().__call__(scope, receive, send)
 
 
-async def _send_accounted(scope: Scope, send: Send, message: Message) -> None:
-    """Do for its answer what `answers.send_answer` does for ours."""
-    if message["type"] == "http.response.start" and "api.status" not in scope:
-        scope["api.status"] = message["status"]
-        message["headers"] = [*message["headers"], *scope["api.headers"]]
+async def _send_preflight(scope: Scope, send: Send, message: Message) -> None:
+    """Do for its response what `responses.send_response` does for ours."""
+    if message["type"] == "http.response.start" and STATUS not in scope:
+        scope[STATUS] = message["status"]
+        message["headers"] = [*message["headers"], *scope[EDGE_HEADERS]]
     await send(message)
 
 
@@ -59,7 +71,7 @@ def _origins_of(setting: str) -> list[str]:
     for origin in origins:
         if origin != "*" and not _ORIGIN.fullmatch(origin):
             raise Misconfigured(
-                f"CORS_ORIGINS: {origin!r} is no origin: write https://host or https://host:port, "
-                "with no path and no slash at its end, or * for any"
+                f"CORS_ORIGINS: {origin!r} is not an origin: write https://host or "
+                "https://host:port without a path or a trailing slash, or * for any origin"
             )
     return origins

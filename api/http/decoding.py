@@ -1,10 +1,14 @@
-"""Query and body to checked structs; what is wrong becomes a problem that names the field."""
+"""Decodes query and body to checked structs; an error becomes a problem that names the field.
 
+A row of the route table names the kind of its body; `body_reader` makes the reader of each kind.
+"""
+
+import asyncio
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -15,13 +19,87 @@ from api.http.problems import Problem, invalid
 from api.http.responses import JSON, OnePiece
 
 FORM = b"application/x-www-form-urlencoded"
+LONG_BYTES = 65_536
+"""A longer body is searched for duplicate fields in a thread, so that it does not block others."""
+PLAN_FACTOR = 256
+"""A plan may be this many times larger than any other body."""
 _PARAMETERS_MAX = 20
 _KEY = re.compile(rb'"\s*:')
 _NAMED_FIELD = re.compile(r"(?:unknown|required) field `(.*)`$", re.DOTALL)
 
 
+class JsonBody(Struct, frozen=True):
+    """JSON of one type. If it is `optional`, a request without a body counts as `{}`."""
+
+    kind: type
+    optional: bool = False
+
+
+class FormBody(Struct, frozen=True):
+    """One type, as JSON or as the form of a browser."""
+
+    kind: type
+
+
+class PlanBody(Struct, frozen=True):
+    """A plan, described by `kind`. The endpoint gets it as bytes, and parses it itself."""
+
+    kind: type
+
+
+class RawBody(Struct, frozen=True):
+    """A signed body, described by `kind`. The endpoint gets exactly the bytes that were signed."""
+
+    kind: type
+
+
+Body: TypeAlias = JsonBody | FormBody | PlanBody | RawBody
+BodyReader: TypeAlias = Callable[[Receive, Mapping[bytes, bytes]], Awaitable[Any]]
+
+
+def body_reader(body: Body, bytes_max: int) -> BodyReader:
+    """The function that reads this kind of body from a request with these headers.
+
+    It raises the problems of `read_body` and `decode_body`, and `invalid` for a duplicate field.
+    """
+    if isinstance(body, RawBody):
+
+        async def read_raw(receive: Receive, headers: Mapping[bytes, bytes]) -> bytes:
+            return await read_body(receive, headers, bytes_max)
+
+        return read_raw
+
+    decode: Callable[[bytes], Any]
+    if isinstance(body, PlanBody):
+        decode, bytes_max = bytes, bytes_max * PLAN_FACTOR
+    else:
+        decode = msgspec.json.Decoder(body.kind).decode
+
+    async def read_json(receive: Receive, headers: Mapping[bytes, bytes]) -> Any:
+        text = await read_body(receive, headers, bytes_max)
+        if len(text) > LONG_BYTES:
+            await asyncio.to_thread(refuse_duplicates, text)
+        else:
+            refuse_duplicates(text)
+        return decode_body(text, decode)
+
+    async def read_form(receive: Receive, headers: Mapping[bytes, bytes]) -> Any:
+        if media_of(headers) != FORM:
+            return await read_json(receive, headers)
+        return decode_query(await read_body(receive, headers, bytes_max, FORM), body.kind)
+
+    async def read_optional(receive: Receive, headers: Mapping[bytes, bytes]) -> Any:
+        if b"content-type" not in headers and not may_have_body(headers):
+            return decode(b"{}")
+        return await read_json(receive, headers)
+
+    if isinstance(body, FormBody):
+        return read_form
+    return read_optional if isinstance(body, JsonBody) and body.optional else read_json
+
+
 def decode_query(text: bytes, kind: type[Struct]) -> Struct:
-    """The query as `kind`. Raises the problems `malformed` and `invalid`."""
+    """Decode a query as `kind`. Raises the problems `malformed` and `invalid`."""
     given: dict[str, str] = {}
     try:
         pairs = parse_qsl(
@@ -43,7 +121,7 @@ def decode_query(text: bytes, kind: type[Struct]) -> Struct:
 
 
 def decode_body(body: bytes, decode: Callable[[bytes], Any]) -> Any:
-    """The body as the decoder's type. Raises the problems `malformed` and `invalid`."""
+    """Decode a body with a decoder. Raises the problems `malformed` and `invalid`."""
     try:
         return decode(body)
     except msgspec.ValidationError as error:
@@ -59,22 +137,22 @@ def media_of(headers: Mapping[bytes, bytes]) -> bytes:
 
 
 def may_have_body(headers: Mapping[bytes, bytes]) -> bool:
-    """Whether the head of the request announces a body."""
+    """Whether the headers announce a body."""
     return headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
 
 
-def refuse_twins(body: bytes) -> None:
-    """Refuse an object that names a field twice: which one counts, each parser guesses anew.
+def refuse_duplicates(body: bytes) -> None:
+    """Refuse an object with a duplicate field: JSON parsers differ in which of the two they use.
 
-    What is no JSON is left to the decoder. Raises the problem `invalid`.
+    A body that is not JSON is left to the decoder. Raises the problem `invalid`.
     """
     if len(_KEY.findall(body)) < 2:
-        return  # most holds: there is one field
+        return  # one field, as in most holds
     with suppress(ValueError, RecursionError):
         _PAIRS.decode(body.decode())
 
 
-def _refuse_twins(pairs: list[tuple[str, object]]) -> None:
+def _refuse_duplicates(pairs: list[tuple[str, object]]) -> None:
     given: set[str] = set()
     for name, _ in pairs:
         if name in given:
@@ -85,7 +163,7 @@ def _refuse_twins(pairs: list[tuple[str, object]]) -> None:
 async def read_body(
     receive: Receive, headers: Mapping[bytes, bytes], bytes_max: int, media: bytes = JSON
 ) -> bytes:
-    """The whole body. Raises `unsupported_media_type`, `body_too_large`, `malformed`."""
+    """Read the whole body. Raises `unsupported_media_type`, `body_too_large`, `malformed`."""
     if media_of(headers) != media:
         raise Problem("unsupported_media_type", f"the body must be {media.decode()}")
     if headers.get(b"content-encoding", b"identity") != b"identity":
@@ -100,7 +178,7 @@ async def read_body(
     while more and size <= bytes_max:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise Problem("malformed", "the body broke off")
+            raise Problem("malformed", "the connection was closed before the end of the body")
         body, more = message.get("body", b""), message.get("more_body", False)
         parts.append(body)
         size = max(size, sum(map(len, parts)))
@@ -109,11 +187,11 @@ async def read_body(
     return body if len(parts) == 1 else b"".join(parts)
 
 
-_PAIRS = json.JSONDecoder(object_pairs_hook=_refuse_twins)
+_PAIRS = json.JSONDecoder(object_pairs_hook=_refuse_duplicates)
 
 
 def _invalid(error: msgspec.ValidationError) -> Problem:
-    """msgspec says "what - at `$.where`", and names a missing or unknown field in the what."""
+    """msgspec says "what - at `$.where`"; "what" names a missing or unknown field."""
     what, _, where = str(error).partition(" - at `$")
     path = where.removesuffix("`").removeprefix(".")
     named = _NAMED_FIELD.search(what)

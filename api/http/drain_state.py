@@ -1,8 +1,8 @@
-"""That this process ends: what its answers say from then on, until it is gone.
+"""Whether this process is draining, and the header that its responses then have.
 
-Of the process and not of an app, as the signal is the process's. Who begins it is `cli`,
-which knows signals and the server; what it means for an answer is here: `Connection: close`, so
-that every client and proxy in between goes elsewhere for its next request.
+The state belongs to the process, not to an app, because the signal does. `api.server.draining`
+sets it on a signal. From then on every response has `Connection: close`, so that clients and
+proxies send their next request to another process.
 """
 
 from api.http.responses import Header
@@ -11,22 +11,22 @@ CLOSE: tuple[Header, ...] = ((b"connection", b"close"),)
 
 
 class Draining:
-    """`headers` go with every answer: none, until the draining has begun."""
+    """`headers` are added to every response; there are none until draining begins."""
 
     def __init__(self) -> None:
         self.headers: tuple[Header, ...] = ()
 
     @property
     def begun(self) -> bool:
-        """Whether this process ends."""
+        """Whether this process is draining."""
         return bool(self.headers)
 
     def begin(self) -> None:
-        """Say so from now on."""
+        """Start draining."""
         self.headers = CLOSE
 
-    def forget(self) -> None:
-        """Back to before: for a process that starts another app, as tests do."""
+    def reset(self) -> None:
+        """Stop draining: for a process that starts another app, as tests do."""
         self.headers = ()
 
 

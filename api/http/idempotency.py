@@ -1,9 +1,9 @@
-"""The Idempotency-Key: the same key of the same caller has the same outcome and one effect.
+"""Idempotency-Key: the same key of the same caller has one effect and one response.
 
-A hold passes it on to its script. Here is what every other POST that changes something does with
-it: claim the key, do the work, keep the answer, and give that to whoever comes again. Only a
-success is kept; a refused call changed nothing, and may be tried again with the same key. Calls
-without the header pay nothing.
+A hold passes the key to its script. Every other POST that changes something goes through
+`replaying`: claim the key, call the endpoint, store the response, and replay it to a later request
+with the same key. Only a success is stored: a refused call changed nothing, and the client may
+retry it with the same key. Calls without the header pay nothing.
 """
 
 import re
@@ -27,7 +27,7 @@ _decode = msgspec.msgpack.Decoder(Response).decode
 
 
 def request_id_of(headers: Mapping[bytes, bytes]) -> str | None:
-    """The key of a request, if it has one. Raises the problem `malformed`."""
+    """The Idempotency-Key of a request, if it has one. Raises the problem `malformed`."""
     header = headers.get(HEADER)
     if header is None:
         return None
@@ -37,38 +37,38 @@ def request_id_of(headers: Mapping[bytes, bytes]) -> str | None:
     return header.decode()
 
 
-def answering_once(route: Route) -> Endpoint:
-    """The route's endpoint, giving the answer it gave to the same request.
+def replaying(route: Route) -> Endpoint:
+    """The route's endpoint, with stored responses replayed to repeated requests.
 
-    Raises: RequestReused, RequestInProgress, and what the endpoint does.
+    Raises: RequestReused, RequestInProgress, and the endpoint's errors.
     """
 
-    async def answer(call: Call[Any, Any]) -> Response:
+    async def endpoint(call: Call[Any, Any]) -> Response:
         request_id = request_id_of(call.headers)
         if request_id is None:
             return await route.endpoint(call)
-        requests, customer = call.engine.requests, call.caller.customer_id
-        asked = _encode((route.method, route.path, call.path, call.query, call.body))
-        digest = blake2b(asked, digest_size=DIGEST_BYTES).digest()
-        kept = await requests.begin(customer, request_id, digest)
-        if kept is not None:
-            return _decode(kept)
+        kept_answers, customer = call.engine.idempotency, call.caller.customer_id
+        request = _encode((route.method, route.path, call.path, call.query, call.body))
+        digest = blake2b(request, digest_size=DIGEST_BYTES).digest()
+        stored = await kept_answers.begin(customer, request_id, digest)
+        if stored is not None:
+            return _decode(stored)
         try:
-            answer = await route.endpoint(call)
+            response = await route.endpoint(call)
         except Exception:
-            await requests.give_back(customer, request_id)
+            await kept_answers.release_claim(customer, request_id)
             raise
-        await requests.keep(customer, request_id, digest, _encode(answer))
-        return answer
+        await kept_answers.keep(customer, request_id, digest, _encode(response))
+        return response
 
-    return answer
+    return endpoint
 
 
 def id_from_key(call: Call[Any, Any]) -> str | None:
-    """A name for what the call creates, the same for the same key; None without a key.
+    """An id for what the call creates, derived from its Idempotency-Key; None without a key.
 
-    When an answer was lost, the claim is given back and the work may have been done: done again,
-    it meets what is there under the same name instead of making a second one.
+    If a response is lost, the claim is released although the work may be done. The retry derives
+    the same id, and finds what exists instead of creating a second one.
     """
     request_id = request_id_of(call.headers)
     if request_id is None:

@@ -1,10 +1,10 @@
-"""The public keys of an outside identity provider, fetched beside the requests and kept.
+"""The public keys of an external identity provider, fetched in the background and cached.
 
-Fetched in a thread (no `jwt.PyJWKClient`: it would fetch inside the request that meets a new key),
-when the app starts, every few minutes, and at once when a token names a key that is not known: so
-a rotation needs no restart. Tokens with made-up key ids cause one fetch every `ASK_AGAIN_S` and
-no more; whoever waits for it waits alone, and not for long. A provider that is away leaves the
-keys as they were.
+They are fetched in a thread when the app starts, every few minutes, and at once when a token names
+an unknown key, so a key rotation needs no restart. `jwt.PyJWKClient` is not used: it fetches inside
+the request that meets a new key. Tokens with invented key ids cause at most one fetch every
+`REFETCH_S`; only the requests with such tokens wait for it, at most `WAIT_S`. While the provider is
+down, the cached keys stay valid.
 """
 
 import asyncio
@@ -24,8 +24,8 @@ from engine import logs
 from engine.errors import Misconfigured
 
 ALGORITHMS = ("RS256", "ES256", "EdDSA")
-"""Signatures with a public key only: a secret of ours can never be mistaken for such a key."""
-ASK_AGAIN_S = 10.0
+"""Only signatures with a public key: our own secret can never be taken for such a key."""
+REFETCH_S = 10.0
 FRESH_S = 300.0
 WAIT_S = 3.0
 _DOWNLOAD_S = 5.0
@@ -33,7 +33,7 @@ _BYTES_MAX = 1_000_000
 
 
 class _NoRedirect(HTTPRedirectHandler):
-    """Whoever is asked has the keys: another address might be one that anybody could answer for."""
+    """Follows no redirect: it could lead to an address that an attacker controls."""
 
     def redirect_request(self, *_: object) -> None:
         return None
@@ -45,24 +45,24 @@ _Keys = dict[tuple[str, str], jwt.PyJWK]
 
 
 class ProviderKeys:
-    """Keys by id and algorithm. Raises Misconfigured for a URL that anybody could answer for."""
+    """Keys by id and algorithm. Raises Misconfigured for a URL that is not secure."""
 
     def __init__(self, url: str) -> None:
         self._url = checked_url(url)
         self.on_change: Callable[[], object] = lambda: None
         self._keys: _Keys = {}
         self._documents: object = None
-        self._asked_at_s = -ASK_AGAIN_S
+        self._fetched_at_s = -REFETCH_S
         self._fetching: asyncio.Task[None] | None = None
 
     def find(self, key_id: str, algorithm: str) -> jwt.PyJWK | None:
-        """The key a token names; None for one that is not known, or of another algorithm."""
+        """The key a token names; None if it is unknown, or for another algorithm."""
         return self._keys.get((key_id, algorithm))
 
     async def learn(self) -> None:
-        """Fetch the keys again, unless that was done just now; returns within `WAIT_S`."""
+        """Fetch the keys, unless that was done within `REFETCH_S`. Returns within `WAIT_S`."""
         if self._fetching is None:
-            if time.monotonic() - self._asked_at_s < ASK_AGAIN_S:
+            if time.monotonic() - self._fetched_at_s < REFETCH_S:
                 return
             self._fetching = asyncio.create_task(self._fetch())
         with contextlib.suppress(TimeoutError):
@@ -70,7 +70,7 @@ class ProviderKeys:
 
     @asynccontextmanager
     async def kept_fresh(self) -> AsyncIterator[None]:
-        """Fetch now and then, as long as the context lasts; the first time without waiting."""
+        """Fetch the keys now, in the background, and every `FRESH_S` until the context ends."""
         task = asyncio.create_task(self._keep_fresh())
         try:
             yield
@@ -86,7 +86,7 @@ class ProviderKeys:
             await asyncio.sleep(FRESH_S)
 
     async def _fetch(self) -> None:
-        self._asked_at_s = time.monotonic()
+        self._fetched_at_s = time.monotonic()
         try:
             documents = await asyncio.to_thread(_download, self._url)
             keys = _usable(documents)
@@ -102,7 +102,7 @@ class ProviderKeys:
 
 
 def checked_url(url: str) -> str:
-    """The URL, if nobody on the way can answer for it: https, or this very machine."""
+    """The URL, if nothing on the network can impersonate it: https, or this machine."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     with contextlib.suppress(ValueError):
@@ -114,9 +114,9 @@ def checked_url(url: str) -> str:
 
 
 def _download(url: str) -> list[dict[str, Any]]:
-    request = Request(url, headers={"accept": "application/json"})  # noqa: S310  # was checked
-    with _OPENER.open(request, timeout=_DOWNLOAD_S) as answer:
-        body = answer.read(_BYTES_MAX + 1)
+    request = Request(url, headers={"accept": "application/json"})  # noqa: S310  # `checked_url`
+    with _OPENER.open(request, timeout=_DOWNLOAD_S) as response:
+        body = response.read(_BYTES_MAX + 1)
     if len(body) > _BYTES_MAX:
         raise ValueError(f"more than {_BYTES_MAX} bytes")
     documents = msgspec.json.decode(body, type=dict[str, Any]).get("keys")
@@ -124,7 +124,7 @@ def _download(url: str) -> list[dict[str, Any]]:
 
 
 def _usable(documents: list[dict[str, Any]]) -> _Keys:
-    """Keys that sign with an algorithm of ours; a provider may publish others beside them."""
+    """The keys of the ALGORITHMS; a provider may publish others too."""
     keys: _Keys = {}
     for document in documents:
         if document.get("use", "sig") != "sig" or document.get("kty") == "oct":

@@ -1,10 +1,10 @@
-"""Which rate limits a call is under, and how they are told.
+"""Rate limits: which limits apply to a call, and the headers that report them.
 
-Each class of routes has its own buckets, per customer and per address, so that looking at the
-house never uses up the right to buy. A call of a sale carries its limits into its script; a call
-that reads sends them along and looks at the verdict before it answers; any other asks first. An
-IPv6 address counts as its /64: that is what one subscriber has; one that stands for an IPv4
-address, as a server on `::` sees those, counts as that.
+Each limit class has its own token buckets, per customer and per address, so that reading never
+uses up the budget for buying. A call of a sale checks its limits inside its own script. A GET
+checks them concurrently with the read, and awaits the result before it responds. Every other call
+checks them first. An IPv6 address counts as its /64, which is what one subscriber has; an
+IPv4-mapped address, as a server on `::` sees IPv4 clients, counts as the IPv4 address.
 """
 
 import asyncio
@@ -18,13 +18,14 @@ from starlette.types import Scope
 
 from api.http.problems import Problem
 from api.http.responses import Header, Response
+from engine.engine import Engine
 from engine.errors import RateLimited
-from engine.limits import Limit, LimitCheck, Limits
+from engine.limits import Limit, LimitCheck
 from engine.settings.settings import Settings
 
 
 class LimitClass(StrEnum):
-    """What kind of call a route is; NONE is under no limit, and never turned away as overload."""
+    """The limit class of a route. NONE has no limit, and is never rejected as overload."""
 
     READ = "read"
     SALE = "sale"
@@ -34,11 +35,11 @@ class LimitClass(StrEnum):
     NONE = "none"
 
 
-RIDING = (LimitClass.SALE, LimitClass.PAY)
-"""These calls take their limits along into their script."""
+IN_SCRIPT = (LimitClass.SALE, LimitClass.PAY)
+"""Classes whose limits are checked inside the script of the call."""
 
 _ACCOUNT_FACTOR = 10
-"""Calls about accounts are this much rarer than others, and cost this much more."""
+"""The limits of ACCOUNT are this many times lower: such calls are rare, and hashing is costly."""
 
 
 class RateLimits:
@@ -48,8 +49,8 @@ class RateLimits:
         self._settings = settings
         self._policies = {name: self._policy(name) for name in LimitClass}
 
-    def meter(self, name: LimitClass, customer_id: str, scope: Scope) -> LimitCheck | None:
-        """The meter of one call; None when it is under no limit."""
+    def check_of(self, name: LimitClass, customer_id: str, scope: Scope) -> LimitCheck | None:
+        """The limit check of one call; None if it has no limit."""
         if self._settings.rate_limits == "off" or name is LimitClass.NONE:
             return None
         limits = [self._of_address(name, address_of(scope))]
@@ -57,13 +58,13 @@ class RateLimits:
             limits.append(self._of_customer(name, customer_id))
         return LimitCheck(tuple(limits))
 
-    def headers(self, name: LimitClass, meter: LimitCheck) -> tuple[Header, ...]:
-        """`RateLimit-Policy`, and how the strictest limit stands, once that is known."""
+    def headers(self, name: LimitClass, check: LimitCheck) -> tuple[Header, ...]:
+        """`RateLimit-Policy`, and `RateLimit` of the strictest limit once the check is done."""
         policy = (b"ratelimit-policy", self._policies[name])
-        if meter.left is None:
+        if check.left is None:
             return (policy,)
-        stands = f'"{name}";r={meter.left};t={math.ceil(meter.full_in_ms / 1000)}'
-        return policy, (b"ratelimit", stands.encode())
+        state = f'"{name}";r={check.left};t={math.ceil(check.full_in_ms / 1000)}'
+        return policy, (b"ratelimit", state.encode())
 
     def _of_customer(self, name: LimitClass, customer_id: str) -> Limit:
         found = self._settings
@@ -83,13 +84,13 @@ class RateLimits:
 
 
 def _limit(of: LimitClass, name: str, subject: str, per_s: int, burst: int) -> Limit:
-    """A customer's id may look like an address, so the two kinds of subject differ in `name`."""
+    """The two kinds of subject differ in `name`, as a customer id may look like an address."""
     factor = _ACCOUNT_FACTOR if of is LimitClass.ACCOUNT else 1
     return Limit(name, subject, 1000 * factor / per_s, max(1, burst // factor))
 
 
 def address_of(scope: Scope) -> str:
-    """Who calls, as the server knows it: TRUSTED_PROXIES decides whose X-Forwarded-For counts."""
+    """The client's address as the server sees it: it trusts X-Forwarded-For by TRUSTED_PROXIES."""
     client = scope.get("client")
     return _network(client[0]) if client else ""
 
@@ -107,20 +108,20 @@ def _network(host: str) -> str:
 
 
 class PendingLimitCheck:
-    """A limit that is asked for while the call itself is already on its way."""
+    """Runs a limit check concurrently with the block, and awaits its result at the end."""
 
-    def __init__(self, limits: Limits, meter: LimitCheck) -> None:
-        self._asked = asyncio.ensure_future(limits.take_limits(meter))
+    def __init__(self, engine: Engine, limit_check: LimitCheck) -> None:
+        self._check = asyncio.ensure_future(engine.take_limits(limit_check))
 
     async def __aenter__(self) -> None:
         return
 
     async def __aexit__(self, *_: object) -> None:
-        await self._asked
+        await self._check
 
 
-def refusal(error: RateLimited, headers: tuple[Header, ...]) -> Problem:
-    """The 429: when to try again, in the header in whole seconds and in the body in ms."""
+def rate_limited(error: RateLimited, headers: tuple[Header, ...]) -> Problem:
+    """The 429, with the time to wait: whole seconds in Retry-After, milliseconds in the body."""
     retry_after_ms = int(error.found[0])
     retry_after = (b"retry-after", b"%d" % math.ceil(retry_after_ms / 1000))
     return Problem(
@@ -131,6 +132,6 @@ def refusal(error: RateLimited, headers: tuple[Header, ...]) -> Problem:
     )
 
 
-def with_headers(answer: Response, headers: tuple[Header, ...]) -> Response:
-    """The same answer, told how the limits stand."""
-    return msgspec.structs.replace(answer, headers=(*answer.headers, *headers))
+def with_headers(response: Response, headers: tuple[Header, ...]) -> Response:
+    """The response with more headers."""
+    return msgspec.structs.replace(response, headers=(*response.headers, *headers))

@@ -1,8 +1,8 @@
-"""The outermost layer: request id, metrics and the log of what went wrong, in one pass.
+"""The outermost layer: request id, metrics and the error log, in one pass.
 
-Every answer is counted, 401, 404 and 503 like 200. A path no route has is counted under one
-label, so nobody can fill the metrics with paths. The size of a body is limited where the body is
-read (`decoding.read_body`), as the limit is the route's.
+Every response is counted, whatever its status. All paths without a route share one label, so a
+client cannot fill the metrics with paths. The size of a body is limited where the body is read
+(`decoding.read_body`), because the limit depends on the route.
 """
 
 import itertools
@@ -13,9 +13,10 @@ from time import perf_counter
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.http.dispatch import Resource, too_many_headers
 from api.http.drain_state import DRAINING
-from api.http.responses import Header
+from api.http.problems import Problem, response_of
+from api.http.responses import EDGE_HEADERS, ERROR, STATUS, Header, send_response
+from api.http.router import Resource
 from engine import logs
 from engine.errors import Overloaded, Restoring
 from engine.metrics import metrics
@@ -23,7 +24,7 @@ from engine.metrics.per_tick import PerTick
 
 UNMATCHED = "unmatched"
 HEADERS_MAX = 100
-"""Of one request; how long they may be together is the server's to limit."""
+"""The most headers of one request. The server limits their total length."""
 
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
@@ -35,7 +36,7 @@ _log = logs.get("api")
 
 
 class Edge:
-    """Wraps the app. Keeps the series of each label set, as finding them costs more than adding."""
+    """Wraps the app. Caches the series of each label set: a look-up costs more than counting."""
 
     def __init__(self, app: ASGIApp, always: tuple[Header, ...] = ()) -> None:
         self._app = app
@@ -43,7 +44,7 @@ class Edge:
         self._series: dict[_Labels, PerTick] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on and account for its answer."""
+        """Pass a request on, then count its response and log its errors."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -51,16 +52,16 @@ class Edge:
         request_id = _request_id(scope)
         # No reset: the task ends with the request.
         logs.within.set(partial(_ids, scope, request_id))
-        scope["api.headers"] = ((b"x-request-id", request_id), *self._always, *DRAINING.headers)
+        scope[EDGE_HEADERS] = ((b"x-request-id", request_id), *self._always, *DRAINING.headers)
         try:
-            app = self._app if len(scope["headers"]) <= HEADERS_MAX else too_many_headers
+            app = self._app if len(scope["headers"]) <= HEADERS_MAX else _too_many_headers
             await app(scope, receive, send)
         finally:
-            seconds, status = perf_counter() - began, scope.get("api.status", 500)
+            seconds, status = perf_counter() - began, scope.get(STATUS, 500)
             self._record(scope, status, seconds)
             if logs.debugging:
-                _log_answer(scope, status, seconds)
-            if status >= 500 and "api.error" in scope:
+                _log_response(scope, status, seconds)
+            if status >= 500 and ERROR in scope:
                 _log_failure(scope, status, request_id)
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
@@ -84,20 +85,25 @@ def _request_id(scope: Scope) -> bytes:
     return new_request_id()
 
 
+async def _too_many_headers(scope: Scope, receive: Receive, send: Send) -> None:
+    response = response_of(Problem("headers_too_large", f"more than {HEADERS_MAX} headers"))
+    await send_response(scope, send, response, response.status)
+
+
 def new_request_id() -> bytes:
-    """An id that no other answer has."""
+    """An id that no other response has."""
     return b"%s-%x" % (_PROCESS, next(_NUMBERS))
 
 
 def _ids(scope: Scope, request_id: bytes) -> dict[str, str]:
-    """What a line of the log says of the request it was made in."""
+    """The fields that identify the request in every log line it causes."""
     path = scope.get("path_params", {})
     named = {name: path[name] for name in ("event_id", "booking_id") if name in path}
     return {"request_id": request_id.decode(), **named}
 
 
-def _log_answer(scope: Scope, status: int, seconds: float) -> None:
-    """The access log, at `debug` alone. No query: links of mails have a token there."""
+def _log_response(scope: Scope, status: int, seconds: float) -> None:
+    """The access log, only at `debug`. Without the query: links in mails have a token there."""
     _log.debug(
         "answered",
         method=scope["method"],
@@ -108,12 +114,12 @@ def _log_answer(scope: Scope, status: int, seconds: float) -> None:
 
 
 def _log_failure(scope: Scope, status: int, request_id: bytes) -> None:
-    """A 503 says why in one line; a 500 is a defect and brings its trace.
+    """Log a 503 in one line, and a 500, which is a defect, with its traceback.
 
-    What is turned away for load is counted and not logged: that would be work per call of a storm.
-    So is what asks for an event that is being restored: who closed it has said so, in one line.
+    A request rejected for load is only counted: logging would add work to each call of an overload.
+    So is a request for an event that is being restored: the restore logs one line of its own.
     """
-    error = scope.get("api.error")
+    error = scope.get(ERROR)
     if isinstance(error, (Overloaded, Restoring)):
         return
     _log.error(

@@ -1,7 +1,7 @@
-"""Lists by cursor over one event, or over all of them in order.
+"""Cursor pagination over one event, or over all events in order.
 
-A cursor is `<event>:<where in it>`. One request looks at a bounded number of events, so a page
-may be short, or even empty, and still have a `next`.
+A cursor is `<event>:<position in the event>`. One request reads a bounded number of events, so a
+page may be short, or even empty, and still have a `next`.
 """
 
 from collections.abc import Awaitable, Callable
@@ -14,11 +14,11 @@ from engine import Engine, ids
 from engine.errors import EventNotFound
 from engine.ids import EventId
 
-EVENTS_LOOKED_AT_MAX = 20
+EVENTS_READ_MAX = 20
 
 T = TypeVar("T")
 Part: TypeAlias = tuple[list[T], str | None]
-"""Items, and where to go on; None at the end."""
+"""Items, and the position of the next page; None at the end."""
 
 
 class Paged(Protocol):
@@ -35,28 +35,28 @@ class Paged(Protocol):
 async def over_events(
     engine: Engine, query: Paged, read: Callable[[EventId, str, int], Awaitable[Part[T]]]
 ) -> Part[T]:
-    """One page of what `read(event, where, limit)` finds, event by event.
+    """One page of what `read(event, position, limit)` finds, event by event.
 
-    Raises: EventNotFound for an event that was asked for; the problem `invalid`.
+    Raises: EventNotFound for an event that the query names; the problem `invalid`.
     """
-    event, where = _parse(query.cursor)
+    event, position = _parse(query.cursor)
     if query.event_id is not UNSET:
         asked = checked("eventId", ids.event_id, query.event_id)
         if event not in ("", asked):
-            raise invalid("cursor", "the cursor is of another event")
-        items, rest = await read(asked, where, query.limit)
+            raise invalid("cursor", "the cursor belongs to another event")
+        items, rest = await read(asked, position, query.limit)
         return items, None if rest is None else f"{asked}:{rest}"
     items = []
     ahead = [known for known in await engine.events.list_events() if known >= event]
     for count, known in enumerate(ahead):
-        if count == EVENTS_LOOKED_AT_MAX or len(items) == query.limit:
+        if count == EVENTS_READ_MAX or len(items) == query.limit:
             return items, f"{known}:"
         try:
             more, rest = await read(
-                known, where if known == event else "", query.limit - len(items)
+                known, position if known == event else "", query.limit - len(items)
             )
         except EventNotFound:
-            continue  # it is being loaded
+            continue  # it is still being loaded
         items += more
         if rest is not None:
             return items, f"{known}:{rest}"
@@ -64,7 +64,7 @@ async def over_events(
 
 
 def number_of(cursor: str | UnsetType) -> int | None:
-    """A cursor that is a number; None for the start. Raises the problem `invalid`."""
+    """A numeric cursor; None for the start. Raises the problem `invalid`."""
     if cursor is UNSET:
         return None
     if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= 18):
@@ -75,7 +75,7 @@ def number_of(cursor: str | UnsetType) -> int | None:
 def _parse(cursor: str | UnsetType) -> tuple[str, str]:
     if cursor is UNSET:
         return "", ""
-    event, separator, where = cursor.partition(":")
+    event, separator, position = cursor.partition(":")
     if not separator:
         raise invalid("cursor", "not a cursor of this list")
-    return checked("cursor", ids.event_id, event), where
+    return checked("cursor", ids.event_id, event), position

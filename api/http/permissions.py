@@ -1,7 +1,7 @@
-"""Who may do what: the permissions of the route table and the roles that carry them.
+"""The permissions of the route table, and the roles that grant them.
 
-A token carries its permissions itself, so that checking one costs no look-up. `…:own` reaches
-what is the caller's; `…:any` and `…:all` reach everybody's.
+A token carries its permissions, so a check needs no look-up. `…:own` covers what belongs to the
+caller; `…:any` and `…:all` cover what belongs to any customer or organiser.
 """
 
 from enum import StrEnum
@@ -11,7 +11,7 @@ Role = Literal["customer", "organizer", "admin"]
 
 
 class Permission(StrEnum):
-    """What a token may carry. The `role:` ones are for the administration of accounts."""
+    """The permissions a token may carry. Those of `role:` are for administering accounts."""
 
     BOOKING_CREATE_OWN = "booking:create:own"
     BOOKING_READ_OWN = "booking:read:own"

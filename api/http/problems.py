@@ -1,7 +1,7 @@
-"""Every "no" of the API as application/problem+json (RFC 9457), from one table.
+"""Every error response of the API, as application/problem+json (RFC 9457), from one table.
 
-The engine's codes are the API's codes. Here they get their status, their title and the names
-under which a refusal's `found` is told. Nothing of an unexpected error reaches the client.
+The API uses the engine's codes. `KINDS` gives each its status, its title, and the names of the
+fields that carry a refusal's `found`. No text of an unexpected error reaches the client.
 """
 
 import random
@@ -11,23 +11,25 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from api.http.payloads import encode, rfc3339
+from api.http.payloads import encode
 from api.http.responses import Header, Response
 from engine.errors import EngineError, Refused
 from engine.ids import InvalidId
 from engine.plans.problems import PlanError
+from engine.timestamps import rfc3339
 
 CONTENT_TYPE = b"application/problem+json"
 RETRY_AFTER_S = 1
 RETRY_AFTER_S_MAX = 3
-"""Of a 503, by chance: those whom an outage failed together do not come back together."""
+"""Retry-After of a 503 is random between the two (jitter), so that clients that an outage failed at
+the same moment do not retry at the same moment."""
 
 T = TypeVar("T")
 Found = Callable[[Sequence[str]], dict[str, object]]
 
 
 class Kind(Struct, frozen=True):
-    """One code: how it is told. `found` names what a refusal found."""
+    """How one code is reported. `found` makes fields of what a refusal found."""
 
     status: int
     title: str
@@ -35,7 +37,7 @@ class Kind(Struct, frozen=True):
 
 
 class Problem(Exception):
-    """A "no" of the API itself: what is wrong with the request before the engine is asked."""
+    """An error that the API finds itself, before it calls the engine."""
 
     def __init__(
         self,
@@ -55,7 +57,7 @@ def invalid(field: str, detail: str) -> Problem:
 
 
 def checked(field: str, check: Callable[[str], T], text: str) -> T:
-    """The id that `check` makes of a text; one that is not of its form is `invalid`."""
+    """The id that `check` makes of a text. Raises the problem `invalid` for one not well-formed."""
     try:
         return check(text)
     except InvalidId as error:
@@ -90,7 +92,7 @@ KINDS: dict[str, Kind] = {
     "seat_not_found": Kind(404, "Unknown seat", _all_as("seatIds")),
     "area_not_found": Kind(404, "Unknown area", _all_as("areaIds")),
     "booking_not_found": Kind(404, "Unknown booking"),
-    "refund_not_found": Kind(404, "No such refund obligation"),
+    "refund_not_found": Kind(404, "Unknown refund obligation"),
     "webhook_not_found": Kind(404, "Unknown webhook"),
     "delivery_not_found": Kind(404, "Unknown delivery"),
     "role_not_found": Kind(404, "Unknown role"),
@@ -98,12 +100,12 @@ KINDS: dict[str, Kind] = {
     "account_not_found": Kind(404, "Unknown account"),
     "method_not_allowed": Kind(405, "Method not allowed"),
     "request_timeout": Kind(408, "Request too slow"),
-    "no_session": Kind(409, "Token of no session"),
+    "no_session": Kind(409, "Token without a session"),
     "role_protected": Kind(409, "Role protected"),
     "event_exists": Kind(409, "Event exists"),
     "event_in_use": Kind(409, "Event in use", _each_as(held=int, sold=int)),
     "restore_superseded": Kind(409, "Another restore took over"),
-    "layout_changed": Kind(409, "Layout changed meanwhile"),
+    "layout_changed": Kind(409, "Layout changed"),
     "seat_exists": Kind(409, "Seat exists", _all_as("seatIds")),
     "seat_taken": Kind(409, "Seat taken", _all_as("seatIds")),
     "area_full": Kind(409, "Area full", _all_as("areaIds")),
@@ -111,7 +113,7 @@ KINDS: dict[str, Kind] = {
     "limit_reached": Kind(409, "Purchase limit reached", _each_as(limit=int, count=int)),
     "already_confirmed": Kind(409, "Booking confirmed"),
     "not_confirmed": Kind(409, "Booking not confirmed"),
-    "extend_limit": Kind(409, "Deadline cannot move", _each_as(expiresAt=_time)),
+    "extend_limit": Kind(409, "Deadline cannot be extended", _each_as(expiresAt=_time)),
     "amount_differs": Kind(409, "Amount differs", _each_as(amountMinor=int, currency=str)),
     "request_in_progress": Kind(409, "Request in progress"),
     "refund_due": Kind(409, "Refund due", _each_as(refundMinor=int, refundReason=str)),
@@ -120,7 +122,7 @@ KINDS: dict[str, Kind] = {
     "too_many_payments": Kind(409, "Too many payments", _each_as(limit=int)),
     "cancel_closed": Kind(409, "Cancellation closed", _each_as(cancelUntil=_time)),
     "refund_ambiguous": Kind(409, "Several refund obligations"),
-    "booking_known": Kind(409, "Booking known", _each_as(bookingStatus=str)),
+    "booking_known": Kind(409, "Booking exists", _each_as(bookingStatus=str)),
     "webhook_limit": Kind(409, "Too many webhooks"),
     "link_invalid": Kind(410, "Link invalid"),
     "booking_expired": Kind(410, "Booking expired"),
@@ -132,27 +134,27 @@ KINDS: dict[str, Kind] = {
     "plan_invalid": Kind(422, "Invalid plan"),
     "too_many_seats": Kind(422, "Too many seats", _each_as(limit=int)),
     "request_reused": Kind(422, "Idempotency-Key reused"),
-    "rate_limited": Kind(429, "Too many calls"),
+    "rate_limited": Kind(429, "Too many requests"),
     "headers_too_large": Kind(431, "Headers too large"),
     "internal": Kind(500, "Internal error"),
     "load_incomplete": Kind(503, "Load interrupted"),
-    "restoring": Kind(503, "Being restored"),
+    "restoring": Kind(503, "Event being restored"),
     "outcome_unknown": Kind(503, "Outcome unknown"),
     "unavailable": Kind(503, "Unavailable"),
     "overloaded": Kind(503, "Overloaded"),
 }
 
 _DETAILS = {
-    "outcome_unknown": "no answer came in time: repeat with the same Idempotency-Key to learn it",
-    "request_in_progress": "another call with this Idempotency-Key is not done yet",
-    "unavailable": "the box office cannot be reached, nothing was tried",
-    "overloaded": "too many calls are waiting, nothing was tried",
-    "restoring": "the event is closed for a moment while it is restored, nothing was tried",
+    "outcome_unknown": "no reply in time: retry with the same Idempotency-Key to learn the outcome",
+    "request_in_progress": "another request with this Idempotency-Key is still in progress",
+    "unavailable": "the service is unavailable; nothing was changed",
+    "overloaded": "too many requests are waiting; nothing was changed",
+    "restoring": "the event is being restored; nothing was changed, retry later",
 }
 
 
-def answer_of(error: Exception) -> Response:
-    """The answer that tells of an error; `internal` for one nobody expected."""
+def response_of(error: Exception) -> Response:
+    """The response for an error; `internal` for an unexpected one."""
     problem = _problem_of(error)
     kind = KINDS[problem.code]
     body = {
@@ -185,4 +187,4 @@ def _problem_of(error: Exception) -> Problem:
             return Problem("invalid", str(error))
         case EngineError() if error.code in _DETAILS:
             return Problem(error.code, _DETAILS[error.code])
-    return Problem("internal", "this is a defect on our side; it was recorded")
+    return Problem("internal", "a defect in the service; it was logged")

@@ -1,10 +1,11 @@
-"""What goes out: an answer whose bytes are ready, and how it is sent.
+"""What goes out: a response whose bytes are ready, and how it is sent.
 
-Every answer carries the headers that keep a browser from making of it what it is not. They are
-tuples made once: a hold pays for their bytes alone.
+Every response has the headers that keep a browser from guessing a content type, leaking a referrer
+or using the device. They are tuples made once, so a hold pays only for their bytes.
 
-Our own server takes an answer in one piece (`OnePiece`): ASGI's two messages have it look at every
-header again. Any other server, and any middleware that wants to see the messages, gets them.
+Our own server takes a response in one piece (`OnePiece`): with ASGI's two messages, uvicorn would
+look at every header again. Any other server, and any middleware that wants to see the messages,
+gets the messages.
 """
 
 from functools import cache
@@ -22,7 +23,14 @@ SAFE: tuple[Header, ...] = (
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
 )
 DATA_POLICY = b"default-src 'none'; frame-ancestors 'none'"
-"""The Content-Security-Policy of what is no page: nothing may be loaded, nothing may frame it."""
+"""The Content-Security-Policy of data: it loads nothing, and no page may frame it."""
+
+EDGE_HEADERS = "api.edge_headers"
+"""Key of the scope: the headers that the edge adds to the response."""
+STATUS = "api.status"
+"""Key of the scope: the status that was sent; the edge counts it."""
+ERROR = "api.error"
+"""Key of the scope: the error behind a 5xx; the edge logs it."""
 
 _WITHOUT_BODY = (204, 304)
 
@@ -38,45 +46,46 @@ class Response(Struct, frozen=True, gc=False):
 
 
 class OnePiece:
-    """Whose bound methods `receive` and `send` are, if it can do better than ASGI's messages.
+    """A server that can take a body and send a response without ASGI's messages.
 
-    No ABC: to ask for one costs a call more than it saves.
+    It is found as the owner of the bound methods `receive` and `send`. Not an ABC: an `isinstance`
+    check of an ABC costs a call more than it saves.
     """
 
     def take_body(self) -> bytes | None:
-        """The request's body, if all of it has come; None: to be asked for by messages."""
+        """The request's body if all of it has arrived; None: read it by messages."""
         raise NotImplementedError
 
     def send_whole(self, status: int, head: bytes, body: bytes) -> bool:
-        """Send an answer: the lines of its headers, each with its end, and its body.
+        """Send a response: its header lines, each with its line end, and its body.
 
-        False: not this one, and nothing was sent.
+        False: nothing was sent, send it by messages.
         """
         raise NotImplementedError
 
 
-async def send_answer(
-    scope: Scope, send: Send, answer: Response, status: int, always: tuple[Header, ...] = SAFE
+async def send_response(
+    scope: Scope, send: Send, response: Response, status: int, always: tuple[Header, ...] = SAFE
 ) -> None:
-    """Send it; to HEAD without its body. `always` are the headers of every answer of its kind.
+    """Send a response; to HEAD without its body. `always` are the headers shared by its kind.
 
-    The status is left in the scope for the edge, whose headers go with the answer: wrapping `send`
-    there would cost every call two closures more.
+    The status goes into the scope for the edge, and the edge's headers come from there: wrapping
+    `send` in the edge would cost every call two closures more.
     """
-    scope["api.status"] = status
-    own: list[Header] = [*answer.headers, *scope["api.headers"]]
+    scope[STATUS] = status
+    own: list[Header] = [*response.headers, *scope[EDGE_HEADERS]]
     if status not in _WITHOUT_BODY:
-        own.append((b"content-length", b"%d" % len(answer.body)))
-    content_type = b"" if status in _WITHOUT_BODY else answer.content_type
+        own.append((b"content-length", b"%d" % len(response.body)))
+    content_type = b"" if status in _WITHOUT_BODY else response.content_type
     server = getattr(send, "__self__", None)
     if isinstance(server, OnePiece):
         head = b"".join([b"%b: %b\r\n" % header for header in own])
-        if head.count(b"\n") == head.count(b"\r") == len(own):  # no value brings a line of its own
-            head += _lines(always, answer.policy, content_type)
-            if server.send_whole(status, head, answer.body):
+        if head.count(b"\n") == head.count(b"\r") == len(own):  # no line break inside a value
+            head += _lines(always, response.policy, content_type)
+            if server.send_whole(status, head, response.body):
                 return
-    headers = [*own, *_common(always, answer.policy, content_type)]
-    body = b"" if scope["method"] == "HEAD" else answer.body
+    headers = [*own, *_common(always, response.policy, content_type)]
+    body = b"" if scope["method"] == "HEAD" else response.body
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
@@ -88,5 +97,5 @@ def _common(always: tuple[Header, ...], policy: bytes, content_type: bytes) -> t
 
 @cache
 def _lines(always: tuple[Header, ...], policy: bytes, content_type: bytes) -> bytes:
-    """The same for all answers of a kind: there are a dozen kinds."""
+    """The header lines shared by all responses of a kind; there are about a dozen kinds."""
     return b"".join([b"%b: %b\r\n" % header for header in _common(always, policy, content_type)])

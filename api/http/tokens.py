@@ -1,22 +1,21 @@
-"""Access tokens: JWT, ours (HS256) and those of one outside identity provider (see `jwks`).
+"""Access tokens: JWTs, our own (HS256) and those of one external identity provider (see `jwks`).
 
-The algorithm a token names only chooses between two fixed ways to check it: HS256 is checked with
-our secret, the others with a public key of the provider that was published for that algorithm.
+The algorithm that a token names only chooses between two fixed checks: HS256 is verified with our
+secret, any other with a public key that the provider published for that algorithm.
 
-A token that was verified is remembered by its text, so seeing it again costs three look-ups and no
-I/O: a signature never changes, only its end is compared with the clock and its session with those
-that were ended, each time. Refused tokens are not remembered: nobody without a key can fill the
-memory.
+A verified token is cached by its text, so a repeated token costs three look-ups and no I/O. Its
+signature never changes; its expiry and its session are checked each time. Rejected tokens are not
+cached, so a client without a key cannot fill the cache.
 """
 
 import time
 from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager, nullcontext, suppress
-from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 import jwt
 import msgspec
+from cachetools import LRUCache
 from msgspec import Meta, Struct
 
 from api.http.jwks import ALGORITHMS, ProviderKeys
@@ -30,7 +29,12 @@ from engine.settings.settings import Settings
 
 SECRET_BYTES_MIN = 32
 TTL_S = 900
-_REMEMBERED_MAX = 10_000
+TOKEN_BYTES_MAX = 8192
+"""A longer token is refused unread. Providers that list groups issue some of several kilobytes."""
+CACHE_BYTES_MAX = 16 * 2**20
+"""What verified tokens may occupy in a process: about 14,000 of our own."""
+_CALLER_BYTES = 900
+"""A cached caller beside its token: 890 bytes by tracemalloc, 5,000 tokens on CPython 3.11."""
 _ALGORITHM = "HS256"
 _OURS = jwt.PyJWT(options={"require": ["sub", "exp", "iat"], "enforce_minimum_key_length": True})
 _THEIRS = jwt.PyJWT(
@@ -43,7 +47,7 @@ _Names = Annotated[tuple[str, ...], Meta(max_length=1000)]
 
 
 class Claims(Struct, frozen=True):
-    """What of a token of ours is used; anything else in it is ignored."""
+    """The claims of our own tokens that are used; others are ignored."""
 
     sub: str
     exp: float
@@ -53,7 +57,7 @@ class Claims(Struct, frozen=True):
 
 
 class ProviderClaims(Struct, frozen=True):
-    """What of a provider's token is used. With no word of what it permits: a customer's."""
+    """The claims of a provider's token that are used."""
 
     sub: str
     exp: float
@@ -62,14 +66,14 @@ class ProviderClaims(Struct, frozen=True):
     scope: str = ""
 
     def permitted(self) -> frozenset[str]:
-        """`permissions` if it is there, else what `scope` has of our names, else a customer's."""
+        """`permissions` if present, else our permissions in `scope`, else those of a customer."""
         if self.permissions is not None:
             return _KNOWN.intersection(self.permissions)
         return _KNOWN.intersection(self.scope.split()) or ROLES["customer"]
 
 
 class Caller(Struct, frozen=True):
-    """Who calls, and what it may do until `expires_at_s` (Unix time) or its session's end."""
+    """The caller and its permissions, until `expires_at_s` (Unix time) or the session's end."""
 
     customer_id: CustomerId
     permissions: frozenset[str]
@@ -77,16 +81,16 @@ class Caller(Struct, frozen=True):
     session_id: str = ""
 
 
-NOBODY = Caller(CustomerId(""), frozenset(), 0)
-"""Who calls a route that asks for no permission."""
+ANONYMOUS = Caller(CustomerId(""), frozenset(), 0)
+"""The caller of a route that needs no permission."""
 
 
 class KeyUnknown(Problem):
-    """A token names a key of the provider that was not there at the last look."""
+    """A token names a key of the provider that is not cached."""
 
 
 def issue_token(secret: str, subject: str, role: Role, ttl_s: int = TTL_S) -> str:
-    """Sign an access token of no session: nobody can log it out.
+    """Sign an access token without a session: it cannot be revoked.
 
     Raises Misconfigured for a short secret, InvalidId for the subject.
     """
@@ -94,20 +98,20 @@ def issue_token(secret: str, subject: str, role: Role, ttl_s: int = TTL_S) -> st
 
 
 class Tokens:
-    """Signs tokens with one secret, and checks those and the provider's.
+    """Signs our own tokens, and verifies them and the provider's.
 
-    Of several secrets by comma the first signs and each counts: so one is changed for another.
-    Raises Misconfigured for a secret under 32 bytes.
+    JWT_SECRET may list several secrets, separated by commas: the first signs, each verifies, so a
+    secret can be rotated. Raises Misconfigured for a secret under 32 bytes.
     """
 
     def __init__(self, secret: str, provider: "Provider | None" = None, leeway_s: int = 0) -> None:
         self._secrets = _checked(secret)
         self._provider = provider
         self._leeway_s = leeway_s
-        self._verified = lru_cache(_REMEMBERED_MAX)(self._verify)
+        self._verified: LRUCache[bytes, tuple[Caller, int]] = LRUCache(CACHE_BYTES_MAX, _size_of)
         self.revoked: Collection[str] = ()
         if provider:
-            provider.keys.on_change = self._verified.cache_clear
+            provider.keys.on_change = self._verified.clear
 
     def issue(self, session: Session, ttl_s: int) -> str:
         """Sign an access token of a session."""
@@ -116,46 +120,56 @@ class Tokens:
         )
 
     def caller(self, authorization: bytes | None) -> Caller:
-        """Who the `Authorization` header names.
+        """The caller that the `Authorization` header names.
 
-        Raises the problem `unauthenticated`: as KeyUnknown when `learn_keys` may help.
+        Raises the problem `unauthenticated`; KeyUnknown, a subclass, if `learn_keys` may help.
         """
         if authorization is None:
             raise _unauthenticated("a bearer token is needed", b"Bearer")
-        caller = self._verified(authorization)
+        caller = self._verified_caller(authorization)
         if caller.expires_at_s <= time.time():
             raise _unauthenticated("the token has expired")
         if caller.session_id in self.revoked:
-            raise _unauthenticated("the session was ended")
+            raise _unauthenticated("the session has ended")
         return caller
 
     async def learn_keys(self) -> None:
-        """After KeyUnknown: ask the provider, if that was not done just now."""
+        """After KeyUnknown: fetch the provider's keys, unless that was just done."""
         if self._provider:
             await self._provider.keys.learn()
 
     @asynccontextmanager
     async def kept_fresh(self) -> AsyncIterator[None]:
-        """Keep the provider's keys, if there is one, as long as the context lasts."""
+        """Keep the keys of the provider, if there is one, up to date until the context ends."""
         async with self._provider.keys.kept_fresh() if self._provider else nullcontext():
             yield
 
-    def _verify(self, authorization: bytes) -> Caller:
+    def _verified_caller(self, authorization: bytes) -> Caller:
+        # Cached by the token alone: the same token in another spelling of the header is one entry.
         scheme, _, token = authorization.partition(b" ")
+        token = token.strip()
         if scheme.lower() != b"bearer":
             raise _unauthenticated("a bearer token is needed", b"Bearer")
+        if len(token) > TOKEN_BYTES_MAX:
+            raise _unauthenticated(f"the token has more than {TOKEN_BYTES_MAX} bytes")
+        cached = self._verified.get(token)
+        if cached is None:
+            cached = self._verified[token] = self._verify(token), len(token) + _CALLER_BYTES
+        return cached[0]
+
+    def _verify(self, token: bytes) -> Caller:
         try:
-            header = jwt.get_unverified_header(token.strip())
+            header = jwt.get_unverified_header(token)
             if self._provider and header.get("alg") in ALGORITHMS:
-                return self._provider.verify(token.strip(), header, self._leeway_s)
-            return self._verify_ours(token.strip())
+                return self._provider.verify(token, header, self._leeway_s)
+            return self._verify_ours(token)
         except jwt.ExpiredSignatureError as error:
             raise _unauthenticated("the token has expired") from error
         except (jwt.PyJWTError, ValueError) as error:  # ValueError: claims, subject, UTF-8
             raise _unauthenticated("the token is not valid") from error
 
     def _verify_ours(self, token: bytes) -> Caller:
-        # The leeway is for `iat`, set by another machine; `caller` compares `exp` without it.
+        # The leeway is for `iat`, which another machine set; `caller` checks `exp` without it.
         claims = msgspec.convert(self._decoded(token), Claims)
         customer = ids.customer_id(claims.sub)
         return Caller(customer, frozenset(claims.permissions), claims.exp, claims.sid)
@@ -168,11 +182,15 @@ class Tokens:
         return _OURS.decode(token, last, [_ALGORITHM], leeway=self._leeway_s)
 
 
-class Provider:
-    """An outside identity provider: whose word counts, for whom, and its keys.
+def _size_of(cached: tuple[Caller, int]) -> int:
+    return cached[1]
 
-    Raises Misconfigured when JWKS_URL stands without JWT_ISSUER and JWT_AUDIENCE: tokens the
-    provider made for another service would count here.
+
+class Provider:
+    """An external identity provider: its issuer, the audience of its tokens, and its keys.
+
+    Raises Misconfigured for JWKS_URL without JWT_ISSUER and JWT_AUDIENCE: tokens that the provider
+    issued for another service would be accepted.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -182,7 +200,7 @@ class Provider:
         self.keys = ProviderKeys(settings.jwks_url)
 
     def verify(self, token: bytes, header: dict[str, Any], leeway_s: int) -> Caller:
-        """Who the token names. Raises KeyUnknown, PyJWT's errors, ValueError."""
+        """The caller that the token names. Raises KeyUnknown, PyJWT's errors, ValueError."""
         algorithm = header["alg"]
         key = self.keys.find(header.get("kid", ""), algorithm)
         if key is None:
@@ -199,12 +217,12 @@ class Provider:
         if claims.typ.lower() not in _ACCESS_TYPES:
             raise ValueError("not an access token")
         if claims.sub.startswith(ACCOUNT_PREFIX):
-            raise ValueError("an account of ours is not the provider's to name")
+            raise ValueError("the provider may not name one of our accounts")
         return Caller(ids.customer_id(claims.sub), claims.permitted(), claims.exp + leeway_s)
 
 
 def tokens_of(settings: Settings) -> Tokens:
-    """What the settings say of tokens. Raises Misconfigured."""
+    """The tokens of these settings. Raises Misconfigured."""
     provider = Provider(settings) if settings.jwks_url else None
     return Tokens(settings.jwt_secret, provider, settings.jwt_leeway_s)
 
@@ -229,8 +247,9 @@ def _checked(secrets: str) -> list[bytes]:
     keys = [secret.strip().encode() for secret in secrets.split(",")]
     for key in keys:
         if len(key) < SECRET_BYTES_MIN:
-            what = f"{len(key)} bytes, at least {SECRET_BYTES_MIN} are needed"
-            raise Misconfigured(f"JWT_SECRET: {what}")
+            raise Misconfigured(
+                f"JWT_SECRET: {len(key)} bytes, at least {SECRET_BYTES_MIN} are needed"
+            )
     return keys
 
 

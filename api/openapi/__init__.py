@@ -1,1 +1,1 @@
-"""What the OpenAPI document is made of beside the route table: components, examples, its page."""
+"""The parts of the OpenAPI document that are not in the route table, and the page that shows it."""

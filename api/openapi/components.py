@@ -1,4 +1,4 @@
-"""What the OpenAPI document says that stands in no struct: headers, ids, problems, the opening."""
+"""The parts of the OpenAPI document that no struct describes: headers, ids, problems, the intro."""
 
 from typing import Any
 
@@ -16,10 +16,10 @@ INFO = {
         "Single resources are plain JSON, lists are `{data, next}`, where `next` is the cursor of "
         "the next page or null. Names are camelCase, money is in minor units, times are RFC 3339 "
         "in UTC. An unknown field or parameter is refused.\n\n"
-        "Whatever goes wrong is `application/problem+json` (RFC 9457) with a stable `code`. Every "
-        "answer has an `X-Request-ID`: the one that was sent, or a new one.\n\n"
-        "A POST that was not answered may be sent again: with the same `Idempotency-Key` it has "
-        "one effect; where no such header is named, the call is repeatable by itself."
+        "Every error is `application/problem+json` (RFC 9457) with a stable `code`. Every "
+        "response has an `X-Request-ID`: the one that the client sent, or a new one.\n\n"
+        "A POST without a response may be retried: with the same `Idempotency-Key` it has "
+        "one effect; a call that does not take this header is idempotent by itself."
     ),
     "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
 }
@@ -45,7 +45,7 @@ PATH_PARAMETERS: _Parts = {
         "example": "gala:01JDTESTTESTTESTTESTTESTTE",
     },
     "refund_id": {
-        "description": "A refund obligation, named as its booking.",
+        "description": "A refund obligation; it has the id of its booking.",
         "schema": {"type": "string", "pattern": f"^{EVENT_PATTERN}:{ULID_PATTERN}$"},
         "example": "gala:01JDTESTTESTTESTTESTTESTTE",
     },
@@ -71,8 +71,8 @@ REQUEST_HEADERS: _Parts = {
         "name": "Idempotency-Key",
         "in": "header",
         "description": (
-            "Any text of the client's own, new for each thing it wants done, as a UUID. The same "
-            "key has the same outcome for 24 hours; with another body it is refused as "
+            "A text that the client chooses, new for each operation, such as a UUID. For 24 hours "
+            "the same key has the same outcome; with another body it is refused as "
             "`request_reused`."
         ),
         "schema": {
@@ -87,8 +87,8 @@ REQUEST_HEADERS: _Parts = {
         "in": "header",
         "required": True,
         "description": (
-            "`t=<Unix seconds>,v1=<hex>`: HMAC-SHA256 over `<t>.<body>` with the secret that was "
-            "agreed upon, at most 300 s old."
+            "`t=<Unix seconds>,v1=<hex>`: HMAC-SHA256 over `<t>.<body>` with the shared "
+            "secret, at most 300 s old."
         ),
         "schema": {"type": "string"},
     },
@@ -102,30 +102,30 @@ REQUEST_HEADERS: _Parts = {
     "If-None-Match": {
         "name": "If-None-Match",
         "in": "header",
-        "description": "The ETag of what the client has; it is answered 304 if nothing changed.",
+        "description": "The ETag of the client's copy; the response is 304 if nothing changed.",
         "schema": {"type": "string"},
     },
 }
 
 HEADERS: _Parts = {
     "ETag": {
-        "description": "Names this state of the answer, for If-None-Match.",
+        "description": "Identifies this state of the resource, for If-None-Match.",
         "schema": {"type": "string"},
     },
     "Location": {
-        "description": "Where what was made can be read.",
+        "description": "The URL of the new resource.",
         "schema": {"type": "string", "format": "uri-reference"},
     },
     "Retry-After": {
-        "description": "Seconds to wait before the call is tried again.",
+        "description": "Seconds to wait before a retry.",
         "schema": {"type": "integer", "minimum": 0},
     },
     "RateLimit": {
-        "description": 'How the strictest of them stands: `"name";r=calls left;t=seconds`.',
+        "description": 'The state of the strictest limit: `"name";r=calls left;t=seconds`.',
         "schema": {"type": "string"},
     },
     "RateLimit-Policy": {
-        "description": 'Each limit of the call: `"name";q=calls;w=seconds`.',
+        "description": 'Every limit of the call: `"name";q=calls;w=seconds`.',
         "schema": {"type": "string"},
     },
     "WWW-Authenticate": {
@@ -133,34 +133,60 @@ HEADERS: _Parts = {
         "schema": {"type": "string"},
     },
     "X-Request-ID": {
-        "description": "Names this request in the log; the client's own if it sent one.",
+        "description": "Identifies this request in the log; the client's own if it sent one.",
         "schema": {"type": "string"},
         "required": True,
     },
 }
 
+SCHEMA_NAMES = {
+    "AreaRequest": "AreaWish",
+    "AreaView": "AreaShown",
+    "AssignedView": "AssignedShown",
+    "AvailabilityView": "AvailabilityShown",
+    "BookingView": "BookingShown",
+    "CountsView": "CountsShown",
+    "DeliveryView": "DeliveryShown",
+    "EventView": "EventShown",
+    "HealthView": "HealthShown",
+    "NoticeView": "NoticeShown",
+    "PartView": "PartShown",
+    "RefundView": "RefundShown",
+    "ReplayView": "ReplayShown",
+    "RoleView": "RoleShown",
+    "SalesView": "SalesShown",
+    "SeatView": "SeatShown",
+    "TokensView": "TokensShown",
+    "WebhookView": "WebhookShown",
+}
+"""Published schema names by class name, where the two differ. Generated clients use the published
+names, so renaming a class must not rename its schema."""
+
+TAGS = {"page": "docs", "payment_notices": "notices", "confirm_booking": "payments"}
+"""Published tags by route or module name, where they differ from the module's name."""
+
 _TEXTS = {"type": "array", "items": {"type": "string"}}
 
 PROBLEM: dict[str, Any] = {
     "title": "ProblemDetails",
-    "description": "Why a call was refused, or failed. What a code tells besides is optional.",
+    "description": "Why a call was refused or failed. Fields of single codes are optional.",
     "type": "object",
     "required": ["type", "title", "status", "detail", "code"],
     "properties": {
         "type": {"type": "string", "format": "uri"},
-        "title": {"type": "string", "description": "One for each code."},
+        "title": {"type": "string", "description": "The same for every problem of a code."},
         "status": {"type": "integer", "minimum": 400, "maximum": 599},
         "detail": {"type": "string", "description": "For people; it may change."},
         "code": {"type": "string", "description": "For programs; it never changes."},
         "field": {"type": "string", "description": "Which field, parameter or header."},
         "permission": {"type": "string", "description": "Which permission is missing."},
-        "problems": {**_TEXTS, "description": "Every flaw of a plan."},
+        "problems": {**_TEXTS, "description": "Every error in a plan."},
         "seatIds": {**_TEXTS, "description": "Which seats."},
         "areaIds": {**_TEXTS, "description": "Which standing areas."},
-        "limit": {"type": "integer", "description": "The most there may be."},
-        "count": {"type": "integer", "description": "How many there are."},
+        "limit": {"type": "integer", "description": "The maximum."},
+        "count": {"type": "integer", "description": "The current count."},
         "reason": {"type": "string"},
-        "expiresAt": {"type": "string", "description": "The deadline that stands."},
+        "expiresAt": {"type": "string", "description": "The current deadline."},
         "refundMinor": {"type": "integer"},
         "refundReason": {"type": "string"},
         "bookingStatus": {"type": "string"},

@@ -1,7 +1,7 @@
-"""The OpenAPI document, and a page to read it and try it: Swagger UI, with no internet.
+"""The endpoints of the OpenAPI document and of its page: Swagger UI, which works offline.
 
-Its files are shipped with the package (`static/VERSION.txt` says which release) and kept gzipped,
-as most browsers take them. The page may load from this server and nowhere else.
+The page's files are part of the package (`static/VERSION.txt` names their release), stored gzipped
+because most browsers accept gzip. The page may load only from this server.
 """
 
 from functools import cache
@@ -21,39 +21,39 @@ PAGE_POLICY = (
 
 
 async def read_document(call: Call[NoQuery, None]) -> Response:
-    """This document: every call of the API, what it takes and what it may answer."""
-    return await call.services.document.answer(call.headers)
+    """This document: every call of the API, with its parameters, bodies and responses."""
+    return await call.services.document.respond(call.headers)
 
 
 async def read_page(call: Call[NoQuery, None]) -> Response:
-    """The document as a page, to read and to try."""
-    page = await _answer(call, "docs.html", b"text/html; charset=utf-8")
+    """The document as a page, where calls can be tried."""
+    page = await _respond(call, "docs.html", b"text/html; charset=utf-8")
     return msgspec.structs.replace(page, policy=PAGE_POLICY)
 
 
 async def read_styles(call: Call[NoQuery, None]) -> Response:
     """The page's style sheet."""
-    return await _answer(call, "swagger-ui.css.gz", b"text/css; charset=utf-8")
+    return await _respond(call, "swagger-ui.css.gz", b"text/css; charset=utf-8")
 
 
 async def read_bundle(call: Call[NoQuery, None]) -> Response:
     """Swagger UI itself."""
-    return await _answer(call, "swagger-ui-bundle.js.gz", b"text/javascript; charset=utf-8")
+    return await _respond(call, "swagger-ui-bundle.js.gz", b"text/javascript; charset=utf-8")
 
 
 async def read_start(call: Call[NoQuery, None]) -> Response:
     """The page's own script."""
-    return await _answer(call, "start.js", b"text/javascript; charset=utf-8")
+    return await _respond(call, "start.js", b"text/javascript; charset=utf-8")
 
 
 async def read_icon(call: Call[NoQuery, None]) -> Response:
     """The page's icon."""
-    return await _answer(call, "favicon.png", b"image/png")
+    return await _respond(call, "favicon.png", b"image/png")
 
 
-async def _answer(call: Call[NoQuery, None], name: str, content_type: bytes) -> Response:
-    answer = await _file(name).answer(call.headers)
-    return msgspec.structs.replace(answer, content_type=content_type)
+async def _respond(call: Call[NoQuery, None], name: str, content_type: bytes) -> Response:
+    response = await _file(name).respond(call.headers)
+    return msgspec.structs.replace(response, content_type=content_type)
 
 
 @cache

@@ -1,7 +1,8 @@
-"""The one route table: what Starlette routes, what is checked, and what is described.
+"""The one route table: routing, checks and the OpenAPI document are all derived from it.
 
-One module a noun. A row names the refusals of its own; every row may answer those in `EVERYWHERE`
-as well, and those that its permission, its path and its body bring with them (`refusals_of`).
+It has one module per noun, and `path_ids` for the ids in paths. A row names only the refusals of
+its own; `refusals_of` adds those in `EVERYWHERE`, and those that follow from the row's permission,
+limits and body.
 """
 
 from api.http.calls import Route
@@ -9,9 +10,16 @@ from api.http.limits import LimitClass
 from api.routes import accounts, bookings, docs, events, payments, system, webhooks
 
 EVERYWHERE = (
-    *("invalid", "malformed", "headers_too_large", "request_timeout"),
-    *("internal", "unavailable", "overloaded", "outcome_unknown"),
+    "invalid",
+    "malformed",
+    "headers_too_large",
+    "request_timeout",
+    "internal",
+    "unavailable",
+    "overloaded",
+    "outcome_unknown",
 )
+"""The codes that every route can return."""
 
 ROUTES: tuple[Route, ...] = (
     *accounts.ROUTES,
@@ -25,10 +33,10 @@ ROUTES: tuple[Route, ...] = (
 
 
 def refusals_of(route: Route) -> frozenset[str]:
-    """Every code of `api.http.problems` a call of this route may be answered with."""
+    """Every code of `api.http.problems` that a call of this route can return."""
     codes = {*EVERYWHERE, *route.refusals}
     if route.method != "GET" and codes & {"event_not_found", "event_exists"}:
-        codes.add("restoring")  # it changes an event, which may be closed until it is restored
+        codes.add("restoring")  # it writes to an event, which is fenced during a restore
     if route.permission:
         codes |= {"unauthenticated", "forbidden"}
     if route.limit_class is not LimitClass.NONE:

@@ -1,4 +1,4 @@
-"""Accounts: the rows of the route table for those who register and log in, and for their roles."""
+"""The rows of the route table for accounts: registration, login, recovery and roles."""
 
 from api.accounts import recovery, registration, roles, sessions
 from api.accounts.links import RESET_PATH, VERIFY_PATH
@@ -23,6 +23,7 @@ from api.accounts.payloads import (
     VerifyBody,
 )
 from api.http.calls import V1, Route
+from api.http.decoding import FormBody, JsonBody
 from api.http.limits import LimitClass
 from api.http.permissions import Permission as May
 
@@ -35,9 +36,9 @@ _OPEN: tuple[Route, ...] = (
         method="POST",
         path=f"{AUTH}/register",
         endpoint=registration.register,
-        body=RegisterBody,
+        body=JsonBody(RegisterBody),
         status=202,
-        answer=MailPromised,
+        response=MailPromised,
         limit=LimitClass.ACCOUNT,
     ),
     Route(
@@ -45,16 +46,15 @@ _OPEN: tuple[Route, ...] = (
         path=VERIFY_PATH,
         endpoint=registration.show_verification,
         query=LinkQuery,
-        answer=str,
+        response=str,
         produces=HTML,
     ),
     Route(
         method="POST",
         path=VERIFY_PATH,
         endpoint=registration.verify,
-        body=VerifyBody,
-        form=True,
-        answer=Verified,
+        body=FormBody(VerifyBody),
+        response=Verified,
         limit=LimitClass.ACCOUNT,
         refusals=("link_invalid",),
     ),
@@ -62,8 +62,8 @@ _OPEN: tuple[Route, ...] = (
         method="POST",
         path=f"{AUTH}/login",
         endpoint=sessions.log_in,
-        body=LoginBody,
-        answer=TokensView,
+        body=JsonBody(LoginBody),
+        response=TokensView,
         limit=LimitClass.ACCOUNT,
         refusals=("login_refused",),
     ),
@@ -71,26 +71,25 @@ _OPEN: tuple[Route, ...] = (
         method="POST",
         path=f"{AUTH}/refresh",
         endpoint=sessions.refresh,
-        body=RefreshBody,
-        answer=TokensView,
+        body=JsonBody(RefreshBody),
+        response=TokensView,
         refusals=("session_ended",),
     ),
     Route(
         method="POST",
         path=f"{AUTH}/logout",
         endpoint=sessions.log_out,
-        body=LogoutBody,
-        bare=True,
-        answer=SessionEnded,
+        body=JsonBody(LogoutBody, optional=True),
+        response=SessionEnded,
         refusals=("unauthenticated", "no_session"),
     ),
     Route(
         method="POST",
         path=f"{AUTH}/password/forgot",
         endpoint=recovery.forgot_password,
-        body=ForgotBody,
+        body=JsonBody(ForgotBody),
         status=202,
-        answer=MailPromised,
+        response=MailPromised,
         limit=LimitClass.ACCOUNT,
     ),
     Route(
@@ -98,16 +97,15 @@ _OPEN: tuple[Route, ...] = (
         path=RESET_PATH,
         endpoint=recovery.show_reset,
         query=LinkQuery,
-        answer=str,
+        response=str,
         produces=HTML,
     ),
     Route(
         method="POST",
         path=RESET_PATH,
         endpoint=recovery.reset_password,
-        body=ResetBody,
-        form=True,
-        answer=PasswordChanged,
+        body=FormBody(ResetBody),
+        response=PasswordChanged,
         limit=LimitClass.ACCOUNT,
         refusals=("link_invalid",),
     ),
@@ -119,14 +117,14 @@ _ADMIN: tuple[Route, ...] = (
         path=f"{AUTH}/admin/roles",
         endpoint=roles.list_roles,
         permission=May.ROLE_PERMISSION_READ_ALL,
-        answer=RoleList,
+        response=RoleList,
     ),
     Route(
         method="GET",
         path=f"{ROLE}/permissions",
         endpoint=roles.list_permissions,
         permission=May.ROLE_PERMISSION_READ_ALL,
-        answer=PermissionList,
+        response=PermissionList,
         refusals=("role_not_found",),
     ),
     Route(
@@ -134,8 +132,8 @@ _ADMIN: tuple[Route, ...] = (
         path=f"{ROLE}/permissions",
         endpoint=roles.add_permission,
         permission=May.ROLE_PERMISSION_ADD,
-        body=PermissionBody,
-        answer=PermissionList,
+        body=JsonBody(PermissionBody),
+        response=PermissionList,
         repeatable=True,
         refusals=("role_not_found",),
     ),
@@ -144,7 +142,7 @@ _ADMIN: tuple[Route, ...] = (
         path=f"{ROLE}/permissions/{{permission}}",
         endpoint=roles.remove_permission,
         permission=May.ROLE_PERMISSION_REMOVE,
-        answer=PermissionList,
+        response=PermissionList,
         refusals=("role_not_found", "permission_not_found", "role_protected"),
     ),
     Route(
@@ -152,8 +150,8 @@ _ADMIN: tuple[Route, ...] = (
         path=f"{ROLE}/accounts",
         endpoint=roles.assign_role,
         permission=May.ROLE_ASSIGN,
-        body=AssignBody,
-        answer=AssignedView,
+        body=JsonBody(AssignBody),
+        response=AssignedView,
         repeatable=True,
         refusals=("role_not_found", "account_not_found"),
     ),

@@ -1,10 +1,13 @@
-"""Bookings and their payment: the rows of the route table on the path of a sale."""
+"""The rows of the route table for bookings, from the list of seats to the confirmation."""
 
-from api import bookings, payments, seats
+from api import bookings, seats
+from api.bookings import BookingList, HoldBody, MineQuery
 from api.http.calls import V1, Route
+from api.http.decoding import JsonBody
 from api.http.limits import LimitClass
-from api.http.payloads import BookingList, BookingView, HoldBody, MineQuery, SeatList, SeatsQuery
 from api.http.permissions import Permission as May
+from api.seats import SeatList, SeatsQuery
+from engine.booking_view import BookingView
 
 ROUTES: tuple[Route, ...] = (
     Route(
@@ -12,24 +15,31 @@ ROUTES: tuple[Route, ...] = (
         path=f"{V1}/booking",
         endpoint=bookings.hold_seats,
         permission=May.BOOKING_CREATE_OWN,
-        body=HoldBody,
+        body=JsonBody(HoldBody),
         status=201,
-        answer=BookingView,
+        response=BookingView,
         limit=LimitClass.SALE,
         refusals=(
-            *("event_not_found", "seat_not_found", "area_not_found", "seat_taken", "area_full"),
-            *("sales_closed", "too_many_seats", "limit_reached", "request_reused"),
+            "event_not_found",
+            "seat_not_found",
+            "area_not_found",
+            "seat_taken",
+            "area_full",
+            "sales_closed",
+            "too_many_seats",
+            "limit_reached",
+            "request_reused",
         ),
         repeatable=True,
-        takes=("Idempotency-Key",),
-        gives=("Location",),
+        request_headers=("Idempotency-Key",),
+        response_headers=("Location",),
     ),
     Route(
         method="GET",
         path=f"{V1}/booking",
         endpoint=seats.list_seats,
         query=SeatsQuery,
-        answer=SeatList,
+        response=SeatList,
         refusals=("event_not_found",),
     ),
     Route(
@@ -38,7 +48,7 @@ ROUTES: tuple[Route, ...] = (
         endpoint=bookings.list_bookings,
         permission=May.BOOKING_READ_OWN,
         query=MineQuery,
-        answer=BookingList,
+        response=BookingList,
     ),
     Route(
         method="GET",
@@ -46,7 +56,7 @@ ROUTES: tuple[Route, ...] = (
         endpoint=bookings.read_booking,
         permission=May.BOOKING_READ_OWN,
         privilege=May.BOOKING_READ_ALL,
-        answer=BookingView,
+        response=BookingView,
         refusals=("booking_not_found",),
     ),
     Route(
@@ -55,11 +65,14 @@ ROUTES: tuple[Route, ...] = (
         endpoint=bookings.release_booking,
         permission=May.BOOKING_UPDATE_OWN,
         privilege=May.BOOKING_UPDATE_ANY,
-        answer=BookingView,
+        response=BookingView,
         limit=LimitClass.SALE,
         refusals=(
-            *("event_not_found", "booking_not_found"),
-            *("booking_expired", "booking_cancelled", "already_confirmed"),
+            "event_not_found",
+            "booking_not_found",
+            "booking_expired",
+            "booking_cancelled",
+            "already_confirmed",
         ),
     ),
     Route(
@@ -68,11 +81,16 @@ ROUTES: tuple[Route, ...] = (
         endpoint=bookings.extend_booking,
         permission=May.BOOKING_UPDATE_OWN,
         privilege=May.BOOKING_UPDATE_ANY,
-        answer=BookingView,
+        response=BookingView,
         limit=LimitClass.SALE,
         refusals=(
-            *("event_not_found", "booking_not_found", "extend_limit", "already_confirmed"),
-            *("booking_expired", "booking_released", "booking_cancelled"),
+            "event_not_found",
+            "booking_not_found",
+            "extend_limit",
+            "already_confirmed",
+            "booking_expired",
+            "booking_released",
+            "booking_cancelled",
         ),
     ),
     Route(
@@ -81,23 +99,26 @@ ROUTES: tuple[Route, ...] = (
         endpoint=bookings.cancel_booking,
         permission=May.BOOKING_UPDATE_OWN,
         privilege=May.BOOKING_UPDATE_ANY,
-        answer=BookingView,
+        response=BookingView,
         limit=LimitClass.SALE,
         refusals=(
-            *("event_not_found", "booking_not_found", "not_confirmed"),
-            *("booking_expired", "booking_released", "cancel_closed"),
+            "event_not_found",
+            "booking_not_found",
+            "not_confirmed",
+            "booking_expired",
+            "booking_released",
+            "cancel_closed",
         ),
         repeatable=True,
     ),
     Route(
         method="POST",
         path=f"{V1}/payment/{{booking_id}}/confirm",
-        endpoint=payments.confirm_booking,
+        endpoint=bookings.confirm_booking,
         permission=May.PAYMENT_CONFIRM,
         privilege=May.PAYMENT_CONFIRM_ANY,
-        body=payments.ConfirmBody,
-        bare=True,
-        answer=BookingView,
+        body=JsonBody(bookings.ConfirmBody, optional=True),
+        response=BookingView,
         limit=LimitClass.PAY,
         refusals=(
             *("event_not_found", "booking_not_found", "booking_cancelled", "refund_due"),

@@ -1,4 +1,4 @@
-"""The document and its page: the rows of the route table for those who write clients."""
+"""The rows of the route table for the OpenAPI document and the page that shows it."""
 
 from api.http.calls import Endpoint, Route
 from api.http.limits import LimitClass
@@ -8,14 +8,14 @@ PAGE = "/api/docs"
 
 
 def _file(path: str, endpoint: Endpoint, produces: str) -> Route:
-    """A row for a part of the page: it is no call of the API, so the document leaves it out."""
+    """A row for a file of the page; the document leaves it out."""
     return Route(
         method="GET",
         path=path,
         endpoint=endpoint,
-        answer=str,
+        response=str,
         limit=LimitClass.READ,
-        takes=("If-None-Match",),
+        request_headers=("If-None-Match",),
         produces=produces,
         described=False,
     )
@@ -26,8 +26,8 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path="/api/openapi.json",
         endpoint=page.read_document,
-        answer=dict,
-        takes=("If-None-Match",),
+        response=dict,
+        request_headers=("If-None-Match",),
     ),
     _file(PAGE, page.read_page, "text/html"),
     _file(f"{PAGE}/swagger-ui.css", page.read_styles, "text/css"),

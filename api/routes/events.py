@@ -1,18 +1,13 @@
-"""Events: the rows of the route table for those who sell, and for those who look."""
+"""The rows of the route table for events, their seats and their availability."""
 
 from api import availability, events, sales
+from api.availability import LayoutQuery
+from api.events import EventList, EventView, NewEventQuery, SalesBody, SeatIdsBody
 from api.http.calls import V1, Route
-from api.http.payloads import (
-    AvailabilityView,
-    EventList,
-    EventView,
-    LayoutQuery,
-    NewEventQuery,
-    PageQuery,
-    SalesBody,
-    SeatIdsBody,
-)
+from api.http.decoding import JsonBody, PlanBody
+from api.http.payloads import PageQuery
 from api.http.permissions import Permission as May
+from api.snapshots import AvailabilityView
 from engine.models import Layout
 from engine.plans.event_json import EventPlan, MoreSeats
 
@@ -22,7 +17,7 @@ ROUTES: tuple[Route, ...] = (
         path=f"{V1}/event",
         endpoint=events.list_events,
         query=PageQuery,
-        answer=EventList,
+        response=EventList,
     ),
     Route(
         method="POST",
@@ -30,20 +25,19 @@ ROUTES: tuple[Route, ...] = (
         endpoint=events.create_event,
         permission=May.EVENT_CREATE_OWN,
         query=NewEventQuery,
-        body=EventPlan,
-        plan=True,
+        body=PlanBody(EventPlan),
         status=201,
-        answer=EventView,
+        response=EventView,
         refusals=("plan_invalid", "event_exists", "load_incomplete"),
-        gives=("Location",),
+        response_headers=("Location",),
     ),
     Route(
         method="GET",
         path=f"{V1}/event/{{event_id}}",
         endpoint=events.read_event,
-        answer=EventView,
+        response=EventView,
         refusals=("event_not_found",),
-        takes=("If-None-Match",),
+        request_headers=("If-None-Match",),
     ),
     Route(
         method="PATCH",
@@ -51,8 +45,8 @@ ROUTES: tuple[Route, ...] = (
         endpoint=events.set_sales,
         permission=May.EVENT_CREATE_OWN,
         privilege=May.EVENT_UPDATE_ANY,
-        body=SalesBody,
-        answer=EventView,
+        body=JsonBody(SalesBody),
+        response=EventView,
         refusals=("event_not_found", "not_owner"),
     ),
     Route(
@@ -61,7 +55,7 @@ ROUTES: tuple[Route, ...] = (
         endpoint=sales.read_sales,
         permission=May.EVENT_CREATE_OWN,
         privilege=May.EVENT_UPDATE_ANY,
-        answer=sales.SalesView,
+        response=sales.SalesView,
         refusals=("event_not_found", "not_owner"),
     ),
     Route(
@@ -70,8 +64,8 @@ ROUTES: tuple[Route, ...] = (
         endpoint=events.block_seats,
         permission=May.EVENT_CREATE_OWN,
         privilege=May.EVENT_UPDATE_ANY,
-        body=SeatIdsBody,
-        answer=EventView,
+        body=JsonBody(SeatIdsBody),
+        response=EventView,
         refusals=("event_not_found", "not_owner", "seat_not_found", "seat_taken"),
     ),
     Route(
@@ -80,8 +74,8 @@ ROUTES: tuple[Route, ...] = (
         endpoint=events.unblock_seats,
         permission=May.EVENT_CREATE_OWN,
         privilege=May.EVENT_UPDATE_ANY,
-        body=SeatIdsBody,
-        answer=EventView,
+        body=JsonBody(SeatIdsBody),
+        response=EventView,
         refusals=("event_not_found", "not_owner", "seat_not_found"),
     ),
     Route(
@@ -89,9 +83,9 @@ ROUTES: tuple[Route, ...] = (
         path=f"{V1}/event/{{event_id}}/seats",
         endpoint=availability.read_layout,
         query=LayoutQuery,
-        answer=Layout,
+        response=Layout,
         refusals=("event_not_found",),
-        takes=("If-None-Match",),
+        request_headers=("If-None-Match",),
     ),
     Route(
         method="POST",
@@ -99,17 +93,16 @@ ROUTES: tuple[Route, ...] = (
         endpoint=events.add_seats,
         permission=May.EVENT_CREATE_OWN,
         privilege=May.EVENT_UPDATE_ANY,
-        body=MoreSeats,
-        plan=True,
-        answer=EventView,
+        body=PlanBody(MoreSeats),
+        response=EventView,
         refusals=("event_not_found", "not_owner", "plan_invalid", "seat_exists", "layout_changed"),
     ),
     Route(
         method="GET",
         path=f"{V1}/event/{{event_id}}/availability",
         endpoint=availability.read_map,
-        answer=AvailabilityView,
+        response=AvailabilityView,
         refusals=("event_not_found",),
-        takes=("If-None-Match",),
+        request_headers=("If-None-Match",),
     ),
 )

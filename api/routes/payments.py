@@ -1,7 +1,8 @@
-"""Payments: the provider's notices and refund obligations, as rows of the route table."""
+"""The rows of the route table for the payment provider's notices and for refunds."""
 
 from api import payment_notices, refunds, stripe_events
 from api.http.calls import V1, Route
+from api.http.decoding import JsonBody, RawBody
 from api.http.limits import LimitClass
 from api.http.permissions import Permission as May
 
@@ -10,24 +11,22 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path=f"{V1}/payment/webhook",
         endpoint=payment_notices.receive_notice,
-        body=payment_notices.NoticeBody,
-        raw=True,
-        answer=payment_notices.NoticeTaken,
+        body=RawBody(payment_notices.NoticeBody),
+        response=payment_notices.NoticeTaken,
         limit=LimitClass.NONE,
         repeatable=True,
-        takes=("Payment-Signature",),
+        request_headers=("Payment-Signature",),
         refusals=("signature_invalid", "not_found", "restoring"),
     ),
     Route(
         method="POST",
         path=f"{V1}/payment/stripe",
         endpoint=stripe_events.receive_stripe_event,
-        body=stripe_events.StripeEventBody,
-        raw=True,
-        answer=payment_notices.NoticeTaken,
+        body=RawBody(stripe_events.StripeEventBody),
+        response=payment_notices.NoticeTaken,
         limit=LimitClass.NONE,
         repeatable=True,
-        takes=("Stripe-Signature",),
+        request_headers=("Stripe-Signature",),
         refusals=("signature_invalid", "not_found", "restoring"),
     ),
     Route(
@@ -37,7 +36,7 @@ ROUTES: tuple[Route, ...] = (
         permission=May.EVENT_CREATE_OWN,
         privilege=May.EVENT_UPDATE_ANY,
         query=payment_notices.NoticesQuery,
-        answer=payment_notices.NoticeList,
+        response=payment_notices.NoticeList,
         refusals=("event_not_found", "not_owner"),
     ),
     Route(
@@ -47,7 +46,7 @@ ROUTES: tuple[Route, ...] = (
         permission=May.EVENT_CREATE_OWN,
         privilege=May.EVENT_UPDATE_ANY,
         query=refunds.RefundsQuery,
-        answer=refunds.RefundList,
+        response=refunds.RefundList,
         refusals=("event_not_found", "not_owner"),
     ),
     Route(
@@ -56,10 +55,9 @@ ROUTES: tuple[Route, ...] = (
         endpoint=refunds.settle_refund,
         permission=May.EVENT_CREATE_OWN,
         privilege=May.EVENT_UPDATE_ANY,
-        body=refunds.SettleBody,
-        bare=True,
+        body=JsonBody(refunds.SettleBody, optional=True),
         repeatable=True,
-        answer=refunds.RefundView,
+        response=refunds.RefundView,
         refusals=("event_not_found", "not_owner", "refund_not_found", "refund_ambiguous"),
     ),
 )

@@ -1,31 +1,31 @@
-"""Health and metrics: the rows of the route table for those who operate it."""
+"""The rows of the route table for operations: health, readiness and metrics."""
 
 from api import health, metrics
+from api.health import HealthView
 from api.http.calls import V1, Route
 from api.http.limits import LimitClass
-from api.http.payloads import HealthView
 
 ROUTES: tuple[Route, ...] = (
     Route(
         method="GET",
         path="/healthz",
         endpoint=health.read_health,
-        answer=HealthView,
+        response=HealthView,
         limit=LimitClass.NONE,
     ),
     Route(
         method="GET",
         path="/readyz",
         endpoint=health.read_readiness,
-        answer=HealthView,
+        response=HealthView,
         limit=LimitClass.NONE,
-        answers={503: HealthView},
+        other_responses={503: HealthView},
     ),
     Route(
         method="GET",
         path="/metrics",
         endpoint=metrics.read_metrics,
-        answer=str,
+        response=str,
         limit=LimitClass.NONE,
         produces="text/plain",
     ),
@@ -33,7 +33,7 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path=f"{V1}/metrics",
         endpoint=metrics.read_metrics,
-        answer=str,
+        response=str,
         limit=LimitClass.NONE,
         produces="text/plain",
         described=False,

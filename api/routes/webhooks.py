@@ -1,7 +1,8 @@
-"""Webhooks of organisers: the rows of the route table for those who want to be told."""
+"""The rows of the route table for the webhooks of organisers."""
 
 from api import webhooks
 from api.http.calls import Route
+from api.http.decoding import JsonBody
 from api.http.payloads import PageQuery
 from api.http.permissions import Permission as May
 
@@ -14,11 +15,11 @@ ROUTES: tuple[Route, ...] = (
         endpoint=webhooks.create_webhook,
         permission=May.EVENT_CREATE_OWN,
         privilege=May.EVENT_UPDATE_ANY,
-        body=webhooks.WebhookBody,
+        body=JsonBody(webhooks.WebhookBody),
         status=201,
-        answer=webhooks.WebhookCreated,
+        response=webhooks.WebhookCreated,
         refusals=("event_not_found", "not_owner", "webhook_limit"),
-        gives=("Location",),
+        response_headers=("Location",),
     ),
     Route(
         method="GET",
@@ -26,7 +27,7 @@ ROUTES: tuple[Route, ...] = (
         endpoint=webhooks.list_webhooks,
         permission=May.EVENT_CREATE_OWN,
         query=PageQuery,
-        answer=webhooks.WebhookList,
+        response=webhooks.WebhookList,
     ),
     Route(
         method="GET",
@@ -34,7 +35,7 @@ ROUTES: tuple[Route, ...] = (
         endpoint=webhooks.read_webhook,
         permission=May.EVENT_CREATE_OWN,
         privilege=May.EVENT_UPDATE_ANY,
-        answer=webhooks.WebhookView,
+        response=webhooks.WebhookView,
         refusals=("webhook_not_found",),
     ),
     Route(
@@ -43,7 +44,7 @@ ROUTES: tuple[Route, ...] = (
         endpoint=webhooks.delete_webhook,
         permission=May.EVENT_CREATE_OWN,
         privilege=May.EVENT_UPDATE_ANY,
-        answer=webhooks.WebhookView,
+        response=webhooks.WebhookView,
         refusals=("webhook_not_found",),
     ),
     Route(
@@ -53,7 +54,7 @@ ROUTES: tuple[Route, ...] = (
         permission=May.EVENT_CREATE_OWN,
         privilege=May.EVENT_UPDATE_ANY,
         query=webhooks.DeliveriesQuery,
-        answer=webhooks.DeliveryList,
+        response=webhooks.DeliveryList,
         refusals=("webhook_not_found",),
     ),
     Route(
@@ -62,8 +63,8 @@ ROUTES: tuple[Route, ...] = (
         endpoint=webhooks.replay_deliveries,
         permission=May.EVENT_CREATE_OWN,
         privilege=May.EVENT_UPDATE_ANY,
-        body=webhooks.ReplayBody,
-        answer=webhooks.ReplayView,
+        body=JsonBody(webhooks.ReplayBody),
+        response=webhooks.ReplayView,
         refusals=("webhook_not_found", "delivery_not_found"),
     ),
 )

@@ -1,11 +1,12 @@
-"""How an API process ends: nothing it has accepted is cut, and nobody is kept waiting for long.
+"""Graceful shutdown: a process finishes every request it accepted, within bounded time.
 
-On SIGTERM, Ctrl-C or SIGHUP every answer says `Connection: close` and /readyz 503; after
-DRAIN_WAIT_S uvicorn stops listening and finishes what is under way within DRAIN_S_MAX. Its own
-handlers are wrapped rather than replaced, so this holds for one process and for its workers.
+On SIGTERM, SIGINT or SIGHUP every response gets `Connection: close`, and /readyz returns 503. After
+DRAIN_WAIT_S uvicorn stops listening, and finishes the requests in flight within DRAIN_S_MAX. Its
+signal handlers are wrapped, not replaced, so this works for one process and for workers.
 
-uvicorn closes idle connections at once. A request may be on its way there: its client would see a
-reset and not know. So a connection is left LINGER_S to bring one more request.
+uvicorn would close idle connections at once. A request may already be on its way there: its client
+would see a reset, and not know the outcome. So a connection stays open LINGER_S for one more
+request.
 """
 
 import asyncio
@@ -28,10 +29,10 @@ _Handler = Callable[[int, FrameType | None], Any]
 
 
 class DrainingProtocol(BoundedProtocol):
-    """One connection, which is closed behind an answer and never in front of one."""
+    """One connection, which closes after a response and never before one."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A connection that comes while the process drains is there for one request."""
+        """A connection that opens while the process drains stays open LINGER_S."""
         super().connection_made(transport)
         if DRAINING.begun:
             self.loop.call_later(LINGER_S, super().shutdown)
@@ -44,8 +45,8 @@ class DrainingProtocol(BoundedProtocol):
             super().shutdown()
 
 
-class _End:
-    """The end of this process: announced once, then brought on once."""
+class _Shutdown:
+    """The shutdown of this process: it drains, then stops."""
 
     def __init__(self, stop: _Handler, wait_s: int) -> None:
         self._stop = stop
@@ -53,36 +54,36 @@ class _End:
         self._loop = asyncio.get_running_loop()
         self._stopping: asyncio.TimerHandle | None = None
 
-    def hear(self, number: int, _: FrameType | None = None) -> None:
-        """What a signal does."""
+    def on_signal(self, number: int, _: FrameType | None = None) -> None:
+        """The signal handler."""
         self._loop.call_soon_threadsafe(self._begin, number)
 
     def _begin(self, number: int) -> None:
-        if self._stopping:  # a second signal: the load balancer is waited for no longer
+        if self._stopping:  # a second signal: stop without the rest of DRAIN_WAIT_S
             self._stopping.cancel()
             self._stop(signal.SIGTERM, None)
             return
         _log.debug("draining", signal=signal.Signals(number).name, wait_s=self._wait_s)
         DRAINING.begin()
-        # Never SIGINT: uvicorn takes a second one for leave to cut what is under way.
+        # Never SIGINT: on a second one uvicorn cuts the requests in flight.
         self._stopping = self._loop.call_later(self._wait_s, self._stop, signal.SIGTERM, None)
 
 
 @contextmanager
 def draining_on_signals(wait_s: int) -> Iterator[None]:
-    """Drain on the signals that end a process; to be entered when uvicorn's handlers stand."""
+    """Drain on the signals that stop a process. Enter it after uvicorn has set its handlers."""
     stop = signal.getsignal(signal.SIGTERM)
-    if not callable(stop):  # no server runs this app
+    if not callable(stop):  # the app runs without a server
         yield
         return
-    end = _End(stop, wait_s)
+    shutdown = _Shutdown(stop, wait_s)
     before = {
-        number: signal.signal(number, end.hear)
+        number: signal.signal(number, shutdown.on_signal)
         for number in _SIGNALS
         if signal.getsignal(number) != signal.SIG_IGN
     }
     try:
-        with _end_with_parent(end):
+        with _stop_with_parent(shutdown):
             yield
     finally:
         for number, handler in before.items():
@@ -90,8 +91,8 @@ def draining_on_signals(wait_s: int) -> Iterator[None]:
 
 
 @contextmanager
-def _end_with_parent(end: _End) -> Iterator[None]:
-    """A worker whose parent was killed would serve for ever."""
+def _stop_with_parent(shutdown: _Shutdown) -> Iterator[None]:
+    """Stop this worker if its parent is killed; otherwise it would run for ever."""
     parent = multiprocessing.parent_process()
     if parent is None:
         yield
@@ -100,7 +101,7 @@ def _end_with_parent(end: _End) -> Iterator[None]:
 
     def orphaned() -> None:
         loop.remove_reader(parent.sentinel)
-        end.hear(signal.SIGTERM)
+        shutdown.on_signal(signal.SIGTERM)
 
     loop.add_reader(parent.sentinel, orphaned)
     try:

@@ -1,8 +1,9 @@
-"""Runs uvicorn: one process, or a parent with workers that lets go of the port when it ends.
+"""Runs uvicorn: one process, or a parent with workers that closes the port when it stops.
 
-uvicorn's own parent keeps the port until its last worker is gone. Meanwhile the kernel takes
-connections that nobody will accept: their clients wait, and are then reset. Here they are refused
-as soon as the workers stop listening. A second signal reaches the workers too.
+uvicorn's own parent keeps the port open until its last worker has exited. Meanwhile the kernel
+queues connections that no worker will accept: their clients wait and are then reset. Here the
+parent closes the port first, so new connections are refused as soon as the workers stop listening.
+A second signal is forwarded to the workers too.
 """
 
 import sys
@@ -30,7 +31,7 @@ class _Workers(Multiprocess):
 
 
 def run_server(config: uvicorn.Config) -> None:
-    """Serve until a signal ends it. Exits with 3 if it could not start."""
+    """Serve until a signal stops it. Exits with 3 if it could not start."""
     if config.workers > 1:
         _Workers(config, [config.bind_socket()]).run()
         return

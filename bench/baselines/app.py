@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from bench.baselines.method import Refused
-from bench.baselines.methods import METHODS
+from bench.baselines import METHODS
+from bench.baselines.method import HoldRefused
 from bench.baselines.tables import CONNECTIONS
 from bench.rig.bare import asked, booked
 from engine.settings import settings
@@ -35,7 +35,7 @@ async def hold(request: Request) -> Response:
         ulid = await request.app.state.method.hold(
             body.seat_ids, customer, request.headers.get("idempotency-key")
         )
-    except Refused:
+    except HoldRefused:
         return Response(b'{"code":"refused"}', 409, media_type="application/problem+json")
     return booked(f"{event}:{ulid}", event, body.seat_ids)
 

@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 
 from ulid import ULID
 
-from bench.baselines.method import Refused
+from bench.baselines.method import HoldRefused
 from bench.baselines.tables import CONNECTIONS, EVENT, Tables
 from engine.settings.settings import Settings
 
@@ -71,7 +71,7 @@ class ForUpdate(Tables):
         return cls(pool=await cls.open_pool(settings.database_url, connections))
 
     async def hold(self, seats: Sequence[str], customer: str, request: str | None = None) -> str:
-        """Hold all or none. Raises Refused."""
+        """Hold all or none. Raises HoldRefused."""
         ulid = str(ULID())
         async with self.pool.acquire() as connection, connection.transaction():
             free = await connection.fetch(self.SELECT, EVENT, seats)
@@ -91,10 +91,9 @@ class ForUpdateFunction(ForUpdate):
     functions = _FUNCTION
 
     async def hold(self, seats: Sequence[str], customer: str, request: str | None = None) -> str:
-        """Hold all or none. Raises Refused."""
-        held: str | None = await self.pool.fetchval(
-            "SELECT hold($1, $2, $3, $4, $5)", *(str(ULID()), EVENT, customer, seats, request)
-        )
+        """Hold all or none. Raises HoldRefused."""
+        arguments = (str(ULID()), EVENT, customer, seats, request)
+        held: str | None = await self.pool.fetchval("SELECT hold($1, $2, $3, $4, $5)", *arguments)
         if held is None:
-            raise Refused
+            raise HoldRefused
         return held

@@ -5,13 +5,14 @@ uses the same servers.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Self
 
 from msgspec import Struct
 
-from engine.transport.connection import RedisClient
+from bench.baselines.redis_py import RedisPy
 from persistence.database import Pool
 
 HOLD_TTL_S = 900
@@ -29,7 +30,7 @@ class HouseTerms(Struct, frozen=True, kw_only=True):
 OPEN = HouseTerms()
 
 
-class Refused(Exception):
+class HoldRefused(Exception):
     """A seat is taken, sales are closed, or a limit is reached; nothing was written."""
 
 
@@ -41,7 +42,7 @@ class Method(ABC):
 
     does: str
 
-    def __init__(self, *, client: RedisClient = None, pool: "Pool | None" = None) -> None:
+    def __init__(self, *, client: RedisPy = None, pool: "Pool | None" = None) -> None:
         self._client, self._pool = client, pool
 
     @abstractmethod
@@ -52,7 +53,7 @@ class Method(ABC):
     async def hold(self, seats: Sequence[str], customer: str, request: str | None = None) -> str:
         """Hold all of the seats or none; the same request has the same outcome.
 
-        The booking's id. Raises Refused.
+        The booking's id. Raises HoldRefused.
         """
 
     @abstractmethod
@@ -72,3 +73,14 @@ class Method(ABC):
             await self._client.aclose()
         if self._pool is not None:
             await self._pool.close()
+
+
+def sold_twice(bookings: Iterable[tuple[str, Sequence[str]]]) -> dict[str, int]:
+    """Seats on more than one booking, and on how many."""
+    owners = Counter(seat for _, seats in bookings for seat in seats)
+    return {seat: count for seat, count in owners.items() if count > 1}
+
+
+def unsold(bookings: Iterable[tuple[str, Sequence[str]]], wanted: Iterable[str]) -> set[str]:
+    """Requested seats that no booking has."""
+    return set(wanted) - {seat for _, seats in bookings for seat in seats}

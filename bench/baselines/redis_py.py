@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 import redis.asyncio as aioredis
 from redis.asyncio.connection import BlockingConnectionPool
@@ -11,10 +12,20 @@ from redis.backoff import NoBackoff
 from engine.settings.settings import Settings
 from engine.transport import connection
 from engine.transport.batcher import Batcher
+from engine.transport.client import pool_of
 from engine.transport.wire import Answer, Command
+
+RedisPy: TypeAlias = Any
+"""A `redis.asyncio.Redis` with all its commands."""
 
 POOL_CONNECTIONS = 64
 """Of redis-py: neither fewer nor more of them were faster."""
+POOL_TIMEOUT_S = 4
+
+
+def client_of(settings: Settings) -> RedisPy:
+    """A client of redis-py on the same connections as the engine's."""
+    return aioredis.Redis.from_pool(pool_of(settings.redis_url, timeout_s=POOL_TIMEOUT_S))
 
 
 class Pool(Batcher):
@@ -26,7 +37,7 @@ class Pool(Batcher):
         pool = BlockingConnectionPool.from_url(
             redis_url, max_connections=POOL_CONNECTIONS, timeout=None, retry=Retry(NoBackoff(), 0)
         )
-        self.client: connection.RedisClient = aioredis.Redis.from_pool(pool)
+        self.client: RedisPy = aioredis.Redis.from_pool(pool)
 
     def call(self, command: Command) -> Answer:
         """Awaited where it is; no task is made for it."""

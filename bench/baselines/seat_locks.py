@@ -1,6 +1,6 @@
 """A lock per seat in Redis, a transaction in Postgres, and a clean-up for what is not paid.
 
-The way of the system this project began from, with its faults mended: a lock has an owner and is
+The way of the system this project began from, with its faults fixed: a lock has an owner and is
 given back by its owner alone, it outlives the work it guards, seats are locked in one order, and
 the database has the last word (the update counts only free seats). The clean-up is one sorted set
 of deadlines rather than a job a booking: the same work later, the least of it now.
@@ -12,10 +12,10 @@ from typing import Any, Self
 
 from ulid import ULID
 
-from bench.baselines.method import OPEN, HouseTerms, Refused
+from bench.baselines.method import OPEN, HoldRefused, HouseTerms
+from bench.baselines.redis_py import client_of
 from bench.baselines.tables import CONNECTIONS, EVENT, Tables
 from engine.settings.settings import Settings
-from engine.transport.connection import client_of
 
 LOCK_TTL_MS = 30_000
 CLEAN_UP = "bench:seat_locks:deadlines"
@@ -53,7 +53,7 @@ class SeatLocks(Tables):
         await super().open_house(seats, terms)
 
     async def hold(self, seats: Sequence[str], customer: str, request: str | None = None) -> str:
-        """Hold all or none. Raises Refused: so is the twin of a request that is under way."""
+        """Hold all or none. Raises HoldRefused: so is the twin of a request that is under way."""
         ulid = str(ULID())
         locks = [f"bench:seat_locks:{seat}" for seat in sorted(seats)]
         try:
@@ -63,18 +63,18 @@ class SeatLocks(Tables):
                 await self._client.zadd(CLEAN_UP, {ulid: expires_at.timestamp()})
             finally:
                 await self._unlock(locks, ulid)
-        except Refused:
+        except HoldRefused:
             return await self.earlier(seats, customer, request)
         return ulid
 
     async def _lock(self, locks: Sequence[str], owner: str) -> None:
-        """One pipeline; whoever misses one gives the others back."""
+        """One pipeline. A call that misses one lock releases the others."""
         pipeline = self._client.pipeline(transaction=False)
         for lock in locks:
             pipeline.set(lock, owner, nx=True, px=LOCK_TTL_MS)
         if not all(await pipeline.execute()):
             await self._unlock(locks, owner)
-            raise Refused
+            raise HoldRefused
 
     async def _unlock(self, locks: Sequence[str], owner: str) -> None:
         await self._client.register_script(_UNLOCK)(keys=list(locks), args=[owner])
@@ -84,7 +84,7 @@ class SeatLocks(Tables):
         async with self.pool.acquire() as connection, connection.transaction():
             taken = await connection.fetch(self.update, ulid, event, seats)
             if len(taken) < len(seats):
-                raise Refused
+                raise HoldRefused
             expires_at: datetime = taken[0]["expires_at"]
             await self.insert(connection, (*row, expires_at), taken[0]["customer_max"])
         return expires_at

@@ -2,7 +2,7 @@
 
 All that the engine's script checks: sales open, seats free or their deadline past, the limits, the
 request id. Most of it stands in the statements that a hold needs anyway, so it costs no round trip;
-why something was refused is found out afterwards, by those who are refused.
+the reason of a refusal is looked up afterwards, by refused calls only.
 """
 
 from collections.abc import Sequence
@@ -11,13 +11,13 @@ from typing import Any, ClassVar
 
 import asyncpg
 
-from bench.baselines.method import OPEN, HouseTerms, Method, Refused
+from bench.baselines.method import OPEN, HoldRefused, HouseTerms, Method
 from persistence.database import Connection, Pool
 
 EVENT = "bench"
 CONNECTIONS = 16
-"""More than the engine's writer has: a commit waits for the disk, and those who wait together share
-one sync, so with the writer's four every rival is slower.
+"""More than the engine's writer has. A commit waits for the disk, and commits that wait together
+share one sync, so with the writer's four every baseline is slower.
 """
 
 _TABLES = """
@@ -51,7 +51,8 @@ _EARLIER = (
     "SELECT booking FROM bookings "
     "WHERE customer = $1 AND request = $2 AND seats = $3 AND expires_at > now()"
 )
-_HAS = (
+_LOCK_CUSTOMER = "SELECT pg_advisory_xact_lock(hashtextextended($1 || ' ' || $2, 0))"
+COUNT_HELD = (
     "SELECT coalesce(sum(cardinality(seats)), 0) FROM bookings "
     "WHERE event = $1 AND customer = $2 AND expires_at > now()"
 )
@@ -62,8 +63,6 @@ class Tables(Method):
 
     schema: ClassVar[str]
     functions: ClassVar[str] = ""
-    TURN: ClassVar[str] = "SELECT pg_advisory_xact_lock(hashtextextended($1 || ' ' || $2, 0))"
-    """One call of a customer at a time, where there is a limit: each counts what is held."""
     does = "sales open, seats free, deadline, limits, request id; a booking's row, on the disk"
 
     @classmethod
@@ -105,21 +104,25 @@ class Tables(Method):
         return [(row["booking"], row["seats"]) for row in await self.pool.fetch(listed)]
 
     async def insert(self, connection: Connection, row: Sequence[Any], most: int | None) -> None:
-        """Write the booking, within the customer's limit. Raises Refused."""
+        """Write the booking, within the customer's limit. Raises HoldRefused."""
         _, event, customer, seats, *_ = row
-        if most is not None:
-            await connection.execute(self.TURN, event, customer)
-            has = await connection.fetchval(_HAS, event, customer)
-            if has + len(seats) > most:
-                raise Refused
+        has = 0 if most is None else await self.held_count(connection, event, customer)
+        if most is not None and has + len(seats) > most:
+            raise HoldRefused
         if await connection.fetchval(_INSERT, *row) is None:
-            raise Refused
+            raise HoldRefused
+
+    async def held_count(self, connection: Connection, event: str, customer: str) -> int:
+        """Seats the customer holds. The customer's other calls count after this one commits."""
+        await connection.execute(_LOCK_CUSTOMER, event, customer)
+        count: int = await connection.fetchval(COUNT_HELD, event, customer)
+        return count
 
     async def earlier(self, seats: Sequence[str], customer: str, request: str | None) -> str:
-        """What this very request has held before. Raises Refused."""
+        """What this very request has held before. Raises HoldRefused."""
         booking: str | None = await self.pool.fetchval(_EARLIER, customer, request, seats)
         if booking is None:
-            raise Refused
+            raise HoldRefused
         return booking
 
 

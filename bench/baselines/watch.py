@@ -1,18 +1,19 @@
-"""Redis alone, optimistic: WATCH the seats, read them, MULTI the booking, again if one changed.
+"""Redis alone, optimistic: WATCH the seats, read them, MULTI the booking, retry on a change.
 
-A key a seat, so that only those who want the same seat get in each other's way: a hash of all
+A key a seat, so that only calls for the same seat conflict: a hash of all
 seats would fail every transaction but one. Each call has a connection to itself for its two round
 trips. It has no journal, no limits and no clean-up beyond the TTL: the least a sale could write.
 """
 
 from collections.abc import Sequence
+from typing import Self
 
 from redis.exceptions import WatchError
 from ulid import ULID
 
-from bench.baselines.method import HOLD_TTL_S, OPEN, HouseTerms, Method, Refused
+from bench.baselines.method import HOLD_TTL_S, OPEN, HoldRefused, HouseTerms, Method
+from bench.baselines.redis_py import RedisPy, client_of
 from engine.settings.settings import Settings
-from engine.transport.connection import RedisClient, client_of
 
 SEAT, BOOKING = "bench:watch:seat:", "bench:watch:booking:"
 ALL = "bench:watch:bookings"
@@ -24,7 +25,7 @@ class Watch(Method):
     does = "seats free, and nothing else"
 
     @classmethod
-    async def connect(cls, settings: Settings, _: int = 0) -> "Watch":
+    async def connect(cls, settings: Settings, _: int = 0) -> Self:
         """On keys of its own."""
         return cls(client=client_of(settings))
 
@@ -38,14 +39,13 @@ class Watch(Method):
             await self._client.mset({f"{SEAT}{seat}": "a" for seat in chunk})
 
     async def hold(self, seats: Sequence[str], customer: str, _: str | None = None) -> str:
-        """Hold all or none. Raises Refused."""
+        """Hold all or none. Raises HoldRefused."""
         ulid = str(ULID())
         keys = [f"{SEAT}{seat}" for seat in seats]
         async with self._client.pipeline(transaction=True) as pipeline:
             while True:
-                await self._watch(pipeline, keys)
-                if set(await pipeline.mget(keys)) != {b"a"}:
-                    raise Refused
+                if set(await self._read(pipeline, keys)) != {b"a"}:
+                    raise HoldRefused
                 pipeline.multi()
                 for key in keys:
                     pipeline.set(key, ulid)
@@ -58,8 +58,11 @@ class Watch(Method):
                     continue
                 return ulid
 
-    async def _watch(self, pipeline: RedisClient, keys: Sequence[str]) -> None:
+    async def _read(self, pipeline: RedisPy, keys: Sequence[str]) -> list[bytes | None]:
+        """Read the seats. EXEC fails if one of them changes after this."""
         await pipeline.watch(*keys)
+        found: list[bytes | None] = await pipeline.mget(keys)
+        return found
 
     async def bookings(self) -> list[tuple[str, list[str]]]:
         """As their keys have them."""

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from bench.baselines.redis_py import REDIS_PY
 from bench.rig.houses import house, selection
+from bench.rig.raw_redis import raw
 from engine import Engine, scripts
 from engine.event_state import read_state
 from engine.ids import EventId
@@ -59,7 +60,7 @@ async def holds_per_s(
     wrong += [f"{event}: {found.kind} {found.subject}" for found in check(state)[:5]]
     if len(state.bookings) != done.count:
         wrong.append(f"{event}: {done.count:,} holds answered, {len(state.bookings):,} are")
-    await engine.client.delete(*[k async for k in engine.client.scan_iter(f"{{{event}}}:*")])
+    await raw(engine).delete(*[k async for k in raw(engine).scan_iter(f"{{{event}}}:*")])
     return done.count / done.seconds
 
 
@@ -69,7 +70,7 @@ def _hold_in_process(calls: Calls) -> _Done:
 
 async def _hold_all(calls: Calls) -> _Done:
     async with await _connect(calls) as engine:
-        await engine.client.script_load(scripts.load("hold_seats").text)
+        await raw(engine).script_load(scripts.load("hold_seats").text)
         hold, count = engine.bookings.hold_seats, 0
         began_s = time.perf_counter()
         ends_s = began_s + calls.seconds

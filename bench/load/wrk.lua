@@ -1,7 +1,7 @@
--- One volley for wrk's one thread: wrk -t1 -s wrk.lua URL -- FILE [counted] [pays]
--- FILE has the request up to what differs, an empty line, and one body a line (see bench/load/wrk.py).
--- No bodies: GET. counted: answers by status. pays: every booking that was held is confirmed.
--- wrk gives an answer to Lua only if `response` is there, so only those two pay for that.
+-- One closed loop for the one thread of wrk: wrk -t1 -s wrk.lua URL -- FILE [counted] [pays]
+-- FILE has the head of a request, an empty line, and one body a line (see bench/load/closed_loop.py).
+-- No bodies: GET. counted: count answers by status. pays: confirm every held booking.
+-- wrk passes answers to Lua only if `response` is defined, so only these two options cost that time.
 local bodies, sent, head, get_text = {}, 0, nil, nil
 local held, confirm_format = {}, nil
 statuses = {}

@@ -10,7 +10,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from bench.report.section import Chart, Section, Series
+from bench.report.section import BenchSection, Chart, Series
 
 WIDTH_IN, ROW_IN, LINES_IN = 8.0, 0.34, 3.4
 COLOURS = ("#2c6fbb", "#d1662c", "#3a8f4f", "#8c5aa8")
@@ -23,7 +23,7 @@ _STYLE: Any = {  # as typed, a dict of literals
 }
 
 
-def draw_all(section: Section, folder: Path) -> list[Path]:
+def draw_all(section: BenchSection, folder: Path) -> list[Path]:
     """Every chart of a section that has its series; an earlier file is replaced."""
     found = {series.id: series for series in section.series}
     return [_draw(chart, found, folder) for chart in section.charts]

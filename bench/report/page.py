@@ -1,43 +1,33 @@
-"""docs/performance.md, made of what was measured: first what must be reached, then every part."""
+"""docs/performance.md, made from the results: first the targets, then every part."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
-from bench.report.section import Section, Series
-from bench.report.targets import Verdict
+from bench.report.section import SectionRun, Series
+from bench.report.targets import TargetVerdict
 
 HEAD = """\
 # Performance
 
 <!-- Made by `make bench` from bench/results/. Change bench/report/page.py, not this page. -->
 
-Ratios of medians of one run can be compared between machines and days; the absolute figures beside
-them cannot. What is compared was measured in turns, and each turn begins the round once. The load
-generator runs on the same machine and takes its share of the cores, at the bare endpoints too.
-After every volley holds and sales are counted in Redis, every promise of the engine is verified,
-Redis is reconciled with Postgres, and failed calls are counted: a run in which one of these found
-something ends with exit code 1, and its figures are worthless.
+Ratios of medians of one run can be compared between machines and days; absolute figures cannot.
+Compared series were measured in turns, and each of them starts a round in turn. The load generator
+runs on the same machine and takes its share of the cores, at the bare endpoints too. After every
+load, holds and sales are counted in Redis, the engine's invariants are verified, Redis is
+reconciled with Postgres, and failed calls are counted. A run with any finding ends with exit code
+1, and its figures are worthless.
 
     make bench                    # all of it, about 25 minutes
     python -m bench holds fights  # some parts; the others stay as they were
-    python -m bench --quick       # small: does it run?
+    python -m bench --quick       # a small smoke test
 
-How the parts are measured: [bench/README.md](../bench/README.md). The figures behind this page,
-every round of them: `bench/results/`.
+[bench/README.md](../bench/README.md) says how the parts are measured. `bench/results/` has the
+figure of every round.
 """
 
 
-class Part(NamedTuple):
-    """A section and the run it is from."""
-
-    at: str
-    commit: str
-    command: str
-    section: Section
-
-
 def lines_of(
-    machine: dict[str, str], parts: Sequence[Part], verdicts: Sequence[Verdict]
+    machine: dict[str, str], parts: Sequence[SectionRun], verdicts: Sequence[TargetVerdict]
 ) -> Iterator[str]:
     """The page."""
     yield HEAD
@@ -49,13 +39,13 @@ def lines_of(
 
 
 def number(value: float) -> str:
-    """A figure with as many digits as it deserves."""
+    """A figure with a sensible number of digits."""
     if abs(value) >= 100 or value == int(value):
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
-def _conditions(machine: dict[str, str], parts: Sequence[Part]) -> Iterator[str]:
+def _conditions(machine: dict[str, str], parts: Sequence[SectionRun]) -> Iterator[str]:
     yield "## Conditions"
     yield ""
     yield "| | |"
@@ -70,10 +60,10 @@ def _conditions(machine: dict[str, str], parts: Sequence[Part]) -> Iterator[str]
     yield ""
 
 
-def _verdicts(verdicts: Sequence[Verdict]) -> Iterator[str]:
-    yield "## What must be reached"
+def _verdicts(verdicts: Sequence[TargetVerdict]) -> Iterator[str]:
+    yield "## Targets"
     yield ""
-    yield "| ratio of medians, or median | must reach | measured | reached |"
+    yield "| ratio of medians, or median | target | measured | reached |"
     yield "|---|---|---|---|"
     for verdict in verdicts:
         target = verdict.target
@@ -82,24 +72,24 @@ def _verdicts(verdicts: Sequence[Verdict]) -> Iterator[str]:
     yield ""
 
 
-def _reached(verdict: Verdict) -> str:
+def _reached(verdict: TargetVerdict) -> str:
     if verdict.measured is None or not verdict.target.bounded:
         return "-"
     return "yes" if verdict.reached else "**no**"
 
 
-def _wrong(parts: Sequence[Part]) -> Iterator[str]:
+def _wrong(parts: Sequence[SectionRun]) -> Iterator[str]:
     wrong = [f"- {part.section.title}: {line}" for part in parts for line in part.section.wrong]
     if not wrong:
-        yield "5xx, failed connections, double sales, broken promises, differences: none anywhere."
+        yield "No part had 5xx, failed connections, double sales, broken invariants or differences."
     else:
-        yield "**Checks that failed, which makes the figures of that part worthless:**"
+        yield "**Failed checks. The figures of these parts are worthless:**"
         yield ""
         yield from wrong
     yield ""
 
 
-def _section(part: Part) -> Iterator[str]:
+def _section(part: SectionRun) -> Iterator[str]:
     section = part.section
     yield f"## {section.title}"
     yield ""

@@ -10,7 +10,7 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -21,29 +21,20 @@ import msgspec
 from msgspec import Struct
 
 from bench.report import charts, page
-from bench.report.section import Options, Section
-from bench.report.targets import Verdict, judge
+from bench.report.section import BenchOptions, BenchSection, SectionRun
+from bench.report.targets import TargetVerdict, judge
 
 ROOT = Path(__file__).parents[2]
 _VERSIONS = ("uvicorn", "starlette", "uvloop", "httptools", "redis", "hiredis", "asyncpg")
 
 
-class Measured(Struct, frozen=True):
-    """A section and the run it is from."""
-
-    at: str
-    commit: str
-    command: str
-    section: Section
-
-
-class Report(Struct, frozen=True, kw_only=True):
+class BenchReport(Struct, frozen=True, kw_only=True):
     """All that was measured on one machine: on one day, and before that what was not since then."""
 
     at: str
     machine: dict[str, str]
-    parts: list[Measured]
-    verdicts: list[Verdict]
+    parts: list[SectionRun]
+    verdicts: list[TargetVerdict]
 
 
 class Places(NamedTuple):
@@ -63,23 +54,25 @@ def places(report_at: str, *, quick: bool, root: Path = ROOT) -> Places:
     return Places(results, root / "docs" / "performance.md", root / "docs" / "performance")
 
 
-def describe(options: Options, sections: Sequence[Section], parts: Sequence[str]) -> Report:
+def describe(
+    options: BenchOptions, sections: Sequence[BenchSection], parts: Sequence[str]
+) -> BenchReport:
     """A report of this run alone."""
     command = ["python", "-m", "bench", *parts, *(["--quick"] if options.quick else [])]
     command += ["--rounds", str(options.rounds), "--seconds", f"{options.seconds:g}"]
     at, commit = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), _commit()
-    measured = [Measured(at, commit, shlex.join(command), section) for section in sections]
-    return Report(at=at, machine=_machine(), parts=measured, verdicts=judge(sections))
+    measured = [SectionRun(at, commit, shlex.join(command), section) for section in sections]
+    return BenchReport(at=at, machine=_machine(), parts=measured, verdicts=judge(sections))
 
 
-def merged(new: Report, earlier: Report, order: Sequence[str]) -> Report:
+def merged(new: BenchReport, earlier: BenchReport, order: Sequence[str]) -> BenchReport:
     """The new parts in place of the earlier ones of the same name."""
     found = {part.section.id: part for part in (*earlier.parts, *new.parts)}
     parts = [found[name] for name in order if name in found]
     return msgspec.structs.replace(new, parts=parts, verdicts=judge(part.section for part in parts))
 
 
-def write(new: Report, order: Sequence[str], where: Places) -> Report:
+def write(new: BenchReport, order: Sequence[str], where: Places) -> BenchReport:
     """Write the results, the charts and the page. What is written."""
     earlier = _earlier(where.results.parent, new.machine)
     report = merged(new, earlier, order) if earlier else new
@@ -89,26 +82,22 @@ def write(new: Report, order: Sequence[str], where: Places) -> Report:
     where.results.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
     for part in report.parts:
         charts.draw_all(part.section, where.charts)
-    lines = page.lines_of(report.machine, _parts(report.parts), report.verdicts)
+    lines = page.lines_of(report.machine, report.parts, report.verdicts)
     where.page.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return report
 
 
-def _earlier(results: Path, machine: dict[str, str]) -> Report | None:
+def _earlier(results: Path, machine: dict[str, str]) -> BenchReport | None:
     """The last one of this machine. None of another version of this program: it is replaced."""
     for path in sorted(results.glob("*.json"), reverse=True):
         with suppress(msgspec.ValidationError):
-            report = msgspec.json.decode(path.read_bytes(), type=Report)
+            report = msgspec.json.decode(path.read_bytes(), type=BenchReport)
             if report.machine == machine:
                 return report
     return None
 
 
-def _parts(parts: Iterable[Measured]) -> list[page.Part]:
-    return [page.Part(part.at, part.commit, part.command, part.section) for part in parts]
-
-
-def lines_of(section: Section) -> Iterator[str]:
+def lines_of(section: BenchSection) -> Iterator[str]:
     """A section for the terminal."""
     for series in section.series:
         spread = f"{page.number(series.least)} to {page.number(series.most)}"
@@ -116,7 +105,7 @@ def lines_of(section: Section) -> Iterator[str]:
     yield from (f"  WRONG: {line}" for line in section.wrong)
 
 
-def verdict_lines(report: Report) -> Iterator[str]:
+def verdict_lines(report: BenchReport) -> Iterator[str]:
     """The targets that were measured, for the terminal."""
     for verdict in report.verdicts:
         if verdict.measured is not None:

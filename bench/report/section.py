@@ -1,4 +1,4 @@
-"""What a part of the benchmark hands in: named series, one value a round, and what went wrong.
+"""What a part of the benchmark returns: named series, one value a round, and failed checks.
 
 A figure is the median of its rounds and never stands without the least and the greatest beside it:
 on a machine that does all at once, the spread says what the median is worth.
@@ -15,7 +15,7 @@ _Turn = TypeVar("_Turn")
 UNITS = ("/s", "ms", "us", "s", "bytes", "count", "share", "ratio")
 
 
-class Options(Struct, frozen=True, kw_only=True):
+class BenchOptions(Struct, frozen=True, kw_only=True):
     """How long and how often. `quick` makes everything small: to see that it runs."""
 
     rounds: int = 5
@@ -71,7 +71,7 @@ class Chart(Struct, frozen=True, kw_only=True):
     lines: Mapping[str, Sequence[str]] = {}
 
 
-class Section(Struct, frozen=True, kw_only=True):
+class BenchSection(Struct, frozen=True, kw_only=True):
     """One part of the report. `wrong` names all that makes its figures worthless."""
 
     id: str
@@ -82,6 +82,15 @@ class Section(Struct, frozen=True, kw_only=True):
     charts: list[Chart] = []
     conditions: dict[str, str] = {}
     notes: list[str] = []
+
+
+class SectionRun(Struct, frozen=True):
+    """A section and the run that measured it."""
+
+    at: str
+    commit: str
+    command: str
+    section: BenchSection
 
 
 class Figures(Struct):
@@ -108,6 +117,6 @@ class Figures(Struct):
 
 
 def in_turns(turns: Sequence[_Turn], round_number: int) -> list[_Turn]:
-    """The same turns, begun with another one each round: nobody is always first or last."""
+    """The turns, rotated by the round: none is always first or last."""
     start = round_number % len(turns)
     return [*turns[start:], *turns[:start]]

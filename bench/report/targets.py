@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from bench.report.section import Section, Series
+from bench.report.section import BenchSection, Series
 
 
 class Target(Struct, frozen=True, kw_only=True):
@@ -36,7 +36,7 @@ class Target(Struct, frozen=True, kw_only=True):
         return f"≥ {self.least:,g}" if self.least is not None else f"≤ {self.most:,g}"
 
 
-class Verdict(Struct, frozen=True):
+class TargetVerdict(Struct, frozen=True):
     """A target and what was measured; `measured` None: it was not."""
 
     target: Target
@@ -119,19 +119,19 @@ TARGETS = (
 )  # fmt: skip
 
 
-def judge(sections: Iterable[Section]) -> list[Verdict]:
+def judge(sections: Iterable[BenchSection]) -> list[TargetVerdict]:
     """Each target against what the sections measured."""
     found = {series.id: series for section in sections for series in section.series}
     return [_verdict(target, found) for target in TARGETS]
 
 
-def _verdict(target: Target, found: dict[str, Series]) -> Verdict:
+def _verdict(target: Target, found: dict[str, Series]) -> TargetVerdict:
     measured = _measure(target, found)
     if measured is None:
-        return Verdict(target, None, False)
+        return TargetVerdict(target, None, False)
     high_enough = target.least is None or measured >= target.least
     low_enough = target.most is None or measured <= target.most
-    return Verdict(target, measured, high_enough and low_enough)
+    return TargetVerdict(target, measured, high_enough and low_enough)
 
 
 def _measure(target: Target, found: dict[str, Series]) -> float | None:

@@ -14,8 +14,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from api.http.payloads import BookingView, HoldBody, encode
+from api.bookings import HoldBody
+from api.http.payloads import encode
 from api.http.tokens import Tokens
+from engine.booking_view import BookingView
 from engine.ids import CustomerId
 from engine.models import BookingStatus
 

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from bench.rig.houses import house
+from bench.rig.raw_redis import raw
 from engine import Engine, keys, scripts
 from engine.errors import Misconfigured
 from engine.ids import EventId
@@ -25,7 +26,7 @@ TAKEN_SHARE_MAX = 0.1
 """More refusals than that, and something else is measured than holds."""
 
 
-class Fire(Struct, frozen=True):
+class CeilingLoad(Struct, frozen=True):
     """So many connections, so many calls in a pipeline, so many seats a hold."""
 
     connections: int
@@ -53,15 +54,15 @@ class Ceiling:
         await self._engine.events.load_event(self._event, layout, terms)
         named = keys.of_event(self._event)
         for key in (named.event, named.seats, named.map):
-            await self._engine.client.copy(key, f"{key}:fresh", replace=True)
+            await raw(self._engine).copy(key, f"{key}:fresh", replace=True)
 
-    async def measure(self, fire: Fire, calls_max: int) -> float:
+    async def measure(self, fire: CeilingLoad, calls_max: int) -> float:
         """Holds a second in a house that is free again. Raises Misconfigured."""
         await self.set_free()
         calls = min(calls_max, int(TAKEN_SHARE_MAX * self._seat_count / fire.seats**2))
-        sha = await self._engine.client.script_load(scripts.load("hold_seats").text)
+        sha = await raw(self._engine).script_load(scripts.load("hold_seats").text)
         per_s = await asyncio.to_thread(self._run, fire, calls, str(sha))
-        held = int(await self._engine.client.hlen(keys.of_event(self._event).bookings))
+        held = int(await raw(self._engine).hlen(keys.of_event(self._event).bookings))
         if held < calls * (1 - TAKEN_SHARE_MAX):
             self.wrong.append(f"{PROGRAM} {fire.says}: {calls:,} calls, only {held:,} holds")
         return per_s * held / calls
@@ -69,14 +70,14 @@ class Ceiling:
     async def set_free(self) -> None:
         """Every seat is available again, and no booking was ever made."""
         named = keys.of_event(self._event)
-        client = self._engine.client
+        client = raw(self._engine)
         for key in (named.event, named.seats, named.map):
             await client.copy(f"{key}:fresh", key, replace=True)
         await client.delete(
             named.bookings, named.deadlines, named.customers, named.ended, named.journal
         )
 
-    def _run(self, fire: Fire, calls: int, sha: str) -> float:
+    def _run(self, fire: CeilingLoad, calls: int, sha: str) -> float:
         command = [PROGRAM, *_place(self._url), "--csv", "-r", str(self._seat_count)]
         command += ["-n", str(calls), "-c", str(fire.connections), "-P", str(fire.pipeline)]
         command += call_of(self._event, sha, fire.seats)

@@ -5,19 +5,21 @@ nothing failed, Redis has what was answered, every promise holds, and Postgres h
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeAlias
 
 from msgspec.structs import replace
 
 from api.http.tokens import issue_token
-from bench.load import generator
-from bench.load.volley import Shots, Volley
+from bench.load import closed_loop
+from bench.load.closed_loop import GENERATOR, ClosedLoop, ClosedLoopResult
 from bench.report.conditions import read_conditions
+from bench.report.section import BenchOptions, Figures, in_turns
+from bench.rig.polling import until, until_written
 from bench.rig.stand import Stand, bare_endpoint, engine_up
-from bench.rig.waiting import until, until_written
 from engine import Engine
 from engine.event_state import EventState, read_state
 from engine.ids import EventId
@@ -51,7 +53,7 @@ class Sale:
         self._number_count = 0
 
     def next_numbers(self, count: int) -> slice:
-        """So many numbers that nobody had before: for seats that nobody asked for yet."""
+        """`count` new numbers, for seats that no earlier request named."""
         start, self._number_count = self._number_count, self._number_count + count
         return slice(start, self._number_count)
 
@@ -67,28 +69,30 @@ class Sale:
         """Change Redis' durability while it runs."""
         await set_policy(self.engine, policy)
 
-    def volley(self, bodies: list[str], seconds: float) -> Volley:
+    def load(self, url: str, bodies: list[str], seconds: float) -> ClosedLoop:
         """These requests, as one customer."""
-        return Volley(token=self.token, bodies=bodies, connections=CONNECTIONS, seconds=seconds)
+        return ClosedLoop(
+            url=url, token=self.token, bodies=bodies, connections=CONNECTIONS, seconds=seconds
+        )
 
-    async def fire(self, url: str, volley: Volley) -> Shots:
-        """Fire, and note what no volley may have: failed connections, 5xx."""
-        shots = await asyncio.to_thread(generator.fire, url, volley)
-        path = volley.path
-        if shots.failed_count:
-            self.wrong.append(f"{url}{path}: {shots.failed_count:,} connections failed")
-        for status, count in shots.statuses.items():
+    async def run(self, load: ClosedLoop) -> ClosedLoopResult:
+        """Run a load, and note what makes any figure worthless: failed connections and 5xx."""
+        result = await asyncio.to_thread(closed_loop.run, load)
+        place = f"{load.url}{load.path}"
+        if result.failed_count:
+            self.wrong.append(f"{place}: {result.failed_count:,} connections failed")
+        for status, count in result.statuses.items():
             if status >= 500:
-                self.wrong.append(f"{url}{path}: {count:,} answers {status}")
-        return shots
+                self.wrong.append(f"{place}: {count:,} answers {status}")
+        return result
 
-    async def fire_all_good(self, url: str, volley: Volley) -> Shots:
-        """Fire where no answer may be a refusal."""
-        shots = await self.fire(url, volley)
-        refused = shots.error_count - shots.failed_count
+    async def run_all_good(self, load: ClosedLoop) -> ClosedLoopResult:
+        """Run a load in which every answer must be a success."""
+        result = await self.run(load)
+        refused = result.error_count - result.failed_count
         if refused:
-            self.wrong.append(f"{url}{volley.path}: {refused:,} answers are no success")
-        return shots
+            self.wrong.append(f"{load.url}{load.path}: {refused:,} answers are not a success")
+        return result
 
     async def judge(self, event: EventId) -> EventState:
         """Wait for the writer, then verify and reconcile; what is wrong is noted."""
@@ -142,5 +146,27 @@ async def conditions_of(sale: Sale) -> dict[str, str]:
     """As `read_conditions`, and where the load ran."""
     return {
         **await read_conditions(sale.engine),
-        "load": f"{generator.NAME}, {CONNECTIONS} connections, on the same machine",
+        "load": f"{GENERATOR}, {CONNECTIONS} connections, on the same machine",
     }
+
+
+RunTurn: TypeAlias = Callable[[Sale, Figures, BenchOptions, tuple[str, int]], Awaitable[None]]
+"""Runs one turn, given its name and the number of API processes."""
+
+
+async def run_in_turns(
+    options: BenchOptions, turns_of: Callable[[int], Sequence[str]], run: RunTurn
+) -> tuple[Figures, dict[str, str]]:
+    """Every turn in every round, with one API process and then with two.
+
+    Returns the figures and their conditions.
+    """
+    figures, conditions = Figures(), dict[str, str]()
+    for workers in options.api_processes:
+        async with open_sale(workers) as sale:
+            conditions = await conditions_of(sale)
+            for number in range(options.rounds):
+                for turn in in_turns(turns_of(workers), number):
+                    await run(sale, figures, options, (turn, workers))
+            figures.wrong += sale.wrong
+    return figures, conditions

@@ -6,13 +6,14 @@ Microseconds a call from `INFO commandstats`, around a batch of holds that go ou
 import asyncio
 from collections.abc import Sequence
 
+from bench.rig.raw_redis import raw
 from engine import Engine
 from engine.models import Selection
 
 
 async def per_hold_us(engine: Engine, wanted: Sequence[Selection], wrong: list[str]) -> float:
     """Hold all of these at once; the server's time for one. What is wrong is added to `wrong`."""
-    await engine.client.config_resetstat()
+    await raw(engine).config_resetstat()
     await asyncio.gather(*map(engine.bookings.hold_seats, wanted))
     stats = (await engine.client.info("commandstats"))["cmdstat_evalsha"]
     if stats["calls"] != len(wanted):

@@ -58,15 +58,6 @@ class Stand:
                     used += sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
         return used
 
-    def load(self, plan: str, event: str, *options: str) -> None:
-        """`engine load`. Raises: Misconfigured with what it said."""
-        command = [sys.executable, "-m", "engine", "load", plan, "--event", event, *options]
-        told = subprocess.run(
-            [*command, "--data", str(self.data)], env=_environ(), capture_output=True, text=True
-        )
-        if told.returncode:
-            raise Misconfigured(told.stderr)
-
 
 @contextmanager
 def engine_up(
@@ -111,7 +102,7 @@ def part_running(data: Path, part: str) -> Iterator[None]:
 
 
 def free_port() -> int:
-    """A port nobody listens on at this moment."""
+    """A free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

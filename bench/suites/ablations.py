@@ -17,8 +17,9 @@ from msgspec import Struct
 
 from bench.load.callers import Calls, holds_per_s
 from bench.report.conditions import read_conditions
-from bench.report.section import Chart, Figures, Options, Section, in_turns
+from bench.report.section import BenchOptions, BenchSection, Chart, Figures, in_turns
 from bench.rig.houses import house, selection
+from bench.rig.raw_redis import raw
 from bench.rig.server_time import per_hold_us
 from embedded import servers
 from embedded.valkey import Valkey
@@ -41,7 +42,7 @@ EVENT = EventId("allocator")
 TERMS = Terms(name="Allocator", hold_ttl_ms=86_400_000)
 
 
-async def measure(options: Options) -> Section:
+async def measure(options: BenchOptions) -> BenchSection:
     """AOF always, no HTTP."""
     figures, notes = Figures(), list[str]()
     conditions = await _measure_ways(figures, options)
@@ -50,7 +51,7 @@ async def measure(options: Options) -> Section:
             notes.append("No allocator is lent here: the wheel is missing, or it is not Linux.")
         for number in range(min(options.rounds, ROUNDS_MAX) if len(valkeys) > 1 else 0):
             await _time_allocators(figures, valkeys, number)
-    return Section(
+    return BenchSection(
         id="ablations",
         title="What some choices are worth",
         what=f"Each beside what was not chosen: {CALLERS} callers in one process; AOF always.",
@@ -67,7 +68,7 @@ async def measure(options: Options) -> Section:
     )  # fmt: skip
 
 
-async def _measure_ways(figures: Figures, options: Options) -> dict[str, str]:
+async def _measure_ways(figures: Figures, options: BenchOptions) -> dict[str, str]:
     with (
         TemporaryDirectory(prefix="bench-") as folder,
         servers.start(folder, postgres=False) as running,
@@ -117,7 +118,7 @@ async def _valkeys() -> AsyncIterator[list[_House]]:
             stack.callback(valkey.stop)
             settings = Settings(redis_url=valkey.url)
             engine = await stack.enter_async_context(await Engine.connect(settings))
-            await engine.client.script_load(scripts.load("hold_seats").text)
+            await raw(engine).script_load(scripts.load("hold_seats").text)
             await engine.events.load_event(EVENT, house(HOLDS * TURNS * ROUNDS_MAX), TERMS)
             houses.append(_House(name, engine))
         yield houses

@@ -1,7 +1,7 @@
 """What a browser asks for: the map of 50,000 seats, whether it has changed, and the layout.
 
 Against bare endpoints that send the very bytes the API sent, and 304. The map is of a house that
-is half sold, with nobody buying meanwhile, and once more while holds come in at a steady rate.
+is half sold, first without other calls, then while holds arrive at a steady rate.
 """
 
 import asyncio
@@ -16,9 +16,11 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 from msgspec.structs import replace
 
-from bench.load.storm import Storm, blow_beside
-from bench.load.volley import PATH, Shots, Volley
-from bench.report.section import Chart, Figures, Options, Section, in_turns
+from bench.load import open_loop
+from bench.load.closed_loop import ClosedLoop, ClosedLoopResult
+from bench.load.connection import run_in_process
+from bench.load.open_loop import OpenLoop, Step
+from bench.report.section import BenchOptions, BenchSection, Chart, Figures, in_turns
 from bench.rig.houses import hold_bodies, stadium_seats
 from bench.rig.sale import Sale, conditions_of, open_sale
 from bench.rig.stand import bare_endpoint
@@ -41,7 +43,7 @@ class _Turn(Struct, frozen=True):
     changing: bool = False
 
 
-async def measure(options: Options) -> Section:
+async def measure(options: BenchOptions) -> BenchSection:
     """In turns, at one API process."""
     figures = Figures()
     async with open_sale() as sale:
@@ -54,7 +56,7 @@ async def measure(options: Options) -> Section:
                     await _fire(sale, figures, options, turn)
         await sale.judge(event)
         figures.wrong += sale.wrong
-    return Section(
+    return BenchSection(
         id="availability",
         title="Maps and layouts over HTTP",
         what="GET by 64 connections, 50,000 seats; bare endpoints answer the same bytes.",
@@ -127,42 +129,36 @@ def _get(url: str, path: str, headers: dict[str, str] | None = None) -> tuple[st
         connection.close()
 
 
-async def _fire(sale: Sale, figures: Figures, options: Options, turn: _Turn) -> None:
+async def _fire(sale: Sale, figures: Figures, options: BenchOptions, turn: _Turn) -> None:
     headers = turn.headers
     if turn.id == "unchanged/engine":  # holds of the round before have moved it
         headers = (f"If-None-Match: {_get(turn.url, turn.path)[0]}",)
-    volley = replace(
-        sale.volley([], options.seconds), path=turn.path, headers=headers, counted=True
+    load = replace(
+        sale.load(turn.url, [], options.seconds), path=turn.path, headers=headers, counted=True
     )
-    shots = await (_fire_beside_holds if turn.changing else _fire_alone)(sale, turn, volley)
+    result = await (_run_beside_holds(sale, load) if turn.changing else sale.run_all_good(load))
     wanted = 304 if turn.id.startswith("unchanged") else 200
-    others = {status: n for status, n in shots.statuses.items() if status != wanted}
+    others = {status: n for status, n in result.statuses.items() if status != wanted}
     if others:
         sale.wrong.append(f"{turn.id}: answers other than {wanted}: {others}")
-    figures.add(turn.id, turn.says, "/s", shots.per_second)
-    figures.add(f"{turn.id}/p99", f"{turn.says}, p99", "ms", shots.p99_ms)
+    figures.add(turn.id, turn.says, "/s", result.per_second)
+    figures.add(f"{turn.id}/p99", f"{turn.says}, p99", "ms", result.p99_ms)
 
 
-async def _fire_alone(sale: Sale, turn: _Turn, volley: Volley) -> Shots:
-    return await sale.fire_all_good(turn.url, volley)
-
-
-async def _fire_beside_holds(sale: Sale, turn: _Turn, volley: Volley) -> Shots:
-    """Somebody buys meanwhile, so the map is another one again and again."""
-    event = EventId(turn.path.split("/")[4])
-    wanted = sale.next_numbers(ceil(CHANGES_PER_S * (volley.seconds + 1)) + 1)
-    storm = Storm(
-        url=turn.url,
-        path=PATH,
+async def _run_beside_holds(sale: Sale, load: ClosedLoop) -> ClosedLoopResult:
+    """Holds meanwhile change the map again and again."""
+    event = EventId(load.path.split("/")[4])
+    wanted = sale.next_numbers(ceil(CHANGES_PER_S * (load.seconds + 1)) + 1)
+    holds = OpenLoop(
+        url=load.url,
         bodies=hold_bodies(event, stadium_seats()[1::2][wanted]),
-        per_s=CHANGES_PER_S,
-        seconds=volley.seconds + 1,
+        steps=[Step(CHANGES_PER_S, load.seconds + 1)],
         token=sale.token,
     )
-    blowing = asyncio.create_task(blow_beside(storm))
+    holding = asyncio.create_task(run_in_process(open_loop.run, holds))
     await asyncio.sleep(0.7)  # the process has started
-    shots = await sale.fire_all_good(turn.url, volley)
-    statuses = (await blowing).statuses
+    result = await sale.run_all_good(load)
+    statuses = (await holding).statuses
     if set(statuses) != {201}:
         sale.wrong.append(f"holds beside the reads answered {statuses}")
-    return shots
+    return result

@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 from msgspec.structs import replace
 
 from bench.report.conditions import read_conditions
-from bench.report.section import Chart, Figures, Options, Section
-from bench.rig.ceiling import Ceiling, Fire
+from bench.report.section import BenchOptions, BenchSection, Chart, Figures
+from bench.rig.ceiling import Ceiling, CeilingLoad
 from bench.rig.sale import set_policy
 from embedded import servers
 from engine import Engine
@@ -34,7 +34,7 @@ _INSERT = (
 )
 
 
-async def measure(options: Options) -> Section:
+async def measure(options: BenchOptions) -> BenchSection:
     """Every shape at every AOF policy with one seat; 4 and 8 seats with AOF always."""
     figures = Figures()
     async with _servers() as (settings, engine, pool):
@@ -50,7 +50,7 @@ async def measure(options: Options) -> Section:
         figures.wrong += ceiling.wrong
     charted = [f"ceiling/{policy}/50x16/1" for policy in POLICIES]
     charted += [f"ceiling/always/50x16/{seats}" for seats in SEATS[1:]]
-    return Section(
+    return BenchSection(
         id="ceilings",
         title="Ceilings: Redis and Postgres alone",
         what="redis-benchmark of the assembled hold script, on a unix socket; rows by asyncpg.",
@@ -75,16 +75,16 @@ async def _servers() -> AsyncIterator[tuple[Settings, Engine, Pool]]:
             yield settings, engine, pool
 
 
-async def _fire_all(ceiling: Ceiling, figures: Figures, policy: str, options: Options) -> None:
+async def _fire_all(ceiling: Ceiling, figures: Figures, policy: str, options: BenchOptions) -> None:
     for (connections, pipeline), seats in product(SHAPES, SEATS if policy == "always" else (1,)):
-        fire = Fire(connections, pipeline, seats)
+        fire = CeilingLoad(connections, pipeline, seats)
         calls_max = LONE_CALLS_MAX if connections == 1 else CALLS_MAX
         per_s = await ceiling.measure(fire, options.size(calls_max, calls_max // 10))
         series = f"ceiling/{policy}/{connections}x{pipeline}/{seats}"
         figures.add(series, f"holds, AOF {policy}, {fire.says}", "/s", per_s)
 
 
-async def _insert_all(pool: Pool, figures: Figures, options: Options) -> None:
+async def _insert_all(pool: Pool, figures: Figures, options: BenchOptions) -> None:
     """Bookings' rows, each committed and synced: in batches as the writer does, by COPY, alone."""
     count = options.size(ROWS, ROWS // 10)
     rows = [(f"bench:{n:026}", "bench", "bench", f"A-1-{n:012}", n) for n in range(count)]

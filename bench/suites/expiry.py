@@ -13,12 +13,14 @@ import time
 
 from msgspec import Struct
 
-from bench.load.storm import Storm, Timed, Weathered, blow_beside
-from bench.load.volley import PATH
-from bench.report.section import Chart, Figures, Options, Section
+from bench.load import open_loop
+from bench.load.connection import run_in_process
+from bench.load.open_loop import OpenLoop, OpenLoopResult, Step
+from bench.report.section import BenchOptions, BenchSection, Chart, Figures
 from bench.rig.houses import hold_bodies, house, seat_of, selection
+from bench.rig.polling import until, until_written
+from bench.rig.raw_redis import raw
 from bench.rig.sale import DRAIN_S_MAX, Sale, conditions_of, open_sale
-from bench.rig.waiting import until, until_written
 from bench.war.tally import percentile
 from engine import keys
 from engine.ids import EventId, split_booking
@@ -27,7 +29,7 @@ from engine.models import Booking, Terms
 TTL_MS = 86_400_000
 TERMS = Terms(name="Bench", hold_ttl_ms=TTL_MS)
 AT_ONCE = 500
-HOLDS_PER_S, STORM_S, STORM_AHEAD_S = 200, 6.0, 3.0
+HOLDS_PER_S, HOLDS_S, HOLDS_AHEAD_S = 200, 6.0, 3.0
 MARGIN_S = 4.0
 WINDOW_MS_MIN = 500.0
 """Holds of at least so long count as `meanwhile`, however soon all is released."""
@@ -50,10 +52,10 @@ class _Pace(Struct, frozen=True):
 
     def ahead_ms(self, count: int) -> int:
         """From the first hold to the end of all."""
-        return int((count * self.s_per_hold * 1.2 + MARGIN_S + STORM_AHEAD_S) * 1000)
+        return int((count * self.s_per_hold * 1.2 + MARGIN_S + HOLDS_AHEAD_S) * 1000)
 
 
-async def measure(options: Options) -> Section:
+async def measure(options: BenchOptions) -> BenchSection:
     """In turns; the many end in a house of their own each time."""
     figures = Figures()
     many, few = options.size(100_000, 10_000), options.size(1_000, 200)
@@ -77,7 +79,7 @@ async def measure(options: Options) -> Section:
                 await _end(sale, figures, case, pace)
         figures.wrong += sale.wrong
     bars = [f"expiry/{n}/{figure}" for n in (few, many) for figure in ("p50", "p99", "max")]
-    return Section(
+    return BenchSection(
         id="expiry",
         title="Holds that end",
         what=f"Delay by the journal, and holds over HTTP meanwhile, {HOLDS_PER_S} a second.",
@@ -102,24 +104,24 @@ async def _end(sale: Sale, figures: Figures, case: _Case, pace: _Pace) -> None:
     await until_written(engine, event, DRAIN_S_MAX)
     before = (await engine.events.read_event(event)).position
     left_ms = ends_ms - await _now_ms(sale)
-    if left_ms < STORM_AHEAD_S * 1000:
+    if left_ms < HOLDS_AHEAD_S * 1000:
         sale.wrong.append(f"{case.says}: the holds were made too late, {left_ms} ms ahead")
-    await asyncio.sleep(max(0.0, left_ms / 1000 - STORM_AHEAD_S))
-    storm = asyncio.create_task(blow_beside(_storm(sale)))
+    await asyncio.sleep(max(0.0, left_ms / 1000 - HOLDS_AHEAD_S))
+    holding = asyncio.create_task(run_in_process(open_loop.run, _holds(sale)))
 
     async def all_released() -> bool:
         return (await engine.events.read_event(event)).counts.held == staying
 
-    if not await until(all_released, STORM_AHEAD_S + 60):
+    if not await until(all_released, HOLDS_AHEAD_S + 60):
         sale.wrong.append(f"{case.says}: not all are released after a minute")
-    weathered = await storm
+    meanwhile = await holding
     await sale.judge(event)
     delays = await _delays_ms(sale, event, before, ends_ms)
     if len(delays) != case.count:
         sale.wrong.append(f"{case.says}: {len(delays):,} expiries in the journal")
-    _tell(figures, case, delays, _meanwhile(weathered, ends_ms, delays))
-    if set(weathered.statuses) != {201}:
-        sale.wrong.append(f"{case.says}: holds meanwhile answered {weathered.statuses}")
+    _tell(figures, case, delays, _meanwhile(meanwhile, ends_ms, delays))
+    if set(meanwhile.statuses) != {201}:
+        sale.wrong.append(f"{case.says}: holds meanwhile answered {meanwhile.statuses}")
 
 
 def _tell(figures: Figures, case: _Case, delays: list[int], meanwhile: list[float]) -> None:
@@ -133,28 +135,20 @@ def _tell(figures: Figures, case: _Case, delays: list[int], meanwhile: list[floa
     figures.add(f"{case.series}/hold_p99", f"{case.says}: p99 of holds meanwhile", "ms", p99_ms)
 
 
-def _meanwhile(weathered: Weathered, ends_ms: int, delays: list[int]) -> list[float]:
+def _meanwhile(holds: OpenLoopResult, ends_ms: int, delays: list[int]) -> list[float]:
     """Times of the holds that were due while holds were being released."""
     until_ms = ends_ms + max(WINDOW_MS_MIN, float(delays[-1]))
-    return during(weathered.times, ends_ms, until_ms)
+    return sorted(answer.ms for answer in holds.accepted_between(ends_ms, until_ms))
 
 
-def during(times: list[Timed], from_ms: float, until_ms: float) -> list[float]:
-    """The times of calls that were due in that span, ascending."""
-    return sorted(timed.ms for timed in times if from_ms <= timed.due_ms <= until_ms)
-
-
-def _storm(sale: Sale) -> Storm:
-    wanted = sale.next_numbers(int(HOLDS_PER_S * STORM_S) + 1)
+def _holds(sale: Sale) -> OpenLoop:
+    wanted = sale.next_numbers(int(HOLDS_PER_S * HOLDS_S) + 1)
     seats = tuple(seat_of(number) for number in range(wanted.start, wanted.stop))
-    return Storm(
+    return OpenLoop(
         url=sale.stand.url,
-        path=PATH,
-        bodies=hold_bodies(EventId("beside"), seats),
-        per_s=HOLDS_PER_S,
-        seconds=STORM_S,
         token=sale.token,
-        timed=True,
+        bodies=hold_bodies(EventId("beside"), seats),
+        steps=[Step(HOLDS_PER_S, HOLDS_S)],
     )
 
 
@@ -168,7 +162,7 @@ async def _hold(sale: Sale, event: EventId, numbers: range) -> list[Booking]:
 
 async def _end_keys(sale: Sale, held: list[Booking], ends_ms: int) -> None:
     for start in range(0, len(held), AT_ONCE):
-        pipeline = sale.engine.client.pipeline(transaction=False)
+        pipeline = raw(sale.engine).pipeline(transaction=False)
         for booking in held[start : start + AT_ONCE]:
             pipeline.pexpireat(keys.hold(*split_booking(booking.id)), ends_ms)
         await pipeline.execute()

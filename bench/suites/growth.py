@@ -1,4 +1,4 @@
-"""Does a hold become dearer as the sale grows? Redis' own time for it, and the memory of it all.
+"""Does a hold become slower as the sale grows? Redis' own time for it, and the memory used.
 
 The time is Redis': microseconds a call from `INFO commandstats` around a batch of holds, so that
 neither Python nor the network is in it. Sizes are measured in turns, in houses that stand side by
@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from msgspec import Struct
 
 from bench.report.conditions import read_conditions
-from bench.report.section import Chart, Figures, Options, Section, in_turns
+from bench.report.section import BenchOptions, BenchSection, Chart, Figures, in_turns
 from bench.rig.houses import house, selection
 from bench.rig.server_time import per_hold_us
 from embedded import servers
@@ -35,7 +35,7 @@ SOLD_PERCENT = (10, 50, 90, 99)
 
 
 class _Place(Struct):
-    """Events of one kind: nobody has a seat from `first_seat` on but those held here."""
+    """Events of one kind. Every seat from `first_seat` on is free, except those held here."""
 
     series: str
     says: str
@@ -44,7 +44,7 @@ class _Place(Struct):
     held: int = 0
 
 
-async def measure(options: Options) -> Section:
+async def measure(options: BenchOptions) -> BenchSection:
     """Load everything, then hold in turns."""
     figures = Figures()
     sizes = [1_000, 10_000, 100_000] + [1_000_000] * (not options.quick)
@@ -63,7 +63,7 @@ async def measure(options: Options) -> Section:
                 await _measure_round(engine, figures, places, number)
             for place in places:
                 await _verify(engine, figures, place.events[0])
-    return Section(
+    return BenchSection(
         id="growth",
         title="Growth",
         what="Redis' time for one hold of one seat, by its commandstats; AOF always.",
@@ -119,7 +119,7 @@ async def _load_events(engine: Engine, counts: Sequence[int]) -> list[_Place]:
 
 
 async def _load_held(engine: Engine, held: int) -> list[_Place]:
-    """Two houses of one size: nobody holds in the one, so many hold in the other."""
+    """Two events of one size: one without holds, the other with `held` holds."""
     places = []
     for count in (0, held):
         event = EventId(f"held-{count}")
@@ -148,7 +148,7 @@ async def _load_sold(engine: Engine, seats: int) -> list[_Place]:
 async def _measure_round(
     engine: Engine, figures: Figures, places: Sequence[_Place], number: int
 ) -> None:
-    """Several short turns of each rather than one long: what disturbs one does not decide."""
+    """Several short turns of each rather than one long: what disturbs one turn does not decide."""
     found: dict[str, list[float]] = {}
     for turn in range(TURNS):
         for place in in_turns(places, number * TURNS + turn):

@@ -1,26 +1,31 @@
-"""More than one API process can do: how much of it is still done, how late, and what comes after.
+"""Overload: goodput, latency and recovery of one API process that gets more than it can do.
 
-Holds at a fixed rate, from half to three times what 64 connections that wait for their answers get,
-each rate on a stadium of its own, by connections that come again at once whatever they are told.
-Then the doors open for 20,000 customers within one second, who come again when they are told to.
-What a hold and a refusal cost the API process is measured apart: that ratio says how much would be
-left of the capacity when three times as much is asked for and nobody made to wait.
+Holds are offered at fixed rates, from half to three times what 64 connections get that wait for
+their answers. Each rate has its own stadium, and connections that ignore Retry-After. Then 20,000
+customers arrive within one second and retry when they are told to. The CPU cost of a hold and of a
+rejection is measured separately: their ratio says how much capacity would remain at three times
+the load without backpressure.
 """
 
-from bench.load.opening import AGAIN_S, Opening, open_beside
-from bench.load.surge import NICENESS, Step, Surge, Surged, surge_beside
-from bench.report.section import Chart, Figures, Options, Section
+from collections.abc import Sequence
+
+from bench.load import open_loop, retry_after
+from bench.load.connection import run_in_process
+from bench.load.open_loop import OpenLoop, OpenLoopResult, Step
+from bench.load.retry_after import RETRY_S, RetryAfter
+from bench.report.section import BenchOptions, BenchSection, Chart, Figures
 from bench.rig.houses import hold_bodies, stadium_seats
 from bench.rig.sale import Sale, conditions_of, open_sale
 from engine.ids import EventId
 
 FACTORS = (0.5, 1, 1.5, 2, 3)
 CONNECTIONS = 4000
+NICENESS = 10
 AFTERWARDS_S = 5.0
 REFUSALS_PER_S = 10_000
 
 
-async def measure(options: Options) -> Section:
+async def measure(options: BenchOptions) -> BenchSection:
     """With one API process; the default durability."""
     figures = Figures()
     async with open_sale() as sale:
@@ -38,12 +43,12 @@ async def measure(options: Options) -> Section:
             await _open_doors(sale, figures, options.size(20_000, 500))
         figures.wrong += sale.wrong
     await _measure_refusals(figures, options)
-    return Section(
+    return BenchSection(
         id="overload",
         title="Overload",
         what=(
-            f"Holds offered at a fixed rate, one API process. {CONNECTIONS:,} connections come "
-            "again at once whatever they are told: those are made to wait."
+            f"Holds offered at a fixed rate, one API process. {CONNECTIONS:,} connections ignore "
+            "Retry-After, so the API applies backpressure to them."
         ),
         series=figures.series,
         wrong=figures.wrong,
@@ -57,106 +62,107 @@ async def measure(options: Options) -> Section:
                 x_says="offered, in multiples of what 64 connections get",
                 lines={
                     "accepted": [f"overload/{factor:g}" for factor in FACTORS],
-                    "turned away": [f"overload/{factor:g}/refused" for factor in FACTORS],
+                    "rejected": [f"overload/{factor:g}/refused" for factor in FACTORS],
                 },
             )
         ],
     )
 
 
-async def _capacity(sale: Sale, figures: Figures, options: Options) -> float:
+async def _capacity(sale: Sale, figures: Figures, options: BenchOptions) -> float:
     event = await sale.open_stadium()
     bodies = hold_bodies(event, stadium_seats())
     before_s = sale.stand.api_cpu_s()
-    shots = await sale.fire_all_good(sale.stand.url, sale.volley(bodies, options.seconds))
-    cpu_us = (sale.stand.api_cpu_s() - before_s) * 1e6 / shots.answer_count
+    result = await sale.run_all_good(sale.load(sale.stand.url, bodies, options.seconds))
+    cpu_us = (sale.stand.api_cpu_s() - before_s) * 1e6 / result.answer_count
     figures.add("overload/hold_cpu", "a hold, CPU of the API process", "us", cpu_us)
     says = "64 connections that wait for their answers"
-    figures.add("overload/capacity", says, "/s", shots.per_second)
-    return shots.per_second
+    figures.add("overload/capacity", says, "/s", result.per_second)
+    return result.per_second
 
 
-async def _overload(
-    sale: Sale, figures: Figures, options: Options, offered: tuple[float, float]
-) -> None:
-    factor, capacity = offered
-    event, seconds = await sale.open_stadium(), options.seconds
-    steps = [Step(factor * capacity, seconds), Step(capacity / 2, AFTERWARDS_S)]
-    surge = Surge(
+async def _offer(sale: Sale, event: EventId, steps: Sequence[Step]) -> OpenLoopResult:
+    load = OpenLoop(
         url=sale.stand.url,
         token=sale.token,
         bodies=hold_bodies(event, stadium_seats()),
         steps=steps,
         connections=CONNECTIONS,
+        niceness=NICENESS,
     )
-    came = await surge_beside(surge)
-    await _judge(sale, event, came)
+    return await run_in_process(open_loop.run, load)
+
+
+async def _overload(
+    sale: Sale, figures: Figures, options: BenchOptions, offered: tuple[float, float]
+) -> None:
+    factor, capacity = offered
+    event, seconds = await sale.open_stadium(), options.seconds
+    steps = [Step(factor * capacity, seconds), Step(capacity / 2, AFTERWARDS_S)]
+    result = await _offer(sale, event, steps)
+    await _judge(sale, event, result)
     name, says = f"overload/{factor:g}", f"{factor:g} x offered"
-    good = came.goodput_per_s(came.began_ms, seconds)
-    refused = came.statuses.get(503, 0) / seconds
+    good = result.goodput_per_s(seconds)
+    refused = result.statuses.get(503, 0) / seconds
     figures.add(name, f"{says}: accepted", "/s", good)
-    figures.add(f"{name}/refused", f"{says}: turned away", "/s", refused)
-    p99_ms = came.p99_ms(came.began_ms, seconds)
+    figures.add(f"{name}/refused", f"{says}: rejected", "/s", refused)
+    p99_ms = result.p99_ms(seconds)
     figures.add(f"{name}/p99", f"{says}: p99 of the accepted", "ms", p99_ms)
-    unsent = came.unsent_count / (came.unsent_count + came.answer_count or 1)
-    figures.add(f"{name}/unsent", f"{says}: found all connections waiting", "share", unsent)
-    load = came.cpu_s / max(1, came.answer_count) * (good + refused)
-    figures.add(f"{name}/load", f"{says}: what the load takes of a core", "share", load)
-    over_ms = came.began_ms + seconds * 1000
-    recovered_ms = min(came.recovered_ms(over_ms), AFTERWARDS_S * 1000)
-    figures.add(f"{name}/after", f"{says}: as before again after", "ms", recovered_ms)
+    unsent = result.unsent_count / (result.unsent_count + result.answer_count or 1)
+    figures.add(f"{name}/unsent", f"{says}: no free connection", "share", unsent)
+    load = result.cpu_s / max(1, result.answer_count) * (good + refused)
+    figures.add(f"{name}/load", f"{says}: the load's share of a core", "share", load)
+    over_ms = result.began_ms + seconds * 1000
+    recovered_ms = min(result.recovered_ms(over_ms), AFTERWARDS_S * 1000)
+    figures.add(f"{name}/after", f"{says}: recovered after", "ms", recovered_ms)
 
 
-async def _measure_refusals(figures: Figures, options: Options) -> None:
-    """At an API process with one place, so that all but a few are turned away, and none waits."""
+async def _measure_refusals(figures: Figures, options: BenchOptions) -> None:
+    """At an API process with one place: it rejects nearly every request, and none waits."""
     one_place = {"REQUESTS_IN_FLIGHT_MAX": "1", "TRUSTED_PROXIES": "127.0.0.1"}
     async with open_sale(variables=one_place) as sale:
         for _ in range(options.rounds):
             event, before_s = await sale.open_stadium(), sale.stand.api_cpu_s()
-            surge = Surge(
-                url=sale.stand.url,
-                token=sale.token,
-                bodies=hold_bodies(event, stadium_seats()),
-                steps=[Step(REFUSALS_PER_S, options.seconds)],
-                connections=CONNECTIONS,
-            )
-            came = await surge_beside(surge)
+            result = await _offer(sale, event, [Step(REFUSALS_PER_S, options.seconds)])
             cpu_us = (sale.stand.api_cpu_s() - before_s) * 1e6
-            await _judge(sale, event, came)
-            held_us = len(came.accepted) * figures.rate_of("overload/hold_cpu")
-            refusal_us = (cpu_us - held_us) / max(1, came.statuses.get(503, 0))
-            figures.add("overload/refusal_cpu", "a refusal, the same", "us", refusal_us)
+            await _judge(sale, event, result)
+            held_us = len(result.accepted) * figures.rate_of("overload/hold_cpu")
+            refusal_us = (cpu_us - held_us) / max(1, result.statuses.get(503, 0))
+            figures.add(
+                "overload/refusal_cpu", "a rejection, CPU of the API process", "us", refusal_us
+            )
             cost = refusal_us / max(1, figures.rate_of("overload/hold_cpu"))
-            figures.add("overload/refusal", "a refusal, to a hold", "ratio", cost)
+            figures.add("overload/refusal", "a rejection, to a hold", "ratio", cost)
         figures.wrong += sale.wrong
 
 
-async def _judge(sale: Sale, event: EventId, came: Surged) -> None:
+async def _judge(sale: Sale, event: EventId, result: OpenLoopResult) -> None:
     state = await sale.judge(event)
-    sale.expect(event, "holds", len(state.bookings), len(came.accepted))
-    if came.unexplained_count:
-        sale.wrong.append(f"{event}: {came.unexplained_count:,} 5xx without Retry-After")
-    if came.failed_count:
-        sale.wrong.append(f"{event}: {came.failed_count:,} connections broke")
+    sale.expect(event, "holds", len(state.bookings), len(result.accepted))
+    if result.unexplained_count:
+        sale.wrong.append(f"{event}: {result.unexplained_count:,} 5xx without Retry-After")
+    if result.failed_count:
+        sale.wrong.append(f"{event}: {result.failed_count:,} connections broke")
 
 
 async def _open_doors(sale: Sale, figures: Figures, customer_count: int) -> None:
     event = await sale.open_stadium()
     bodies = hold_bodies(event, stadium_seats()[:customer_count])
-    opened = await open_beside(Opening(url=sale.stand.url, token=sale.token, bodies=bodies))
+    load = RetryAfter(url=sale.stand.url, token=sale.token, bodies=bodies)
+    result = await run_in_process(retry_after.run, load)
     state = await sale.judge(event)
-    sale.expect(event, "holds", len(state.bookings), len(opened.waited_s))
-    if len(opened.waited_s) != customer_count or opened.unexplained_count:
+    sale.expect(event, "holds", len(state.bookings), len(result.waited_s))
+    if len(result.waited_s) != customer_count or result.unexplained_count:
         sale.wrong.append(
-            f"{event}: {len(opened.waited_s):,} of {customer_count:,} served, "
-            f"{opened.unexplained_count:,} unexplained 5xx"
+            f"{event}: {len(result.waited_s):,} of {customer_count:,} served, "
+            f"{result.unexplained_count:,} unexplained 5xx"
         )
-    waited_s = opened.waited_s or [0.0]
+    waited_s = result.waited_s or [0.0]
     says = f"{customer_count:,} customers within 1 s"
-    figures.add("opening/all", f"{says}: everybody served after", "s", waited_s[-1])
+    figures.add("opening/all", f"{says}: all served after", "s", waited_s[-1])
     figures.add("opening/half", f"{says}: half of them after", "s", waited_s[len(waited_s) // 2])
-    asked = sum(opened.statuses.values()) / customer_count
+    asked = sum(result.statuses.values()) / customer_count
     figures.add("opening/asked", f"{says}: requests a customer", "count", asked)
-    figures.add("opening/busiest", f"{says}: busiest second", "/s", opened.busiest_per_s)
-    broken = f"{says}: connections refused or broken, tried again after {AGAIN_S:g} s"
-    figures.add("opening/broken", broken, "count", opened.broken_count)
+    figures.add("opening/busiest", f"{says}: busiest second", "/s", result.busiest_per_s)
+    broken = f"{says}: connections refused or broken, retried after {RETRY_S:g} s"
+    figures.add("opening/broken", broken, "count", result.broken_count)

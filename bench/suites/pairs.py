@@ -6,10 +6,9 @@ with `everysec` it is not yet (DURABILITY=async).
 
 from msgspec.structs import replace
 
-from bench.report.section import Chart, Figures, Options, Section
+from bench.report.section import BenchOptions, BenchSection, Chart, Figures
 from bench.rig.houses import hold_bodies, stadium_seats
-from bench.rig.sale import Sale
-from bench.rig.turns import fire_in_turns
+from bench.rig.sale import Sale, run_in_turns
 
 TURNS = {
     "bare": ("bare endpoint, requests", ""),
@@ -18,13 +17,13 @@ TURNS = {
 }
 
 
-async def measure(options: Options) -> Section:
+async def measure(options: BenchOptions) -> BenchSection:
     """With one API process, then with two."""
-    figures, conditions = await fire_in_turns(options, turns_of, _fire)
+    figures, conditions = await run_in_turns(options, turns_of, _run)
     ids = [
         f"pair/{turn}/{workers}" for workers in options.api_processes for turn in turns_of(workers)
     ]
-    return Section(
+    return BenchSection(
         id="pairs",
         title="Hold and confirm over HTTP",
         what="64 connections; each seat is held and then paid, by two requests.",
@@ -40,20 +39,21 @@ def turns_of(workers: int) -> list[str]:
     return list(TURNS)[: 3 if workers == 1 else 2]
 
 
-async def _fire(sale: Sale, figures: Figures, options: Options, what: tuple[str, int]) -> None:
+async def _run(sale: Sale, figures: Figures, options: BenchOptions, what: tuple[str, int]) -> None:
     turn, workers = what
     words, policy = TURNS[turn]
     event = await sale.open_stadium()
-    volley = sale.volley(hold_bodies(event, stadium_seats()), options.seconds)
+    url = sale.bare_url if turn == "bare" else sale.stand.url
+    load = sale.load(url, hold_bodies(event, stadium_seats()), options.seconds)
     series, says = f"pair/{turn}/{workers}", f"{words}, API processes: {workers}"
     if turn == "bare":
-        shots = await sale.fire_all_good(sale.bare_url, replace(volley, counted=True))
-        figures.add(series, says, "/s", shots.per_second)
+        result = await sale.run_all_good(replace(load, counted=True))
+        figures.add(series, says, "/s", result.per_second)
         return
     await sale.set_policy(policy)
-    shots = await sale.fire_all_good(sale.stand.url, replace(volley, pays=True))
-    confirmed = shots.statuses.get(200, 0)
+    result = await sale.run_all_good(replace(load, pays=True))
+    confirmed = result.statuses.get(200, 0)
     state = await sale.judge(event)
     sale.expect(event, "confirmations", state.event.counts.sold, confirmed)
-    figures.add(series, says, "/s", confirmed / shots.seconds)
-    figures.add(f"{series}/p99", f"{says}, p99 of a request", "ms", shots.p99_ms)
+    figures.add(series, says, "/s", confirmed / result.seconds)
+    figures.add(f"{series}/p99", f"{says}, p99 of a request", "ms", result.p99_ms)

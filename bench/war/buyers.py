@@ -11,8 +11,8 @@ from typing import Protocol, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from bench.war.tally import Answer, Receipt, Tally
-from bench.war.views import MapPage, Page, Request, Sale
+from bench.war.tally import BuyerAnswer, Receipt, Tally
+from bench.war.views import BuyerPage, BuyerRequest, BuyerSale, MapPage
 
 STANDING_SHARE = 0.25
 """How many buyers would rather stand, where one can."""
@@ -45,13 +45,13 @@ class Habits(Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         shares = (self.pay_share, self.release_share)
         if min(shares) < 0 or sum(shares) > 1:
-            raise ValueError("the shares of those who pay and who release are 0 to 1 together")
+            raise ValueError("pay_share and release_share must be 0 to 1 together")
 
 
 class Shop(Protocol):
     """What carries a buyer's calls, and the time."""
 
-    def send(self, request: Request) -> Answer:
+    def send(self, request: BuyerRequest) -> BuyerAnswer:
         """Call the API as the present customer."""
 
     def pause(self, seconds: float) -> None:
@@ -61,7 +61,7 @@ class Shop(Protocol):
         """Seconds since the war began."""
 
     def change_customer(self) -> None:
-        """From now on call as somebody who has bought nothing yet."""
+        """Use a new customer, without purchases, from now on."""
 
 
 class _Area(Struct, rename="camel"):
@@ -69,7 +69,7 @@ class _Area(Struct, rename="camel"):
     quantity: int
 
 
-class Booking(Struct, rename="camel"):
+class BuyerBooking(Struct, rename="camel"):
     """What a hold was answered with."""
 
     id: str
@@ -78,10 +78,10 @@ class Booking(Struct, rename="camel"):
 
 
 class Buyer:
-    """Somebody who wants tickets, again and again."""
+    """A user that tries to buy tickets again and again."""
 
     def __init__(
-        self, shop: Shop, sale: Sale, habits: Habits, tally: Tally, chance: Random
+        self, shop: Shop, sale: BuyerSale, habits: Habits, tally: Tally, chance: Random
     ) -> None:
         self.shop = shop
         self.sale = sale
@@ -90,7 +90,7 @@ class Buyer:
         self._tally = tally
         self.page = self.new_page()
 
-    def new_page(self) -> Page:
+    def new_page(self) -> BuyerPage:
         """What it looks at."""
         return MapPage(self.sale, self.send, self.chance)
 
@@ -131,23 +131,25 @@ class Buyer:
         seats = self.page.pick_seats(wanted, wanted if habits.together else 1)
         return {"seatIds": seats} if seats else None
 
-    def hold(self, wish: Wish) -> Booking | None:
+    def hold(self, wish: Wish) -> BuyerBooking | None:
         """Ask for it; None if it was refused."""
         key = f"{self.chance.getrandbits(128):032x}"
         answer = self.send(
-            Request(name="hold", method="POST", path="/api/v1/booking", body=wish, key=key)
+            BuyerRequest(name="hold", method="POST", path="/api/v1/booking", body=wish, key=key)
         )
-        return msgspec.json.decode(answer.body, type=Booking) if answer.ok else None
+        return msgspec.json.decode(answer.body, type=BuyerBooking) if answer.ok else None
 
-    def release(self, booking: Booking) -> None:
+    def release(self, booking: BuyerBooking) -> None:
         """Give it back."""
-        self.send(Request(name="release", method="DELETE", path=f"/api/v1/booking/{booking.id}"))
+        self.send(
+            BuyerRequest(name="release", method="DELETE", path=f"/api/v1/booking/{booking.id}")
+        )
 
     def walk_away(self) -> None:
-        """Say nothing to anybody: the hold will expire."""
+        """Abandon the booking: the hold expires."""
         self._tally.abandoned_count += 1
 
-    def send(self, request: Request) -> Answer:
+    def send(self, request: BuyerRequest) -> BuyerAnswer:
         """Make a call and count it."""
         answer = self.shop.send(request)
         if self._tally.add(request.name, answer) == "limit_reached":
@@ -155,18 +157,18 @@ class Buyer:
         return answer
 
     def meet_limit(self) -> None:
-        """At the purchase limit one goes home, and another customer comes."""
+        """At the purchase limit another customer takes over."""
         self.shop.change_customer()
 
     def pause(self, seconds: Seconds) -> None:
         """Take the time a person takes."""
         self.shop.pause(self.chance.uniform(*seconds))
 
-    def _end(self, booking: Booking) -> None:
+    def _end(self, booking: BuyerBooking) -> None:
         fate = self.chance.random()
         if fate < self.habits.pay_share:
             path = f"/api/v1/payment/{booking.id}/confirm"
-            answer = self.send(Request(name="confirm", method="POST", path=path))
+            answer = self.send(BuyerRequest(name="confirm", method="POST", path=path))
             if answer.ok:
                 self._tally.receipts.append(_receipt(answer))
         elif fate < self.habits.pay_share + self.habits.release_share:
@@ -175,8 +177,8 @@ class Buyer:
             self.walk_away()
 
 
-def _receipt(answer: Answer) -> Receipt:
-    booking = msgspec.json.decode(answer.body, type=Booking)
+def _receipt(answer: BuyerAnswer) -> Receipt:
+    booking = msgspec.json.decode(answer.body, type=BuyerBooking)
     return Receipt(
         booking.id, booking.seat_ids, {area.area_id: area.quantity for area in booking.areas}
     )

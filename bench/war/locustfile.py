@@ -2,9 +2,10 @@
 
     JWT_SECRET=… locust -f bench/war/locustfile.py --host http://127.0.0.1:8000 --event gala
 
-Every buyer has a token of its own, made here with the API's secret. What the buyers lived through
-is written at the end, to the files of --summary and --receipts. This module knows locust and the
-clock; how a buyer behaves is in `bench.war.buyers`, who comes and when in `bench.war.scenarios`.
+Every buyer has a token of its own, made here with the API's secret. The counts and
+receipts of the buyers are written at the end, to the files of --summary and --receipts. This module
+knows locust and the clock; `bench.war.buyers` has the behaviour of a buyer, `bench.war.scenarios`
+the users and stages.
 """
 
 import os
@@ -27,8 +28,8 @@ from bench.load import client
 from bench.war import receipts, scenarios
 from bench.war.buyers import Buyer
 from bench.war.scenarios.scenario import Scenario
-from bench.war.tally import Answer, Tally
-from bench.war.views import Request, Sale, house_of
+from bench.war.tally import BuyerAnswer, Tally
+from bench.war.views import BuyerRequest, BuyerSale, house_of
 from engine.errors import EngineError
 from engine.models import Layout
 
@@ -50,7 +51,7 @@ class Crowd:
             raise StopTest(f"{host} has no event {event!r}: it answers {status}")
         house = house_of(msgspec.json.decode(body, type=Layout), event)
         self.tally = Tally()
-        self._sale = Sale(event_id=event, house=house, seconds=scenario.seconds)
+        self._sale = BuyerSale(event_id=event, house=house, seconds=scenario.seconds)
         self._cast = scenario.cast
         self._name = uuid4().hex[:8]
         self._customers, self._users = count(1), count()
@@ -61,12 +62,12 @@ class Crowd:
         return perf_counter() - self._began
 
     def new_buyer(self, shop: "TicketBuyer", chance: Random) -> Buyer:
-        """Whoever comes next, in the role whose turn it is."""
+        """The next buyer. Roles take turns."""
         role = self._cast[next(self._users) % len(self._cast)]
         return role.plays(shop, self._sale, role.habits, self.tally, chance)
 
     def new_token(self) -> str:
-        """A token for somebody who has never been here."""
+        """A token for a new customer."""
         subject = f"buyer-{self._name}-{next(self._customers)}"
         return issue_token(self._secret, subject, "customer", ttl_s=TOKEN_TTL_S)
 
@@ -103,7 +104,7 @@ class TicketBuyer(FastHttpUser):
         self._rest_s = self._next_step()
         self._next_step = self._visit
 
-    def send(self, request: Request) -> Answer:
+    def send(self, request: BuyerRequest) -> BuyerAnswer:
         """Make the call; a refusal is no failure to locust."""
         headers = {"Authorization": self._authorization}
         body = None
@@ -121,11 +122,11 @@ class TicketBuyer(FastHttpUser):
         ) as response:  # fmt: skip
             ms = (self.elapsed_s() - at_s) * 1000
             if not response.status_code:
-                return Answer(0, type(response.error).__name__.encode(), ms, at_s=at_s)
+                return BuyerAnswer(0, type(response.error).__name__.encode(), ms, at_s=at_s)
             if response.status_code < 500:
                 response.success()
             tag = response.headers.get("etag") or ""
-            return Answer(response.status_code, response.content or b"", ms, tag, at_s)
+            return BuyerAnswer(response.status_code, response.content or b"", ms, tag, at_s)
 
     def pause(self, seconds: float) -> None:
         """Let time pass."""
@@ -136,7 +137,7 @@ class TicketBuyer(FastHttpUser):
         return self.crowd.elapsed_s()
 
     def change_customer(self) -> None:
-        """From now on call as somebody who has bought nothing yet."""
+        """Use a new customer, without purchases, from now on."""
         self._authorization = f"Bearer {self.crowd.new_token()}"
 
 
@@ -144,7 +145,7 @@ class Stages(LoadTestShape):
     """The stages of the scenario, as locust asks for them."""
 
     def tick(self) -> tuple[int, float] | None:
-        """Users wanted at the end of this tick, all of whom come within it; None at the end."""
+        """Users at the end of this tick, all started within it; None at the end."""
         if self.runner is None:  # locust sets it before it asks
             return None
         scenario = _scenario_of(self.runner.environment)

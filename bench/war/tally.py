@@ -1,4 +1,4 @@
-"""What buyers lived through in a war: counts, response times, and a receipt for every payment.
+"""The figures of the buyers: counts, response times, and a receipt for every payment.
 
 Every response time is kept, to the microsecond: locust's own statistics round them, and a war of
 minutes fits in a few megabytes. A refusal (the engine's "no") is not a failure; everything that
@@ -19,10 +19,10 @@ REFUSALS = (409, 410, 429)
 
 
 UNCHANGED = 304
-"""The answer to who has it already, and names its entity tag."""
+"""The status when the client has the current version (If-None-Match)."""
 
 
-class Answer(NamedTuple):
+class BuyerAnswer(NamedTuple):
     """What came back. Status 0: nothing did. `at_s`: when it was asked, since the war began."""
 
     status: int
@@ -98,7 +98,7 @@ class Tally:
         self._failures: Counter[str] = Counter()
         self._ms: defaultdict[str, array[float]] = defaultdict(lambda: array("d"))
 
-    def add(self, call: str, answer: Answer) -> str:
+    def add(self, call: str, answer: BuyerAnswer) -> str:
         """Count one call. Returns the code of its refusal or failure, "" for a success."""
         self._statuses[answer.status] += 1
         if call == "hold":
@@ -155,7 +155,7 @@ def percentile(ordered: Sequence[float], percent: float) -> float:
     return ordered[max(0, ceil(len(ordered) * percent / 100) - 1)]
 
 
-def _code_of(answer: Answer) -> str:
+def _code_of(answer: BuyerAnswer) -> str:
     if not answer.status:
         return answer.body.decode()
     try:

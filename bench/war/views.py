@@ -2,7 +2,7 @@
 
 A page is a person's own, as a browser has it: it is loaded once, asked again by its entity tag,
 and as old as the last look. People look at different parts of the house, so each page has a place
-where its eye rests; who finds nothing there lets it wander.
+where the buyer looks first, and another one when nothing is free there.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import msgspec
 from msgspec import Struct
 
-from bench.war.tally import Answer
+from bench.war.tally import BuyerAnswer
 from engine.models import Layout
 
 LIST_SEATS = 30
@@ -23,7 +23,7 @@ EYE_PLACES = 100
 """How far a buyer's eye goes from where it rests, in places of the map."""
 
 
-class Request(Struct, frozen=True, kw_only=True):
+class BuyerRequest(Struct, frozen=True, kw_only=True):
     """One call of the API. `name` is what it is counted as; `key` its Idempotency-Key; `tag` the
     entity tag of what the caller has already."""
 
@@ -35,17 +35,17 @@ class Request(Struct, frozen=True, kw_only=True):
     tag: str = ""
 
 
-Send = Callable[[Request], Answer]
+Send = Callable[[BuyerRequest], BuyerAnswer]
 
 
 class House(Struct, frozen=True):
-    """Which seat stands where in the map; "" between two rows. Shared by all who look at it."""
+    """The seat at each place of the map; "" between two rows. All buyers share it."""
 
     version: str
     seat_at: tuple[str, ...]
 
 
-class Sale(Struct, frozen=True, kw_only=True):
+class BuyerSale(Struct, frozen=True, kw_only=True):
     """What is fought for, and for how many seconds in all."""
 
     event_id: str
@@ -63,7 +63,7 @@ def house_of(layout: Layout, event: str) -> House:
     return House(layout.version, tuple(seat_at))
 
 
-class Page(Protocol):
+class BuyerPage(Protocol):
     """What a buyer looks at."""
 
     def refresh(self) -> None:
@@ -91,7 +91,7 @@ class _Map(Struct):
 class MapPage:
     """The house's own page: the layout once, then the map by its entity tag."""
 
-    def __init__(self, sale: Sale, send: Send, chance: Random) -> None:
+    def __init__(self, sale: BuyerSale, send: Send, chance: Random) -> None:
         self._sale = sale
         self._send = send
         self._chance = chance
@@ -105,10 +105,10 @@ class MapPage:
         path = f"/api/v1/event/{self._sale.event_id}"
         if not self._laid_out:
             query = urlencode({"version": self._sale.house.version})
-            layout = Request(name="layout", method="GET", path=f"{path}/seats?{query}")
+            layout = BuyerRequest(name="layout", method="GET", path=f"{path}/seats?{query}")
             self._laid_out = self._send(layout).ok
         answer = self._send(
-            Request(name="look", method="GET", path=f"{path}/availability", tag=self._tag)
+            BuyerRequest(name="look", method="GET", path=f"{path}/availability", tag=self._tag)
         )
         if answer.status == 200:
             self._seen, self._tag = msgspec.json.decode(answer.body, type=_Map), answer.tag
@@ -161,7 +161,7 @@ class _FreeSeats(Struct):
 class ListPage:
     """Some available seats, as the API spreads them over its callers; no standing areas."""
 
-    def __init__(self, sale: Sale, send: Send, chance: Random) -> None:
+    def __init__(self, sale: BuyerSale, send: Send, chance: Random) -> None:
         self._path = f"/api/v1/booking?{urlencode({'eventId': sale.event_id, 'limit': LIST_SEATS})}"
         self._send = send
         self._chance = chance
@@ -169,7 +169,7 @@ class ListPage:
 
     def refresh(self) -> None:
         """Another list; empty if there was no answer."""
-        answer = self._send(Request(name="look", method="GET", path=self._path))
+        answer = self._send(BuyerRequest(name="look", method="GET", path=self._path))
         self._seen = msgspec.json.decode(answer.body, type=_FreeSeats).data if answer.ok else []
 
     def pick_seats(self, wanted: int, least: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""Runs a ticket war: locust in a process of its own, and an eye on the engine meanwhile.
+"""Runs a ticket war: locust in its own process, and a watch on the engine meanwhile.
 
 Locust patches the standard library for gevent, so it cannot live in a process that runs asyncio.
 """
@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from bench.load import client
-from bench.rig.waiting import until_written
+from bench.rig.polling import until_written
 from bench.war import receipts
 from bench.war.scenarios.scenario import Scenario
 from bench.war.tally import Receipt, Spread, Summary, spread_of

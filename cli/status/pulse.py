@@ -11,21 +11,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
-from redis.exceptions import RedisError
 
 from engine import keys
 from engine.booking_json import booking_of
 from engine.engine import Engine
-from engine.errors import Unavailable
 from engine.ids import EventId
 from engine.journal import GROUP
 from engine.models import Event
+from engine.transport.client import Entries
 
 TAIL_ENTRIES_MAX = 2000
 FIRST_LOOK_MS = 5000
 """How far back the first look goes, so that it too has rates."""
-
-_Entries = Sequence[tuple[bytes, dict[bytes, bytes]]]
 
 
 class Pulse(Struct, frozen=True, kw_only=True):
@@ -68,14 +65,11 @@ class PulseReader:
     async def look(self) -> Pulse:
         """The event now. Raises: EventNotFound, Unavailable, OutcomeUnknown."""
         event = await self._engine.events.read_event(self._event)
-        try:
-            backlog = await self._engine.journal.backlog(self._event)
-            tail = self._tail or _Tail(
-                f"{backlog.now_ms - FIRST_LOOK_MS}-0", backlog.now_ms - FIRST_LOOK_MS, None
-            )
-            pending, dead, length, groups, entries = await self._read(tail.entry_id)
-        except (RedisError, OSError) as error:
-            raise Unavailable(f"Redis cannot be reached: {error}") from error
+        backlog = await self._engine.journal.backlog(self._event)
+        tail = self._tail or _Tail(
+            f"{backlog.now_ms - FIRST_LOOK_MS}-0", backlog.now_ms - FIRST_LOOK_MS, None
+        )
+        pending, dead, length, groups, entries = await self._read(tail.entry_id)
         added = _added(groups, length)
         kinds = Counter(fields[b"kind"].decode() for _, fields in entries)
         share = _written(entries, tail, added, backlog.now_ms) / max(1, len(entries))
@@ -108,7 +102,7 @@ class PulseReader:
         answers: list[Any] = await pipeline.execute()
         return answers
 
-    def _late_ms(self, entries: _Entries) -> list[int]:
+    def _late_ms(self, entries: Entries) -> list[int]:
         return [
             int(fields[b"at_ms"])
             - booking_of(
@@ -128,7 +122,7 @@ def _added(groups: Sequence[dict[str, Any]], length: int) -> int | None:
     return length  # no writer came yet, so nothing was trimmed
 
 
-def _written(entries: _Entries, tail: _Tail, added: int | None, now_ms: int) -> float:
+def _written(entries: Entries, tail: _Tail, added: int | None, now_ms: int) -> float:
     """How many entries came since the last look, though some were not read."""
     count = len(entries)
     if count < TAIL_ENTRIES_MAX:

@@ -1,8 +1,8 @@
 """Every metric of the system, in one place. `docs/metrics.md` lists them; a test keeps it complete.
 
-Several processes may share one set of metrics (`metric_files`), so gauges name how they are
-merged, and all of them end with their process: a gauge says what is, and the dead know nothing.
-What can be counted is there from the start with 0, as an alert cannot see a series appear.
+Several processes may share one set of metrics (`shared_files`), so gauges name how they are merged,
+and the gauges of a process end with it: they describe a current state. A counter starts at 0 when
+the process starts, because an alert cannot see a new series appear.
 """
 
 from collections.abc import Collection
@@ -32,7 +32,7 @@ def _from_the_start(metric: MetricT, *labels: str) -> MetricT:
 def _gauge(name: str, text: str, labels: Collection[str] = ()) -> Gauge:
     gauge = Gauge(name, text, labels, multiprocess_mode="livemostrecent")
     if not labels and not shared_files.shared():
-        gauge.set(shared_files.FORGOTTEN)  # else the expirer would say that no writer is up
+        gauge.set(shared_files.FORGOTTEN)  # or the expirer would report that no writer is up
     return gauge
 
 
@@ -57,7 +57,10 @@ logins = _from_the_start(
 )
 mails = _from_the_start(
     Counter("mails_total", "Mails by what became of them.", ["outcome"]),
-    *("sent", "printed", "failed", "dropped"),
+    "sent",
+    "printed",
+    "failed",
+    "dropped",
 )
 tickets_sold = Counter("tickets_sold_total", "Places confirmed, each booking once.")
 bookings_expired = Counter("bookings_expired_total", "Bookings whose deadline passed.")
@@ -80,7 +83,9 @@ release_delay = _from_the_start(
         ["path"],
         buckets=(0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 60),
     ),
-    *("listener", "sweep", "hold"),
+    "listener",
+    "sweep",
+    "hold",
 )
 expirer_up = _gauge("expirer_up", "1 while an expirer sweeps.")
 listener_reconnects = Counter(
@@ -109,7 +114,8 @@ journal_lag = _gauge(
 )
 set_aside = _from_the_start(
     Counter("writer_entries_set_aside_total", "Entries Postgres refused for good.", ["reason"]),
-    *("seat_sold_twice", "refused"),
+    "seat_sold_twice",
+    "refused",
 )
 dead_letters = _gauge(
     "writer_dead_letters", "Entries that stand set aside, not in Postgres.", ["event"]
@@ -127,7 +133,9 @@ violations = _gauge(
 )
 reconcile_runs = _from_the_start(
     Counter("reconcile_runs_total", "Runs of the reconciler by outcome.", ["outcome"]),
-    *("clean", "differences", "failed"),
+    "clean",
+    "differences",
+    "failed",
 )
 reconcile_last_run = _gauge(
     "reconcile_last_run_timestamp_seconds", "When the reconciler last ended a whole run."
@@ -146,7 +154,10 @@ webhook_attempts = _from_the_start(
         "Messages sent to webhooks, by outcome of the attempt.",
         ["outcome"],
     ),
-    *("delivered", "failed", "dead", "gone"),
+    "delivered",
+    "failed",
+    "dead",
+    "gone",
 )
 webhook_oldest = _gauge(
     "webhook_oldest_undelivered_seconds",
@@ -155,7 +166,7 @@ webhook_oldest = _gauge(
 
 
 class PerEvent:
-    """One gauge's series by event, its first label: they go when the event does."""
+    """The series of one gauge by event, its first label; they are removed with the event."""
 
     def __init__(self, gauge: Gauge) -> None:
         self._gauge = gauge
@@ -167,7 +178,7 @@ class PerEvent:
         self._gauge.labels(event, *labels).set(value)
 
     def keep(self, events: Collection[str]) -> None:
-        """Take off the series of every event but these."""
+        """Remove the series of every event but these."""
         for event in self._series.keys() - set(events):
             for labels in self._series.pop(event):
                 if shared_files.shared():

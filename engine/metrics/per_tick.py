@@ -1,8 +1,8 @@
-"""Calls counted and timed, those of one event-loop tick together.
+"""Counts and times calls, those of one event-loop tick together.
 
-A value in a metrics file that processes share costs a lock and a write, and a hold would pay for
-six of them. The calls of a tick share that: under load a dozen do, and a lone call pays no more
-than before. What is not counted yet is as old as the tick.
+A value in a shared metrics file costs a lock and a write, and a hold would pay for six of them. The
+calls of one tick share that cost: under load about a dozen calls, and a single call pays no more
+than before. An uncounted call is at most one tick old.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ class PerTick:
         self._seconds: list[float] = []
 
     def add(self, seconds: float) -> None:
-        """One more call. To be called in an event loop."""
+        """Add one call. It needs a running event loop."""
         if not self._seconds:
             asyncio.get_running_loop().call_soon(self._count)
         self._seconds.append(seconds)
@@ -34,7 +34,7 @@ class PerTick:
 
 
 def observe_all(histogram: Histogram, values: Sequence[float]) -> None:
-    """What `observe` does for each. prometheus-client has no call for many: see
+    """Observe many values at once; prometheus-client has no call for it: see
     https://github.com/prometheus/client_python/blob/master/prometheus_client/metrics.py
     """
     places = Numbers([bisect_left(histogram._upper_bounds, value) for value in values])

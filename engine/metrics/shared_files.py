@@ -1,12 +1,12 @@
 """The files in which processes share their metrics, one slot a running process, and the scrape.
 
-prometheus-client names a process's files by its pid: a folder grows with every restart, and the
-gauges of a process that was killed stay until somebody who knows of its death says so. Here a
-process takes the lowest free slot, a file lock that ends with it however it ends. The next one
-goes on with the slot's counters, so the folder stays as large as the most processes that ever ran
-at once; and whoever scrapes sees by the lock which gauges are of the dead. No supervisor is asked.
+prometheus-client names a process's files by its pid, so a folder grows with every restart, and the
+gauges of a killed process stay until a supervisor removes them. Here a process takes the lowest
+free slot, a file lock that the kernel releases when the process ends. The next process continues
+the counters of the slot, so the folder has only as many slots as processes ever ran at once. The
+scrape sees by the lock which gauges belong to dead processes, without a supervisor.
 
-Run as a program it prints the scrape; so it needs nothing of the other packages.
+As a program it prints the scrape, so it imports nothing from the other packages.
 """
 
 import fcntl
@@ -28,7 +28,7 @@ from prometheus_client.samples import Sample
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 FORGOTTEN = float("nan")
-"""The value of a series that is over: a file keeps every series it ever had."""
+"""The value of a series that has ended: a file keeps every series it ever had."""
 
 
 class Running(NamedTuple):
@@ -40,7 +40,7 @@ class Running(NamedTuple):
 
 
 def share() -> None:
-    """Keep values in the folder of FOLDER, if it is set; to be called before a metric is made."""
+    """Keep values in the folder FOLDER names, if set. Call it before a metric is created."""
     if folder := os.environ.get(FOLDER):
         values.ValueClass = values.MultiProcessValue(_Slot(Path(folder)))  # type: ignore[no-untyped-call]
 
@@ -53,7 +53,7 @@ def shared() -> bool:
 def scrape() -> bytes:
     """Every metric as Prometheus' text: of all processes of the folder, or of this one.
 
-    Reads every file of the folder, for some 15 ms a process: not for an event loop.
+    Reads every file of the folder, about 15 ms a process: do not call it in an event loop.
     """
     folder = os.environ.get(FOLDER)
     if not folder:
@@ -62,21 +62,21 @@ def scrape() -> bytes:
 
 
 class Own(Collector):
-    """What this process alone has: for a part with a metrics port of its own."""
+    """The metrics of this process alone, for a part with its own metrics port."""
 
     def collect(self) -> Iterator[Metric]:
-        """Every series that is not over."""
+        """Every series that has not ended."""
         return _standing(REGISTRY.collect())
 
 
 class _Folder(Collector):
-    """What all processes of a folder have."""
+    """The metrics of all processes of a folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def collect(self) -> Iterator[Metric]:
-        """Merged by metric; `process_*` once a process, as a sum of them says nothing."""
+        """Merged by metric; `process_*` once a process, because their sum has no meaning."""
         running = forget_dead(self._folder)
         files = [str(path) for path in self._folder.glob("*.db") if _is_begun(path)]
         yield from _standing(MultiProcessCollector.merge(files))  # type: ignore[no-untyped-call]
@@ -84,7 +84,7 @@ class _Folder(Collector):
 
 
 def forget_dead(folder: Path) -> list[Running]:
-    """Remove the gauges of processes that ended; which are running."""
+    """Remove the gauges of dead processes and return the running ones."""
     running = []
     with _locked(folder / "claims"):
         for path in sorted(folder.glob("*.slot")):
@@ -98,7 +98,7 @@ def forget_dead(folder: Path) -> list[Running]:
 
 
 class _Slot:
-    """This process's slot in a folder, taken when it is first asked for; a fork takes its own."""
+    """This process's slot in a folder, taken at its first use; a fork takes its own."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -107,7 +107,7 @@ class _Slot:
         os.register_at_fork(after_in_child=self._forget)
 
     def __call__(self) -> str:
-        if not self._name:  # asked with every value: looking at the pid would cost a system call
+        if not self._name:  # called for every value: comparing the pid would cost a system call
             self._claim()
         return self._name
 
@@ -116,11 +116,11 @@ class _Slot:
 
     def _claim(self) -> None:
         if self._lock >= 0:
-            os.close(self._lock)  # our parent's, which keeps it
+            os.close(self._lock)  # the parent's, which keeps its own descriptor
         self._folder.mkdir(parents=True, exist_ok=True)
         with _locked(self._folder / "claims"):
             for number in count():
-                name = f"slot{number}"  # no number alone: that might be somebody's pid
+                name = f"slot{number}"  # a bare number could be a pid
                 lock = os.open(self._folder / f"{name}.slot", os.O_RDWR | os.O_CREAT, 0o600)
                 if _take(lock):
                     break
@@ -133,7 +133,7 @@ class _Slot:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Alone in the folder: nobody takes a slot whose last owner's gauges are being removed."""
+    """Lock the folder: no process takes a slot while its last owner's gauges are removed."""
     lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -151,7 +151,7 @@ def _take(lock: int) -> bool:
 
 
 def _is_begun(path: Path) -> bool:
-    """Not in the instant, or after a death in it, in which a file is there and has no size."""
+    """Whether the file has content: it is empty while it is created, or after a crash then."""
     with suppress(FileNotFoundError):
         return path.stat().st_size > 0
     return False

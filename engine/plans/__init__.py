@@ -1,11 +1,10 @@
-"""Plans: own event JSON, pretix seating plans, CSV and made venues, all into one layout.
+"""Plans: event JSON, pretix seating plans, CSV and generated venues, all read into one layout.
 
-`read_plan` is for the command line, `parse_event` and `add_sections` for the API, and
-`engine.plans.layout` for who loads a layout into Redis.
+The command line uses `read_plan`, the API `parse_event` and `add_sections`. `engine.plans.layout`
+has what Redis needs of a layout.
 """
 
 from engine.plans.event_json import add_sections, event_schema
-from engine.plans.layout import capacity, decode, encode, map_of, seat_values
 from engine.plans.plan import Plan, PlanOptions
 from engine.plans.problems import PlanError
 from engine.plans.reader import parse_event, read_plan
@@ -15,12 +14,7 @@ __all__ = [
     "PlanError",
     "PlanOptions",
     "add_sections",
-    "capacity",
-    "decode",
-    "encode",
     "event_schema",
-    "map_of",
     "parse_event",
     "read_plan",
-    "seat_values",
 ]

@@ -1,10 +1,10 @@
-"""The one place where a layout comes from: every format feeds this builder, and it checks.
+"""Builds and checks every layout: the readers of all formats use this builder.
 
-Readers call `add_*` with the place each thing came from (`zones[0].rows[3].seats[5]`, `line 17`),
-so a problem is told in the words of the file. It checks as it goes and raises at the end. Begun on
-a base, it extends that layout: what is there keeps its index, what is new follows the map's end.
+Readers call `add_*` with the place of each item in the file (`zones[0].rows[3].seats[5]`,
+`line 17`), so that a problem names it. The builder checks each item and raises at the end. With a
+base it extends that layout: existing seats keep their index, new ones follow the end of the map.
 
-A row may be given more than once: each time is a run of neighbouring seats of its own, with a `/`
+A row may be added more than once. Each time it is a separate run of neighbouring seats, with a `/`
 between the runs, as at an aisle. Seat, section, area and category ids are unique.
 """
 
@@ -23,10 +23,10 @@ PLACES_MAX = 1_000_000
 """Seats and standing places one event may have."""
 
 AREAS_MAX = CATEGORIES_MAX = 1000
-"""A load, an addition and a look at the map go through all of them in one script call each."""
+"""A load, an addition of seats and a read of the map each process all of them in one script."""
 
 PRICE_MINOR_MAX = 1_000_000_000
-"""A whole booking at this price is still exact, and printed in digits, in Lua."""
+"""Up to this, Lua computes the amount of a booking exactly and prints it without exponent."""
 
 COORDINATE_MAX = 1_000_000.0
 
@@ -35,7 +35,7 @@ _LABEL = re.compile(r"[^\x00-\x1f\x7f]{1,100}")
 
 
 class LayoutBuilder:
-    """Gathers a plan's parts and its problems. Readers may add to `problems` themselves."""
+    """Collects the items of a plan and its problems. Readers may add to `problems` as well."""
 
     def __init__(self, base: Layout | None = None) -> None:
         self.problems: list[str] = []
@@ -52,10 +52,10 @@ class LayoutBuilder:
         self._base_areas: frozenset[str] = frozenset()
         self._in_base: list[str] = []
         if base:
-            self._stand_on(base)
+            self._extend(base)
 
     def add_category(self, where: str, category: LayoutCategory) -> None:
-        """A price category; the order of the calls gives its number."""
+        """Add a price category. Its number is the count of those added before."""
         self._check_id(where, "category", category.id)
         self._check_label(where, "category name", category.name)
         if not 0 <= category.price_minor <= PRICE_MINOR_MAX:
@@ -68,7 +68,7 @@ class LayoutBuilder:
             )
 
     def add_section(self, where: str, section_id: str, name: str) -> None:
-        """A section, before its rows. One that the base has keeps the name it has."""
+        """Add a section; its rows come after it. A section of the base keeps its name."""
         self._check_id(where, "section", section_id)
         self._check_label(where, "section name", name)
         self._check_new(where, "section", section_id)
@@ -78,7 +78,7 @@ class LayoutBuilder:
     def add_row(
         self, where: str, section_id: str, row_id: str, seats: Sequence[tuple[str, LayoutSeat]]
     ) -> None:
-        """A run of neighbouring seats, each with its own place in the file; at least one."""
+        """Add a run of at least one neighbouring seat, each with its place in the file."""
         self._check_label(where, "row", row_id)
         for seat_where, seat in seats:
             self._check_seat(seat_where, seat)
@@ -88,7 +88,7 @@ class LayoutBuilder:
         self._next_index += len(run) + 1
 
     def add_area(self, where: str, area: LayoutArea) -> None:
-        """A standing area."""
+        """Add a standing area."""
         self._check_id(where, "area", area.id)
         self._check_label(where, "area name", area.name)
         if area.id in self._base_areas:
@@ -102,9 +102,9 @@ class LayoutBuilder:
         self._stop_beyond(len(self._areas), AREAS_MAX, "areas")
 
     def build(self, currency: str, *, allow_empty: bool = False) -> Layout:
-        """The layout, under its version.
+        """The layout with its version.
 
-        Raises: PlanError with every problem; SeatExists for seats and areas the base has already.
+        Raises: PlanError with every problem; SeatExists for seats and areas that the base has.
         """
         if not self._place_count and not allow_empty and not self.problems:
             self.problems.append("the plan has no seats and no standing areas")
@@ -126,7 +126,7 @@ class LayoutBuilder:
             )
         )
 
-    def _stand_on(self, base: Layout) -> None:
+    def _extend(self, base: Layout) -> None:
         self._categories = {category.id: category for category in base.categories}
         self._names = {section.id: section.name for section in base.sections}
         self._rows = {section.id: list(section.rows) for section in base.sections}
@@ -151,7 +151,7 @@ class LayoutBuilder:
             self.problems.append(f"{where}: x and y must be within ±{COORDINATE_MAX:.0f}")
 
     def _check_category(self, where: str, category: str) -> None:
-        # Once a name: a category left out would else be told for each of its thousand seats.
+        # Once for each name: else a missing category is reported for each of its thousand seats.
         if category not in self._categories and category not in self._unknown_categories:
             self._unknown_categories.add(category)
             missing = f"there is no category {category!r}" if category else "no category is named"

@@ -1,8 +1,8 @@
 """Our own event JSON: the format of `engine load`, `POST /event` and `POST /event/{id}/seats`.
 
-The structs below are the format: they decode it, and docs/event.schema.json is made from them (a
-test compares). Unknown fields are refused, so a misspelt `acessible` is told, not lost. A category
-named by a section or a row holds for the seats in it that name none.
+The structs below are the format: they decode it, and docs/event.schema.json is generated from them
+(a test compares). Unknown fields are rejected, so that a misspelt `acessible` is reported, not
+ignored. The category of a section or a row applies to its seats that have none.
 """
 
 import json
@@ -27,7 +27,7 @@ Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339, with its offse
 
 
 class _Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
-    """What all parts of the format have in common."""
+    """The options of every struct of the format."""
 
 
 class Category(_Part, frozen=True):
@@ -97,9 +97,18 @@ class EventPlan(_Part, frozen=True):
     opens_at: Moment | None = None
     closes_at: Moment | None = None
     seats_max: Annotated[int, Meta(ge=1, le=50, description="The most places of one booking.")] = 10
-    customer_max: Annotated[
-        int, Meta(ge=0, le=1000, description="The most places of one customer; 0 is no limit.")
-    ] = 0
+    customer_max: (
+        Annotated[
+            int,
+            Meta(
+                ge=0,
+                le=1000,
+                description="The most places of one customer; 0 is no limit. If absent: 10 for an "
+                "event created over HTTP, no limit for `engine load`.",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     hold_ttl_s: Annotated[
         int, Meta(ge=1, le=86_400, description="How long a hold lasts, in seconds.")
     ] = 900
@@ -127,17 +136,18 @@ def parse_event_json(
         "opens_at_ms": _milliseconds(event.opens_at),
         "closes_at_ms": _milliseconds(event.closes_at),
         "seats_max": event.seats_max,
-        "customer_max": event.customer_max,
         "hold_ttl_ms": event.hold_ttl_s * 1000,
     }
+    if event.customer_max is not UNSET:
+        stated["customer_max"] = event.customer_max
     return make_plan(builder, stated, options, allow_empty=allow_empty)
 
 
 def add_sections(layout: Layout, body: bytes) -> Layout:
-    """The layout with the rows of `body` (a MoreSeats) at the end of its map, and its areas.
+    """The layout extended by `body` (a MoreSeats): its rows at the end of the map, and its areas.
 
-    A section that is there already gets the new rows; what was there keeps its index.
-    Raises: PlanError; SeatExists for seats and areas the layout has.
+    A section that exists gets the new rows; existing seats keep their index.
+    Raises: PlanError; SeatExists for seats and areas that the layout has.
     """
     more = decode_json(body, MoreSeats)
     builder = LayoutBuilder(layout)

@@ -1,8 +1,8 @@
 """A concert hall of about 2,000 seats: stalls, two balconies, boxes. Coordinates in cm.
 
-All rows are arcs around one point behind the stage, so every seat looks at it. A block is a wedge
-between two angles; its rows have as many seats as fit, which makes them longer towards the back.
-The last row of the stalls, level with the doors, is wheelchair places; boxes line the side walls.
+All rows are arcs around one point behind the stage, so every seat faces it. A block is a wedge
+between two angles; each row has as many seats as fit, so rows have more seats towards the back. The
+last row of the stalls, level with the doors, has wheelchair places; boxes line the side walls.
 """
 
 from collections.abc import Iterable, Iterator
@@ -68,7 +68,7 @@ BLOCKS = (
 
 
 def fill_hall(builder: LayoutBuilder) -> None:
-    """Give a builder the concert hall."""
+    """Add the concert hall to a builder."""
     for category in CATEGORIES:
         builder.add_category(category.id, category)
     for block in BLOCKS:

@@ -1,13 +1,14 @@
-"""What is read off a finished layout: the map, the values of seats and areas, the capacity.
+"""Derives from a layout what Redis needs: the map, the values of seats and areas, the capacity.
 
-A row's `index` decides where its seats stand in the map, never the order of the sections: seats
-added later stand at the end of the map, in whichever section they are. Between two rows there is
-one `/`. A category's number is its position in `layout.categories`, from 0.
+The `index` of a row decides where its seats are in the map, not the order of the sections: seats
+added later are at the end of the map, whatever their section. Between two rows there is one `/`.
+The number of a category is its index in `layout.categories`.
 """
 
 import gzip
 import hashlib
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import msgspec
 
@@ -20,58 +21,61 @@ def rows_of(layout: Layout) -> Iterator[LayoutRow]:
         yield from section.rows
 
 
-def map_of(layout: Layout) -> str:
-    """The map before any sale: `a` or `b` a seat, `/` between rows."""
-    letters = bytearray(b"/" * map_length(layout))
-    for row in rows_of(layout):
-        run = bytes(b"b"[0] if seat.blocked else b"a"[0] for seat in row.seats)
-        letters[row.index : row.index + len(run)] = run
-    return letters.decode()
-
-
 def map_length(layout: Layout) -> int:
-    """How many bytes the map has."""
+    """The length of the map in bytes."""
     return max((row.index + len(row.seats) for row in rows_of(layout)), default=0)
 
 
-def seat_values(layout: Layout) -> Iterator[tuple[str, str]]:
-    """Seat id (without the event) and `<index>,<category number>,<letter>`, row by row."""
-    numbers = _category_numbers(layout)
+class LayoutValues(NamedTuple):
+    """A layout as Redis has it before any sale.
+
+    `seats` maps a local seat id to `<index>,<category number>,<letter>`, row by row. `areas` maps
+    an area id to `<capacity>,<category number>,<held>,<sold>`. `map` has `a` or `b` for each seat,
+    by index, and `/` between rows.
+    """
+
+    seats: dict[str, str]
+    map: str
+    areas: dict[str, str]
+
+
+def values_of(layout: Layout) -> LayoutValues:
+    """Seats, map and areas of a layout, computed in one pass."""
+    numbers = {category.id: number for number, category in enumerate(layout.categories)}
+    seats: dict[str, str] = {}
+    letters: list[str] = []
     for row in rows_of(layout):
+        letters += "/" * (row.index + len(row.seats) - len(letters))
         for index, seat in enumerate(row.seats, row.index):
-            letter = "b" if seat.blocked else "a"
-            yield seat.id, f"{index},{numbers[seat.category]},{letter}"
+            letter = letters[index] = "b" if seat.blocked else "a"
+            seats[seat.id] = f"{index},{numbers[seat.category]},{letter}"
+    areas = {area.id: f"{area.capacity},{numbers[area.category]},0,0" for area in layout.areas}
+    return LayoutValues(seats, "".join(letters), areas)
 
 
-def area_values(layout: Layout) -> Iterator[tuple[str, str]]:
-    """Area id and `<capacity>,<category number>,<held>,<sold>`, before any sale."""
-    numbers = _category_numbers(layout)
-    for area in layout.areas:
-        yield area.id, f"{area.capacity},{numbers[area.category]},0,0"
+def prices(layout: Layout) -> str:
+    """The prices by category number, separated by commas."""
+    return ",".join(str(category.price_minor) for category in layout.categories)
 
 
 def capacity(layout: Layout) -> int:
-    """All places: seats, blocked ones too, and the capacity of the standing areas."""
+    """The number of places: seats, including blocked ones, and the capacity of the areas."""
     seats = sum(len(row.seats) for row in rows_of(layout))
     return seats + sum(area.capacity for area in layout.areas)
 
 
 def with_version(layout: Layout) -> Layout:
-    """The same layout under the version its content gives: 16 hex digits."""
+    """The same layout with its version: a hash of its content, 16 hex digits."""
     content = msgspec.json.encode(msgspec.structs.replace(layout, version=""))
     version = hashlib.blake2b(content, digest_size=8).hexdigest()
     return msgspec.structs.replace(layout, version=version)
 
 
 def encode(layout: Layout) -> bytes:
-    """Gzipped JSON, as Redis keeps it and the API serves it; the same layout, the same bytes."""
+    """Gzipped JSON, as Redis stores it and the API serves it. Equal layouts give equal bytes."""
     return gzip.compress(msgspec.json.encode(layout), mtime=0)
 
 
 def decode(gzipped: bytes) -> Layout:
-    """The layout `encode` was given."""
+    """The layout that `encode` encoded."""
     return msgspec.json.decode(gzip.decompress(gzipped), type=Layout)
-
-
-def _category_numbers(layout: Layout) -> dict[str, int]:
-    return {category.id: number for number, category in enumerate(layout.categories)}

@@ -1,4 +1,4 @@
-"""A plan: where the seats are (layout) and how they are sold (terms), whatever it came from."""
+"""A plan: where the seats are (layout) and how they are sold (terms), in any format."""
 
 import msgspec
 from msgspec import Struct
@@ -9,24 +9,26 @@ from engine.plans.problems import PlanError, place_first
 
 
 class PlanOptions(Struct, frozen=True, kw_only=True):
-    """What is said beside a plan. `name` and `currency` win over what the plan states.
+    """Options for reading a plan. `name` and `currency` override those of the plan.
 
     `derive_ids` and `prices` are for pretix plans, which have seat_guids and no prices. `prices`
-    is a file (JSON object, or CSV `category,price_minor`), or the text `Stalls=5000,Box=9000`, or
-    one price for all: `5000`.
+    is a file (JSON object, or CSV `category,price_minor`), the text `Stalls=5000,Box=9000`, or one
+    price for all categories: `5000`. `customer_max` is the limit if the plan states none; 0 for no
+    limit.
     """
 
     derive_ids: bool = False
     prices: str | None = None
     currency: str | None = None
     name: str | None = None
+    customer_max: int = 0
 
 
 NO_OPTIONS = PlanOptions()
 
 
 class Plan(Struct, frozen=True):
-    """The layout of an event and its terms; replace fields of the terms before loading."""
+    """The layout of an event and its terms. Change terms with `msgspec.structs.replace`."""
 
     layout: Layout
     terms: Terms
@@ -39,14 +41,15 @@ def make_plan(
     *,
     allow_empty: bool = False,
 ) -> Plan:
-    """Finish a plan: `stated` has the fields of Terms that the file states, `options` win over it.
+    """Build the plan. `stated` has the fields of Terms in the file; `options` override them.
 
-    Raises: PlanError with all that the builder and the terms have against it.
+    Raises: PlanError with every problem of the layout and the terms.
     """
-    said = {"name": options.name, "currency": options.currency}
-    wanted = stated | {key: value for key, value in said.items() if value is not None}
+    given = {"name": options.name, "currency": options.currency}
+    fields = {"customer_max": options.customer_max} | stated
+    fields |= {key: value for key, value in given.items() if value is not None}
     try:
-        terms = msgspec.convert(wanted, Terms)
+        terms = msgspec.convert(fields, Terms)
     except msgspec.ValidationError as error:
         raise PlanError([place_first(str(error)), *builder.problems]) from error
     if 0 < terms.closes_at_ms <= terms.opens_at_ms:

@@ -1,12 +1,12 @@
-"""pretix seating plans, the open format people already have.
+"""Reads pretix seating plans, an open format in which many venues already have a plan.
 
-It is somebody else's format, so fields we do not know pass; but a seat must have a category that
-the plan lists, and its guid unless ids are derived. Zones become sections, and a seat stands at
-zone + row + seat position. The drawings a plan calls areas (a stage, a label) are left: they are
+The format can grow, so unknown fields are ignored; but a seat must have a category that the plan
+lists, and its guid unless ids are derived. Zones become sections. The position of a seat is zone +
+row + seat position. The drawings that a plan calls areas (a stage, a label) are ignored: they are
 not standing areas.
 
-A seat's id is its seat_guid, so tickets of a shop that uses the same plan fit. Real plans have
-guids used twice: such a plan is refused unless ids are derived from zone, row and number.
+The id of a seat is its seat_guid, so ids match those of a shop that uses the same plan. Some
+existing plans use guids twice; they are refused unless ids are derived from zone, row and number.
 """
 
 import re
@@ -27,21 +27,21 @@ _COLOR = re.compile("#[0-9A-Fa-f]{6}")
 
 
 class Position(Struct, frozen=True):
-    """Relative to what the thing is in."""
+    """Relative to the position of the row or zone around it."""
 
     x: float = 0.0
     y: float = 0.0
 
 
 class Category(Struct, frozen=True):
-    """Known by its name; the plan has no prices."""
+    """A category, identified by its name; the plan has no prices."""
 
     name: str
     color: str = ""
 
 
 class Seat(Struct, frozen=True):
-    """All four fields are required by the format."""
+    """A seat. The format requires all four fields."""
 
     seat_guid: str
     seat_number: str
@@ -66,7 +66,7 @@ class Zone(Struct, frozen=True):
 
 
 class SeatingPlan(Struct, frozen=True):
-    """The part of the format that a sale needs."""
+    """The fields of the format that a sale needs."""
 
     name: str
     categories: tuple[Category, ...]
@@ -80,7 +80,7 @@ def parse_pretix(
     *,
     allow_empty: bool = False,
 ) -> Plan:
-    """Read a pretix seating plan. Raises PlanError, for categories without a price too."""
+    """Read a pretix seating plan. Raises PlanError, also for categories without a price."""
     plan = decode_json(body, SeatingPlan)
     reader = _Reader(derive_ids=options.derive_ids)
     reader.add_categories(plan.categories, prices)
@@ -98,7 +98,7 @@ class _RowPlace(NamedTuple):
 
 
 class _Reader:
-    """Feeds one plan to a builder."""
+    """Adds one plan to a builder."""
 
     def __init__(self, *, derive_ids: bool) -> None:
         self.builder = LayoutBuilder()
@@ -106,14 +106,14 @@ class _Reader:
         self._category_ids: dict[str, str | None] = {}
 
     def add_categories(self, categories: Sequence[Category], prices: Prices | None) -> None:
-        """Each with its price; tells those without one, and prices that fit none."""
-        # A shop knows a category by its name: one listed twice is one.
+        """Add categories with their prices; report missing prices and prices without a category."""
+        # A category is identified by its name: two with the same name are one.
         listed = {category.name: category for category in categories}
         ids = dict(zip(listed, distinct_ids(listed), strict=True))
         self._category_ids.update(ids)
         priced = dict.fromkeys(listed, prices) if isinstance(prices, int) else prices or {}
-        self._tell("no price for", [name for name in listed if name not in priced])
-        self._tell("prices for unknown", [name for name in priced if name not in listed])
+        self._report("no price for", [name for name in listed if name not in priced])
+        self._report("prices for unknown", [name for name in priced if name not in listed])
         for name, category in listed.items():
             self.builder.add_category(
                 f"category {name!r}",
@@ -126,9 +126,9 @@ class _Reader:
             )
 
     def add_zones(self, zones: Sequence[Zone]) -> None:
-        """Every seat of every zone, after the categories."""
+        """Add every seat of every zone. Call it after `add_categories`."""
         if not self._derive_ids:
-            self._tell_guids_used_again(zones)
+            self._report_duplicate_guids(zones)
         section_ids = distinct_ids(zone.name for zone in zones)
         for number, (zone, section_id) in enumerate(zip(zones, section_ids, strict=True)):
             where = f"zones[{number}]"
@@ -153,7 +153,7 @@ class _Reader:
             self.builder.add_row(where, row.section_id, row.label, placed)
 
     def _placed(self, row: _RowPlace, seat: Seat, category_id: str) -> LayoutSeat:
-        # Editors number a seat "17-3" in row 17: what is printed on it is the 3.
+        # Editors number a seat "17-3" in row 17; the number on the seat is 3.
         number = seat.seat_number.removeprefix(f"{row.label}-") or seat.seat_number
         derived = self._derive_ids
         return LayoutSeat(
@@ -170,11 +170,11 @@ class _Reader:
             self.builder.problems.append(f"{where}.category: there is no category {name!r}")
         return self._category_ids[name]
 
-    def _tell(self, what: str, names: Sequence[str]) -> None:
+    def _report(self, what: str, names: Sequence[str]) -> None:
         if names:
             self.builder.problems.append(f"{what} {', '.join(map(repr, names))}")
 
-    def _tell_guids_used_again(self, zones: Iterable[Zone]) -> None:
+    def _report_duplicate_guids(self, zones: Iterable[Zone]) -> None:
         guids = Counter(s.seat_guid for zone in zones for row in zone.rows for s in row.seats)
         again = sum(count > 1 for guid, count in guids.items() if guid)
         if again:

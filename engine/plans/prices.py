@@ -1,7 +1,7 @@
-"""Prices that come beside a plan: from a side file, or written out in the option itself.
+"""Prices for a plan that has none: from a file, or written in the option itself.
 
-A pretix plan says which category a seat is in and not what it costs. Only `read_prices` opens
-files: the API hands a stranger's text to `parse_prices`, which cannot.
+A pretix plan has the category of a seat and not its price. Only `read_prices` opens files; the API
+passes a client's text to `parse_prices`, which opens none.
 """
 
 from pathlib import Path
@@ -15,10 +15,10 @@ Prices = dict[str, int] | int
 
 
 def read_prices(text: str) -> Prices:
-    """Prices from a file, or written out as for `parse_prices` where the text has a `=`.
+    """Prices from a file, or from text as `parse_prices` takes it.
 
     The file is a JSON object of minor units by category name, or CSV `category,price_minor`.
-    Raises: PlanError, naming the file or the part that is wrong.
+    Raises: PlanError with the file or the part that is wrong.
     """
     if "=" in text or text.strip().isdigit():
         return parse_prices(text)
@@ -31,7 +31,7 @@ def read_prices(text: str) -> Prices:
 
 
 def parse_prices(text: str) -> Prices:
-    """Prices written out: `Stalls=5000,Box=9000`, or `5000` for every category."""
+    """Prices from text: `Stalls=5000,Box=9000`, or `5000` for every category."""
     if "=" not in text:
         return parse_price("prices", text)
     prices: dict[str, int] = {}

@@ -1,8 +1,8 @@
-"""What is wrong with a plan, all of it at once, each problem with its place.
+"""The problems of a plan, all reported at once, each with its place in the file.
 
-A plan is somebody's file: they want the whole list after one try, not the first flaw of many. So
-readers gather problems and raise them together. Only what makes reading on impossible (not UTF-8,
-not JSON, a wrong type) ends it at once.
+A plan is a file that a person edits: the complete list after one attempt saves many attempts. So
+readers collect problems and raise them together. Only a problem that prevents further reading (not
+UTF-8, not JSON, a wrong type) is raised at once.
 """
 
 import codecs
@@ -16,7 +16,7 @@ from engine.errors import EngineError
 T = TypeVar("T")
 
 LISTED_MAX = 100
-"""Problems an error lists one by one; the rest are counted."""
+"""An error lists this many problems and counts the rest."""
 
 
 class PlanError(EngineError):
@@ -40,7 +40,7 @@ class PlanError(EngineError):
 
 
 def decode_text(body: bytes) -> str:
-    """UTF-8 to text, without the byte order mark some editors put in front."""
+    """Decode UTF-8, without the byte order mark that some editors write."""
     try:
         return body.removeprefix(codecs.BOM_UTF8).decode()
     except UnicodeDecodeError as error:
@@ -48,7 +48,7 @@ def decode_text(body: bytes) -> str:
 
 
 def decode_json(body: bytes, kind: type[T]) -> T:
-    """JSON to `kind`, checked. Raises PlanError with the place of the first thing that is wrong."""
+    """Decode and check JSON. Raises PlanError with the place of the first problem."""
     text = decode_text(body)
     try:
         return msgspec.json.decode(text, type=kind)

@@ -1,7 +1,7 @@
-"""The one entry for plans: finds the format and hands the bytes to its reader.
+"""Reads a plan in any format: detects the format and calls its reader.
 
-A file ending in `.csv` is CSV. JSON is told by its content: a pretix plan has `zones`, which our
-own format has not. `venue:<name>` is a venue of our own making.
+A file ending in `.csv` is CSV. JSON with `zones` is a pretix plan, other JSON our own format.
+`venue:<name>` is a generated venue.
 """
 
 from pathlib import Path
@@ -22,7 +22,7 @@ VENUE = "venue:"
 def read_plan(source: str, options: PlanOptions = NO_OPTIONS) -> Plan:
     """Read a plan from a file, or make `venue:hall` or `venue:stadium`.
 
-    Reads files named by whoever calls: for a program's owner, not for strangers.
+    Opens any file that `source` or the prices name: never pass text of an API client.
     Raises: PlanError, also for a file that cannot be read.
     """
     if source.startswith(VENUE):
@@ -43,7 +43,7 @@ def read_plan(source: str, options: PlanOptions = NO_OPTIONS) -> Plan:
 def parse_event(body: bytes, options: PlanOptions = NO_OPTIONS) -> Plan:
     """Read an event sent to the API: our own JSON or a pretix plan. Opens no file.
 
-    It may have no seats yet: they can be added. Raises PlanError.
+    The event may have no seats: they can be added later. Raises PlanError.
     """
     prices = None if options.prices is None else parse_prices(options.prices)
     return _parse_json(body, prices, options, allow_empty=True)

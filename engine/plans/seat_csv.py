@@ -1,7 +1,7 @@
-"""Seats as CSV: one line a seat, `section,row,number,category,price_minor`, from a spreadsheet.
+"""Reads seats from CSV: one line for each seat, `section,row,number,category,price_minor`.
 
-Sections and categories are names; their ids are made from the names. Lines of one row need not
-follow one another. The price of a category stands on every line of it and must be the same on all.
+Sections and categories are names; their ids are derived from the names. The lines of a row can be
+in any place of the file. Every line of a category has its price, the same on each.
 """
 
 from collections.abc import Iterator
@@ -36,12 +36,12 @@ class _Line(NamedTuple):
 
 
 def parse_seat_csv(body: bytes, name: str, options: PlanOptions = NO_OPTIONS) -> Plan:
-    """Read a CSV of seats; `name` is the event's, for CSV states none.
+    """Read a CSV of seats. `name` is the name of the event, which the CSV lacks.
 
     Raises: PlanError, with the number of each bad line.
     """
     builder = LayoutBuilder()
-    lines = [*_sound_lines(body, builder.problems)]
+    lines = [*_valid_lines(body, builder.problems)]
     category_ids = _add_categories(builder, lines)
     rows: dict[str, dict[str, list[_Line]]] = {}
     for line in lines:
@@ -57,7 +57,7 @@ def parse_seat_csv(body: bytes, name: str, options: PlanOptions = NO_OPTIONS) ->
     return make_plan(builder, {"name": name}, options)
 
 
-def _sound_lines(body: bytes, problems: list[str]) -> Iterator[_Line]:
+def _valid_lines(body: bytes, problems: list[str]) -> Iterator[_Line]:
     for number, record in read_table(body, REQUIRED, OPTIONAL, problems):
         try:
             yield _checked(f"line {number}", record)

@@ -1,9 +1,9 @@
 """A stadium: 50,000 seats in two tiers around a pitch, and standing room on it. Coordinates in cm.
 
-Each tier is a racetrack: straight stands along the pitch, half circles behind the goals, so that
-neighbouring seats are 50 cm apart on the straights and the rows of the curves grow outwards as
-real ones do. One straight and one curve are worked out; half a turn (x, y -> -x, -y) gives the
-other two. The top row of the lower tier, level with the concourse, is wheelchair places.
+Each tier has straight stands along the pitch and half circles behind the goals. Neighbouring seats
+are 50 cm apart on the straights, and the rows of the curves get longer outwards, as in a real
+stadium. One straight and one curve are computed; half a turn (x, y -> -x, -y) gives the other two.
+The top row of the lower tier, level with the concourse, has wheelchair places.
 """
 
 from collections.abc import Iterator
@@ -65,7 +65,7 @@ AREAS = (
 
 
 def fill_stadium(builder: LayoutBuilder) -> None:
-    """Give a builder the stadium."""
+    """Add the stadium to a builder."""
     for category in CATEGORIES:
         builder.add_category(category.id, category)
     for tier in TIERS:
@@ -111,7 +111,7 @@ def _row_seats(sector: _Sector, section_id: str, row: int) -> Iterator[LayoutSea
 
 
 def _point(sector: _Sector, radius: float, along: float) -> tuple[float, float]:
-    """Where one stands `along` cm clockwise from the start of a straight or a curve."""
+    """The point `along` cm clockwise from the start of a straight or a curve."""
     if sector.curved:
         angle = along / radius - pi / 2
         x, y = STRAIGHT_CM / 2 + radius * cos(angle), radius * sin(angle)

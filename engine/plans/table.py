@@ -1,7 +1,7 @@
 """CSV with a header, as a spreadsheet saves it: each record with the number of its line.
 
-Over the csv module of the standard library: quotes, line ends and commas within fields are its
-work; here are only the checks that make an error name a line.
+The csv module of the standard library handles quotes, line ends and commas within fields; this
+module adds the checks, so that an error has its line number.
 """
 
 import csv
@@ -16,10 +16,10 @@ Record = dict[str, str]
 def read_table(
     body: bytes, required: Sequence[str], optional: Sequence[str], problems: list[str]
 ) -> Iterator[tuple[int, Record]]:
-    """The line number and the fields, stripped, of each record; blank lines are passed over.
+    """The line number and the fields, stripped, of each record; blank lines are skipped.
 
-    Lines that are not of the header's length go to `problems`.
-    Raises: PlanError for a header without the required columns or with ones that are unknown.
+    Lines with more or fewer fields than the header go to `problems`.
+    Raises: PlanError for a header that lacks required columns or has unknown ones.
     """
     lines = csv.reader(io.StringIO(decode_text(body), newline=""), strict=True)
     header: list[str] | None = None
@@ -35,7 +35,7 @@ def read_table(
                 problems.append(f"line {line}: {len(values)} fields, not {len(header)}")
             else:
                 yield line, dict(zip(header, values, strict=True))
-            # A quoted field may span lines: a record is named by its first.
+            # A quoted field may span lines: the number of a record is that of its first line.
             line = lines.line_num + 1
     except csv.Error as error:
         problems.append(f"line {line}: {error}")

@@ -1,6 +1,6 @@
-"""Venues of our own making, for demos, tests and wars: `venue:hall` and `venue:stadium`.
+"""Generated venues for demos, tests and wars: `venue:hall` and `venue:stadium`.
 
-Generators rather than files: 50,000 seats in a hundred lines, the same seats each time.
+Generators rather than files: a hundred lines make 50,000 seats, the same each time.
 """
 
 from engine.plans.builder import LayoutBuilder
@@ -13,7 +13,7 @@ VENUES = {"hall": ("Concert hall", fill_hall), "stadium": ("Stadium", fill_stadi
 
 
 def make_venue(venue: str, options: PlanOptions = NO_OPTIONS) -> Plan:
-    """The plan of a venue. Raises PlanError for one there is not."""
+    """The plan of a venue. Raises PlanError if there is no venue of this name."""
     if venue not in VENUES:
         raise PlanError([f"there is no venue {venue!r}, only {', '.join(VENUES)}"])
     name, fill = VENUES[venue]

@@ -1,1 +1,1 @@
-"""Records that the API and Postgres exchange: plain structs, no behaviour."""
+"""Data types that `api` and `persistence` share, so that neither imports the other."""

@@ -1,7 +1,7 @@
-"""What the API and Postgres say to each other of accounts: plain records, no behaviour.
+"""Accounts, sessions and roles, as the API and Postgres exchange them.
 
-An account's id is the customer id of its tokens. It has a prefix of its own, so that no subject
-of an outside identity provider can be one: those that look like it are refused.
+An account's id is the customer id of its tokens. It has a prefix, so that no subject of an external
+identity provider can be an account id: a subject with this prefix is refused.
 """
 
 from msgspec import Struct
@@ -13,12 +13,12 @@ ACCOUNT_PREFIX = "acc_"
 
 
 def new_account_id() -> CustomerId:
-    """An account id nobody has; it stays when the e-mail address changes."""
+    """A new account id. It stays the same when the e-mail address changes."""
     return CustomerId(f"{ACCOUNT_PREFIX}{ULID()}")
 
 
 class Account(Struct, frozen=True):
-    """An account, as those see it who administer them."""
+    """An account, as admins see it."""
 
     account_id: CustomerId
     email: str
@@ -28,10 +28,10 @@ class Account(Struct, frozen=True):
 
 
 class NewLink(Struct, frozen=True):
-    """A link for a mail, as it is stored: the hash of its token, and how long it works.
+    """A link for a mail, as stored: the hash of its token, and how long it is valid.
 
-    `password_hash` is what a verification sets: the password chosen in the very registration that
-    sent this link, so that nobody else's registration of the address can slip theirs in.
+    A verification sets `password_hash`: the password of the registration that sent this link. So a
+    second registration of the same address cannot replace the password.
     """
 
     token_hash: bytes
@@ -40,21 +40,21 @@ class NewLink(Struct, frozen=True):
 
 
 class Addressee(Struct, frozen=True):
-    """To whom a mail goes: always the stored address, never the one of the request."""
+    """The recipient of a mail: always the stored address, never the one of the request."""
 
     email: str
     verified: bool
 
 
 class Credentials(Struct, frozen=True):
-    """What a password is checked with. Only a verified account has them."""
+    """The password hash of an account. Only a verified account has one."""
 
     account_id: CustomerId
     password_hash: str
 
 
 class Session(Struct, frozen=True):
-    """A login that goes on: one family of refresh tokens, each used once."""
+    """A login: one family of refresh tokens, each used once."""
 
     session_id: str
     account_id: CustomerId
@@ -62,21 +62,21 @@ class Session(Struct, frozen=True):
 
 
 class Reused(Struct, frozen=True):
-    """A refresh token came a second time: its session was ended."""
+    """A session that was ended because a refresh token was used twice."""
 
     session_id: str
     account_id: CustomerId
 
 
 class RoleOf(Struct, frozen=True):
-    """A role and what it permits."""
+    """A role and its permissions."""
 
     role: str
     permissions: tuple[str, ...]
 
 
 class Ended(Struct, frozen=True):
-    """An account whose sessions were ended, and which."""
+    """An account and those of its sessions that were ended."""
 
     account_id: CustomerId
     session_ids: tuple[str, ...]

@@ -1,6 +1,7 @@
-"""What the payment provider told us, and what is to be paid back, as Postgres keeps it.
+"""Payment notices and refund obligations, as the API and Postgres exchange them.
 
-A notice is the provider's word on one payment ("event" is a show here, and nothing else).
+A notice is the provider's message about one payment. The provider calls it an event; here an event
+is a show, and nothing else.
 """
 
 from enum import StrEnum
@@ -11,7 +12,7 @@ from engine.ids import CustomerId, EventId
 
 
 class NoticeOutcome(StrEnum):
-    """What came of a notice. The first two sold places; the next six are owed."""
+    """The outcome of a notice. The first two are sales; the next six are owed."""
 
     CONFIRMED = "confirmed"
     LATE_CONFIRMED = "late_confirmed"
@@ -46,7 +47,7 @@ class UnkeptReason(StrEnum):
 
 
 class Notice(Struct, frozen=True, kw_only=True):
-    """One notice and its outcome. `event_id` None: `booking_id` is not of our form.
+    """One notice and its outcome. `event_id` is None if `booking_id` is not one of our ids.
 
     `unkept_reason`: why no record in Redis keeps its payment, so that Postgres has to.
     """
@@ -65,7 +66,7 @@ class Notice(Struct, frozen=True, kw_only=True):
 
 
 class Refund(Struct, frozen=True, kw_only=True):
-    """A refund obligation; once settled: when, by whom, and what they call it.
+    """A refund obligation. Once settled: when, by which account, and its reference.
 
     None: nothing is known of the booking, or its id is not of our form.
     """

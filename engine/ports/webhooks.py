@@ -1,7 +1,7 @@
-"""What organisers are told by HTTP: their webhooks, and the messages on their way there.
+"""Webhooks and their deliveries, as the API and Postgres exchange them.
 
-Where they may be told is decided here for both sides: the form of a URL when it is given, the
-address behind it (`is_public`) when a connection is made, as a name can change its address.
+The rules for a webhook's URL are here for both: the API checks its form when it is registered, the
+deliverer checks its address (`is_public`) on each connection, as the address of a name can change.
 """
 
 import ipaddress
@@ -18,7 +18,7 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 class MessageKind(StrEnum):
-    """What a message is about: the journal's kinds, spelled as Standard Webhooks wants them."""
+    """The kind of a message: a kind of journal entry, spelled as in Standard Webhooks."""
 
     BOOKING_CONFIRMED = "booking.confirmed"
     BOOKING_EXPIRED = "booking.expired"
@@ -27,7 +27,7 @@ class MessageKind(StrEnum):
 
 
 class DeliveryState(StrEnum):
-    """`dead`: given up; a replay makes it `pending` again."""
+    """State of a delivery. `dead`: no more attempts; a replay makes it `pending` again."""
 
     PENDING = "pending"
     DELIVERED = "delivered"
@@ -35,9 +35,9 @@ class DeliveryState(StrEnum):
 
 
 class Webhook(Struct, frozen=True, kw_only=True):
-    """Where an organiser is told of its events. `event_id` None: of every event it owns.
+    """An organiser's endpoint. `event_id` None: it receives every event of its owner.
 
-    `any_owner`: made by somebody who may touch every event, for one of them.
+    `any_owner`: an account with access to every event registered it, for one of them.
     """
 
     id: str
@@ -52,9 +52,9 @@ class Webhook(Struct, frozen=True, kw_only=True):
 
 
 class Delivery(Struct, frozen=True, kw_only=True):
-    """One message on its way to one webhook; `id` is its `webhook-id` header.
+    """One message to one webhook; `id` is its `webhook-id` header.
 
-    `status` is what the receiver answered last, `error` why there was no answer.
+    `status` is the receiver's last response, `error` why there was none.
     """
 
     id: str
@@ -72,16 +72,16 @@ class Delivery(Struct, frozen=True, kw_only=True):
 
 
 class Replayed(Struct, frozen=True):
-    """How many deliveries are under way again; `next_ms`: there is more, from there on."""
+    """How many deliveries a replay made pending; `next_ms` is where to continue, or None."""
 
     count: int
     next_ms: int | None
 
 
 def check_url(url: str, *, allow_insecure: bool) -> None:
-    """Whether messages may be sent there, as far as the text shows. Raises ValueError, saying why.
+    """Check a webhook's URL, as far as the text shows. Raises ValueError with the reason.
 
-    `allow_insecure` lets http and addresses of one's own network through: for tests and demos.
+    `allow_insecure` permits http and private addresses, for tests and demos.
     """
     if not url.isascii() or not url.isprintable() or " " in url:
         raise ValueError("a URL is ASCII, with no space in it")
@@ -90,7 +90,7 @@ def check_url(url: str, *, allow_insecure: bool) -> None:
         raise ValueError("messages are sent by https only")
     host = parts.hostname or ""
     if parts.port == 0 or not (_HOST.fullmatch(host) or _is_address(host)):
-        raise ValueError("the URL names no host, or no port")  # as does a port that is no number
+        raise ValueError("the URL names no host, or no port")  # a port that is no number raises too
     if "@" in parts.netloc or parts.fragment:
         raise ValueError("no user, password or fragment in the URL")
     if not allow_insecure and _is_address(host) and not is_public(host):
@@ -98,11 +98,11 @@ def check_url(url: str, *, allow_insecure: bool) -> None:
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is one of the internet, and no way around into a network of our own."""
+    """Whether an IP address is on the internet, and not a tunnel into a private network."""
     found = ipaddress.ip_address(address)
     if isinstance(found, ipaddress.IPv6Address):
         if found in _NAT64 or found.sixtofour or found.teredo:
-            return False  # they carry an IPv4 address that is somebody else's to judge
+            return False  # they contain an IPv4 address that only a gateway resolves
         found = found.ipv4_mapped or found
     return found.is_global and not found.is_multicast
 

@@ -1,7 +1,7 @@
-"""What the text of a setting must look like: one check a form, used before anything starts.
+"""The format of a setting's text: one check a format, run before anything starts.
 
-A wrong text is refused at the start and not at the first mail, the first proxy or the first token.
-No check quotes what it was given: a secret may stand in any variable by mistake.
+A wrong text fails the start, not the first mail, proxy or token. No check quotes the text:
+any variable may hold a secret by mistake.
 """
 
 import re
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 SECRET_BYTES_MIN = 32
 PARTS = ("expirer", "writer", "deliverer", "reconciler")
-"""The parts that say that they run, by the names READY_PARTS knows."""
+"""The parts that beat, by their names in READY_PARTS."""
 
 Form = Callable[[str], None]
 """Raises ValueError with what is wanted."""
@@ -40,7 +40,7 @@ def url(*schemes: str) -> Form:
 
 
 def keys_url(text: str) -> None:
-    """https, or this very machine: nobody on the way can answer in the provider's place."""
+    """https, or this machine: no host in between can answer in place of the provider."""
     url("https", "http")(text)
     parts = urlsplit(text)
     if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
@@ -48,13 +48,13 @@ def keys_url(text: str) -> None:
 
 
 def secret(text: str) -> None:
-    """Long enough that nobody guesses it."""
+    """Too long to be guessed."""
     if len(text.encode()) < SECRET_BYTES_MIN:
         raise ValueError(f"must have at least {SECRET_BYTES_MIN} bytes")
 
 
 def listed(form: Form) -> Form:
-    """Some of that form, by comma."""
+    """Values of that form, separated by commas."""
 
     def check(text: str) -> None:
         for part in text.split(","):

@@ -1,7 +1,7 @@
-"""What is known of each setting, read from the fields of the settings themselves.
+"""The description of each setting, read from the fields of the settings struct.
 
-One description a field serves the loader, `engine settings` and the test that keeps
-docs/settings.md complete: none of them can tell of another default than the others.
+The loader, `engine settings` and the test that keeps docs/settings.md complete use the same
+description, so they cannot show different defaults.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,7 +15,7 @@ from engine.settings import sources
 from engine.settings.checks import Form
 
 INTEGER_MAX = 2_147_483_647
-"""Of any number; what the smallest of the programs we hand numbers to can hold."""
+"""The largest number of any setting: the smallest integer limit of the programs that get one."""
 
 
 class Setting(NamedTuple):
@@ -32,7 +32,7 @@ class Setting(NamedTuple):
 
 
 def doc(text: str, *, unit: str = "", form: Form | None = None, secret: bool = False) -> Meta:
-    """What a field says of itself, the last thing in its `Annotated`."""
+    """The description of a field, the last item of its `Annotated`."""
     return Meta(description=text, extra={"unit": unit, "form": form, "secret": secret})
 
 

@@ -1,8 +1,8 @@
 """Every setting: one typed, documented environment variable each.
 
-A wrong value refuses to start and names the variable, never the value. A secret may come from a
-file instead: `JWT_SECRET_FILE=/run/secrets/jwt` reads `JWT_SECRET`. Own loader over msgspec rather
-than pydantic-settings: some lines, and `engine settings` and docs/settings.md tell the same fields.
+A wrong value fails the start with the name of the variable, never the value. A secret may come from
+a file: `JWT_SECRET_FILE=/run/secrets/jwt` sets `JWT_SECRET`. A small loader over msgspec replaces
+pydantic-settings; `engine settings` and docs/settings.md show the same fields.
 """
 
 import os
@@ -22,7 +22,7 @@ Durability = Literal["fsync", "async"]
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """The name in upper case is the variable. Units stand last in the name."""
+    """The variable is the field name in upper case. A unit is the last word of the name."""
 
     redis_url: Annotated[
         str,
@@ -265,7 +265,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
 
 
 def find(environ: Mapping[str, str] | None = None) -> tuple[Settings, dict[str, str]]:
-    """The settings, and for each variable that is set where it was read. Raises as `load`."""
+    """The settings, and the source of each variable that is set. Raises Misconfigured."""
     env = os.environ if environ is None else environ
     values, read_from = fields.read(catalogue(), env)
     settings = Settings(**values)
@@ -284,7 +284,7 @@ def catalogue() -> Iterator[Setting]:
 
 
 def refuse_contradictions(environ: Mapping[str, str]) -> None:
-    """Raise Misconfigured when a variable and its file say different things."""
+    """Raise Misconfigured when a variable and its file differ."""
     for setting in catalogue():
         sources.refuse_contradiction(environ, setting.name)
 

@@ -1,9 +1,9 @@
 """Where the text of a setting comes from: its variable, or the file that `<NAME>_FILE` names.
 
-Secrets in files are what compose and Kubernetes hand out, and nobody reads them in a process list.
-Two sources that contradict each other refuse to start: which one is meant cannot be guessed. That
-is asked of a command and not of each reading: an API process hands its workers what it has read,
-and one that is started after the file was changed shall have the file's.
+Compose and Kubernetes provide secrets as files, which do not show in a process list. Two sources
+that contradict each other fail the start: the program cannot guess which one is right. Only a
+command checks that, not each read: an API process passes what it has read to its workers, and a
+worker that starts after the file has changed reads the file.
 """
 
 import difflib
@@ -15,11 +15,11 @@ from engine.errors import Misconfigured
 
 FILE_BYTES_MAX = 65_536
 _ALIKE = 0.85
-"""How like a setting's name a variable is that is taken for a slip of the pen."""
+"""Similarity above which an unknown variable is reported as a typo."""
 
 
 class Text(NamedTuple):
-    """A setting as it was written, the variable that said so, and where it was read."""
+    """The text of a setting, its variable, and the source it was read from."""
 
     text: str
     variable: str
@@ -46,7 +46,7 @@ def refuse_contradiction(environ: Mapping[str, str], name: str) -> None:
 
 
 def slips(environ: Iterable[str], names: Iterable[str]) -> list[tuple[str, str]]:
-    """Variables that are no setting but look like one, each with the setting it looks like."""
+    """Variables that look like a misspelt setting, each with the setting it looks like."""
     known = [spelled for name in names for spelled in (name, f"{name}_FILE")]
     return [
         (variable, alike[0])
@@ -56,12 +56,12 @@ def slips(environ: Iterable[str], names: Iterable[str]) -> list[tuple[str, str]]
 
 
 def _content(variable: str, path: Path) -> str:
-    """What the file says, without the line's end that editors put there."""
+    """The text of the file, without the line end that editors add."""
     try:
         with path.open("rb") as file:
             content = file.read(FILE_BYTES_MAX + 1)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "this is no path"
+        reason = getattr(error, "strerror", None) or "not a path"
         raise Misconfigured(f"{variable}: {path}: {reason}") from error
     if len(content) > FILE_BYTES_MAX:
         raise Misconfigured(f"{variable}: {path} has more than {FILE_BYTES_MAX} bytes")

@@ -1,33 +1,34 @@
 """The calls of one event-loop tick in a few writes, on one connection a process.
 
-A call waits for the end of its tick, or until AT_ONCE wait with it, and goes out with them; while
-Redis reads slower than we write, calls gather and the next write is longer. A pool gives every call
-a connection and a round trip of its own: `python -m bench ablations` holds the two side by side.
+A call waits for the end of its tick, or until AT_ONCE calls are waiting, and is sent with them.
+While Redis reads more slowly than the batcher writes (backpressure), calls collect and the next
+write is longer. A connection pool gives every call a connection and a round trip of its own:
+`python -m bench ablations` compares the two.
 
-Nothing is sent twice. A call that was not sent in time fails as Unavailable; one that was sent and
-not answered fails as OutcomeUnknown. A caller that goes away takes nothing with it: its answer is
-read and dropped, the answers of the others stay theirs.
+Nothing is sent twice. A call that is not sent in time fails as Unavailable; a call that is sent and
+not answered fails as OutcomeUnknown. When a caller is cancelled, its answer is read and dropped,
+and the other calls keep their own answers.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
-from engine.errors import EngineError, Overloaded, Unavailable
+from engine.errors import EngineError, ErrorReply, Overloaded, Unavailable
 from engine.metrics import metrics
-from engine.transport.wire import LOOKS, Answer, Argument, Command, ErrorReply, Wire
+from engine.transport.wire import CHECKS, Answer, Argument, Command, Wire
 
 Opener: TypeAlias = Callable[[Wire], Awaitable[None]]
 """Connects a wire. Raises Unavailable."""
 
 AT_ONCE = 8
-"""So many calls do not wait for the end of their tick: Redis begins while we make the next ones."""
+"""This many calls are sent before the tick ends: Redis starts while the next ones are made."""
 
 
 class Batcher:
-    """Sends commands over a connection of its own, which it opens when there is a call for it.
+    """Sends commands over one connection, which it opens when there is a call.
 
-    To be made in the event loop it works in.
+    Create it in the event loop that uses it.
     """
 
     def __init__(self, opener: Opener, *, waiting_max: int, timeout_ms: int) -> None:
@@ -44,19 +45,19 @@ class Batcher:
 
     @property
     def connected(self) -> bool:
-        """Whether there is a connection at this moment."""
+        """Whether the connection is open."""
         return self._wire is not None
 
     def call(self, command: Command) -> Answer:
-        """Send one command; the answer is to be awaited, an ErrorReply comes as a value.
+        """Send one command and return its future; an ErrorReply is a result of the future.
 
-        The answer raises: Overloaded, Unavailable, OutcomeUnknown.
+        The future raises: Overloaded, Unavailable, OutcomeUnknown.
         """
         answer: Answer = self._loop.create_future()
-        on_their_way = self._wire.waiting_count if self._wire else 0
+        sent_count = self._wire.waiting_count if self._wire else 0
         if self._closed:
             answer.set_exception(_closed())
-        elif len(self._waiting) + on_their_way >= self._waiting_max:
+        elif len(self._waiting) + sent_count >= self._waiting_max:
             answer.set_exception(Overloaded(f"{self._waiting_max} calls are waiting for Redis"))
         else:
             if not self._waiting:
@@ -70,7 +71,7 @@ class Batcher:
         return answer
 
     async def ask(self, *command: Argument) -> Any:
-        """Send one command that only reads, and give its answer.
+        """Send one command and return its answer.
 
         Raises: Overloaded, Unavailable (for an error reply too), OutcomeUnknown.
         """
@@ -80,7 +81,7 @@ class Batcher:
         return answer
 
     async def close(self) -> None:
-        """Refuse what was not sent, wait for what was, and close the connection."""
+        """Fail the calls that are not sent, wait for those that are, and close the connection."""
         self._closed = True
         self._refuse(_closed())
         if self._opening:
@@ -96,7 +97,7 @@ class Batcher:
             if self._opening is None:
                 self._opening = asyncio.create_task(self._open())
         elif not self._wire.full:
-            # Left out: calls whose callers went away before they were sent.
+            # A cancelled call is not sent.
             calls = [call for call in self._waiting if not call[1].done()]
             self._waiting.clear()
             metrics.batch_calls.observe(len(calls))
@@ -105,7 +106,7 @@ class Batcher:
     async def _open(self) -> None:
         wire = Wire(self._timeout_s, self._changed)
         try:
-            async with asyncio.timeout(max(self._left_s(), self._timeout_s / LOOKS)):
+            async with asyncio.timeout(max(self._left_s(), self._timeout_s / CHECKS)):
                 await self._opener(wire)
             self._wire = wire
         except (EngineError, TimeoutError) as error:
@@ -119,13 +120,13 @@ class Batcher:
     def _changed(self) -> None:
         if self._wire and not self._wire.open:
             self._wire = None
-            if self._waiting and self._left_s() < self._timeout_s / LOOKS:
+            if self._waiting and self._left_s() < self._timeout_s / CHECKS:
                 self._refuse(Unavailable(f"not sent to Redis within {self._timeout_s} s"))
         if self._waiting:
             self._flush()
 
     def _left_s(self) -> float:
-        """How long the oldest of those that are not sent may still wait."""
+        """How long the oldest unsent call may still wait."""
         waited_s = asyncio.get_running_loop().time() - self._waiting_since_s
         return self._timeout_s - waited_s
 

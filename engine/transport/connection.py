@@ -1,42 +1,28 @@
-"""Redis as this engine needs it: which versions, how durable, and no hidden retries.
-
-redis-py re-sends a command on a lost reply, ten times by default; here nothing is sent twice.
-"""
+"""Connects to Redis, and checks the server's version and durability at the start."""
 
 import asyncio
 from socket import SO_KEEPALIVE, SOL_SOCKET
 from ssl import SSLContext
-from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
-import redis.asyncio as aioredis
 from redis.asyncio.connection import ConnectionPool, SSLConnection
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
-from redis.exceptions import ConnectionError as ConnectionLost
-from redis.exceptions import TimeoutError as AnswerLate
 
 from engine import logs
-from engine.errors import Misconfigured, Unavailable
+from engine.errors import ErrorReply, Misconfigured, OutcomeUnknown, Unavailable
 from engine.settings.settings import Settings
 from engine.transport.batcher import Opener
-from engine.transport.wire import Answer, Command, ErrorReply, Wire
+from engine.transport.client import RedisClient, open_client, pool_of
+from engine.transport.wire import Answer, Command, Wire
 
 BLOCK_MS_MAX = 2000
-"""A blocking read must end well before the socket's time-out, or redis-py gives it up."""
-
-RedisClient: TypeAlias = Any
-"""A `redis.asyncio.Redis`. Its answers are typed for every setting at once; ours are bytes."""
-
-_WANTS_PASSWORD = ("NOAUTH", "HELLO must be called with the client already authenticated")
+"""A blocking read must end well before the socket timeout, or redis-py fails it."""
 
 _log = logs.get("redis")
 
 
 def opener_of(settings: Settings) -> Opener:
-    """How the batcher connects its wire. redis-py reads the URL and makes the TLS context."""
-    pool = _pool(settings.redis_url, timeout_s=None)
+    """How the batcher connects its wire. redis-py parses the URL and makes the TLS context."""
+    pool = pool_of(settings.redis_url, timeout_s=None)
     found = pool.connection_kwargs
     greeting: list[Command] = []
     if found.get("password"):
@@ -60,7 +46,7 @@ def opener_of(settings: Settings) -> Opener:
             answer: Answer = loop.create_future()
             wire.send([(command, answer)])
             if isinstance(refused := await answer, ErrorReply):
-                raise Unavailable(f"Redis refuses to be greeted: {refused}")
+                raise Unavailable(f"Redis rejects the connection: {refused}")
 
     return connect
 
@@ -70,64 +56,36 @@ def _tls_of(pool: ConnectionPool) -> SSLContext | None:
     return connection.ssl_context.get() if isinstance(connection, SSLConnection) else None
 
 
-class _Client(aioredis.Redis):
-    """A client that says in the engine's own words that Redis is away."""
-
-    async def execute_command(self, *command: Any, **options: Any) -> Any:
-        try:
-            return await super().execute_command(*command, **options)  # type: ignore[no-untyped-call]
-        except (ConnectionLost, AnswerLate, OSError) as error:
-            raise Unavailable(f"Redis cannot be reached: {error}") from error
-
-
 def client_of(settings: Settings) -> RedisClient:
-    """A client for all that is not a script: streams, notifications, administration."""
-    pool = _pool(settings.redis_url, timeout_s=(settings.redis_timeout_ms + BLOCK_MS_MAX) / 1000)
-    return _Client.from_pool(pool)
+    """A client for everything that is not a script. Raises Misconfigured."""
+    timeout_s = (settings.redis_timeout_ms + BLOCK_MS_MAX) / 1000
+    return open_client(settings.redis_url, timeout_s=timeout_s)
 
 
 def place_of(url: str) -> str:
-    """Where a URL points, without its password."""
+    """The address in a URL, without its password."""
     parts = urlsplit(url)
     if parts.scheme == "unix":
         return f"unix://{parts.path}"
     return f"{parts.scheme}://{parts.hostname or 'localhost'}:{parts.port or 6379}"
 
 
-def _pool(url: str, *, timeout_s: float | None) -> ConnectionPool:
-    if not url:
-        raise Misconfigured("REDIS_URL is not set")
-    try:
-        return ConnectionPool.from_url(
-            url,
-            socket_timeout=timeout_s,
-            socket_connect_timeout=5,
-            retry=Retry(NoBackoff(), 0),
-            **({} if url.startswith("unix:") else {"socket_keepalive": True}),
-        )
-    except ValueError as error:
-        raise Misconfigured(f"REDIS_URL: {error}") from error
-
-
 async def check(settings: Settings) -> None:
-    """Refuse a server that is too old or less durable than asked for.
+    """Reject a server that is too old or less durable than DURABILITY asks for.
 
     Raises: Misconfigured, Unavailable; the message names the server and what to change.
     """
     place = place_of(settings.redis_url)
-    client = aioredis.Redis.from_pool(_pool(settings.redis_url, timeout_s=5))
+    client = open_client(settings.redis_url, timeout_s=5)
     try:
-        info = await client.info("server")
-        _check_version(place, info)
+        _check_version(place, await client.info("server"))
         if settings.durability == "fsync":
-            await _check_fsync(client, place)
-    except NoPermissionError as error:
-        _log.warning("redis_not_checked", place=place, why=str(error))
-    except AuthenticationError as error:
-        raise Misconfigured(f"REDIS_URL: {place} wants another user or password") from error
-    except (RedisError, OSError) as error:
-        if any(words in str(error) for words in _WANTS_PASSWORD):
-            raise Misconfigured(f"REDIS_URL: {place} wants a password") from error
+            _check_fsync(place, await client.config_get("append*"))
+    except ErrorReply as reply:
+        if reply.prefix != "NOPERM":
+            raise Unavailable(f"Redis at {place} cannot be checked: {reply}") from reply
+        _log.warning("redis_not_checked", place=place, why=str(reply))
+    except (Unavailable, OutcomeUnknown) as error:
         raise Unavailable(f"Redis at {place} cannot be reached: {error}") from error
     finally:
         await client.aclose()
@@ -141,8 +99,7 @@ def _check_version(place: str, info: dict[str, object]) -> None:
         raise Misconfigured(f"{place} runs {name} {version}; {name} {least}.0 or newer is needed")
 
 
-async def _check_fsync(client: RedisClient, place: str) -> None:
-    config = await client.config_get("append*")
+def _check_fsync(place: str, config: dict[str, str]) -> None:
     if config.get("appendonly") != "yes" or config.get("appendfsync") != "always":
         raise Misconfigured(
             f"DURABILITY=fsync, but {place} runs appendonly {config.get('appendonly')}, "

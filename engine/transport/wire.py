@@ -1,13 +1,13 @@
-"""One multiplexed connection to Redis: many calls on their way, answers in the order of the calls.
+"""One multiplexed connection to Redis: many calls in flight, answers in the order of the calls.
 
-An asyncio.Protocol on hiredis' reader, where redis-py has a stream, a lock and a time-out object
-for every read; `python -m bench ablations` tells what that is worth. Speaks RESP2, which has no
-message out of turn. Nothing is sent twice; what is on its way when the connection ends is of
+An asyncio.Protocol on hiredis' reader, where redis-py has a stream, a lock and a timeout object for
+every read; `python -m bench ablations` measures the difference. It speaks RESP2, in which every
+message answers a call. Nothing is sent twice; a call in flight when the connection ends is of
 unknown outcome.
 
-Each call has a deadline: one timer looks at the oldest call a few times within it, so an answer is
-given up at most a quarter late, and the connection with it, as the answers behind it would be
-someone else's.
+Each call has a deadline. One timer checks the oldest call a few times within it, so a call times
+out at most a quarter late. The connection is closed then, because the answers that follow could not
+be matched to their calls.
 """
 
 import asyncio
@@ -20,27 +20,18 @@ from typing import TypeAlias
 
 import hiredis
 
-from engine.errors import OutcomeUnknown
+from engine.errors import ErrorReply, OutcomeUnknown
 
 Argument: TypeAlias = str | bytes | int
 Command: TypeAlias = tuple[Argument, ...]
 Answer: TypeAlias = "asyncio.Future[object]"
 
-LOOKS = 4
-"""Times the oldest call is looked at within its deadline."""
-
-
-class ErrorReply(Exception):
-    """Redis answered with an error: a value here, raised by nobody."""
-
-    @property
-    def code(self) -> str:
-        """Its first word, which names the kind: `NOSCRIPT`, `LOADING`, `OOM`."""
-        return str(self).partition(" ")[0]
+CHECKS = 4
+"""How often the oldest call is checked within its deadline."""
 
 
 class Wire(asyncio.Protocol):
-    """One connection. `on_change` is called when it ends and when it takes calls again."""
+    """One connection. It calls `on_change` when it ends and when it accepts calls again."""
 
     def __init__(self, timeout_s: float, on_change: Callable[[], None]) -> None:
         self._reader = hiredis.Reader(replyError=ErrorReply)
@@ -50,14 +41,14 @@ class Wire(asyncio.Protocol):
         self._flights: deque[tuple[float, int]] = deque()
         self._sent_count = 0
         self._loop = asyncio.get_running_loop()
-        self._look_timer: asyncio.TimerHandle | None = None
+        self._check_timer: asyncio.TimerHandle | None = None
         self._socket: socket | None = None
         self.open = False
         self.full = False
 
     @property
     def waiting_count(self) -> int:
-        """Calls sent and not answered."""
+        """Calls in flight: sent and not answered."""
         return len(self._answers)
 
     def send(self, calls: list[tuple[Command, Answer]]) -> None:
@@ -69,22 +60,22 @@ class Wire(asyncio.Protocol):
         self._write(b"".join(packed))
 
     async def finish(self) -> None:
-        """Wait for the answers that are due, then close."""
+        """Wait for the calls in flight, then close."""
         if self._answers:
             await asyncio.wait(self._answers)
         if self.open:
             self._transport.close()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to look after the calls."""
+        """Start the deadline checks."""
         self._transport = transport
         if not transport.get_extra_info("ssl_object"):
             self._socket = socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
         self.open = True
-        self._look_again()
+        self._schedule_check()
 
     def data_received(self, data: bytes) -> None:
-        """Give each answer to the call it is for; a caller that went away misses its own alone."""
+        """Set the result of each call; the answer of a cancelled call is dropped."""
         try:
             self._reader.feed(data)
             while (answer := self._reader.gets()) is not False:
@@ -92,27 +83,27 @@ class Wire(asyncio.Protocol):
                 if not waiting.done():
                     waiting.set_result(answer)
         except (hiredis.HiredisError, IndexError) as error:
-            self._end(f"Redis answers what is not its protocol: {error!r}")
+            self._end(f"Redis broke the protocol: {error!r}")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Every call on its way is of unknown outcome."""
+        """Fail every call in flight as OutcomeUnknown."""
         self._end(f"the connection to Redis broke: {exc or 'closed by the server'}")
 
     def pause_writing(self) -> None:
-        """Redis reads slower than we write: calls gather in the batcher meanwhile."""
+        """Redis reads too slowly (backpressure): calls collect in the batcher."""
         self.full = True
 
     def resume_writing(self) -> None:
-        """It has caught up."""
+        """Redis has caught up."""
         self.full = False
         self._on_change()
 
     def _write(self, data: bytes) -> None:
-        """At once, where that can be: uvloop's transport keeps all until the loop's turn ends, and
-        Redis would be idle while we work on the rest of a rush, and we while Redis does.
+        """Write to the socket at once if nothing is buffered: uvloop's transport sends only at the
+        end of the tick, so under load Redis and this process would wait for each other in turn.
         """
         if self._socket and not self._transport.get_write_buffer_size():
-            with suppress(OSError):  # it takes no more, or is broken: the transport finds out
+            with suppress(OSError):  # full or broken: the transport handles it
                 data = data[self._socket.send(data) :]
         if data:
             self._transport.write(data)
@@ -124,22 +115,22 @@ class Wire(asyncio.Protocol):
         if self._socket:
             self._socket.close()
         self._transport.abort()
-        if self._look_timer:
-            self._look_timer.cancel()
+        if self._check_timer:
+            self._check_timer.cancel()
         for waiting in self._answers:
             if not waiting.done():
                 waiting.set_exception(OutcomeUnknown(why))
         self._answers.clear()
         self._on_change()
 
-    def _look(self) -> None:
+    def _check_deadline(self) -> None:
         answered_count = self._sent_count - len(self._answers)
         while self._flights and self._flights[0][1] <= answered_count:
             self._flights.popleft()
         if self._flights and self._loop.time() - self._flights[0][0] >= self._timeout_s:
             self._end(f"no answer from Redis within {self._timeout_s} s")
         else:
-            self._look_again()
+            self._schedule_check()
 
-    def _look_again(self) -> None:
-        self._look_timer = self._loop.call_later(self._timeout_s / LOOKS, self._look)
+    def _schedule_check(self) -> None:
+        self._check_timer = self._loop.call_later(self._timeout_s / CHECKS, self._check_deadline)

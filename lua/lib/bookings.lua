@@ -2,10 +2,10 @@
 -- @include lib/seats
 -- @include lib/areas
 -- @include lib/journal
--- A booking's record is JSON; `seats` is "A-1-1 A-1-2", `areas` is "floor=2 pit=1".
+-- The record of a booking is JSON; `seats` is "A-1-1 A-1-2", `areas` is "floor=2 pit=1".
 local bookings = {}
 
--- The record, if there is one and it is this customer's ("" = anybody's).
+-- The record and its JSON, or nil if there is none or `customer` ("" = any) does not own it.
 function bookings.read(box, ulid, customer)
   local json = redis.call("HGET", box.bookings, ulid)
   local record = json and cjson.decode(json)
@@ -22,7 +22,7 @@ function bookings.seat_ids(record)
   return ids
 end
 
--- List of { id, quantity }.
+-- A list of { id, quantity }.
 function bookings.areas(record)
   local list = {}
   for id, quantity in string.gmatch(record.areas, "(%S+)=(%d+)") do
@@ -31,7 +31,7 @@ function bookings.areas(record)
   return list
 end
 
--- The seats of the record that still carry its id.
+-- The seats of the record whose value still has the id of this booking.
 function bookings.own_seats(box, ulid, record)
   local own = {}
   for _, seat in ipairs((seats.read(box, bookings.seat_ids(record)))) do
@@ -76,13 +76,13 @@ function bookings.move_deadline(box, hold_key, ulid, record, expires_at_ms)
   record.expires_at_ms = expires_at_ms
 end
 
--- A claim that stands: it counts against the customer's limit.
+-- List a pending or confirmed booking for its customer: it counts against the purchase limit.
 function bookings.list_for_customer(box, ulid, record)
   redis.call("ZADD", box.customers, 0, record.customer .. " " .. ulid)
 end
 
--- End bookings of one status, each a { ulid, record }: everything is given back, the records are
--- kept for a while. All in one go, as 100,000 holds may end at one instant. The records' JSON.
+-- End bookings of one status, each a { ulid, record }: free their places and keep the records for
+-- `ended_ttl_ms`. In bulk, because 100,000 holds may end at one instant. Returns the records' JSON.
 function bookings.finish(box, kind, list, status)
   local from = list[1].record.status == "confirmed" and "sold" or "held"
   local ending, named, seat_ids, quantities = {}, {}, {}, {}
@@ -105,16 +105,16 @@ function bookings.finish(box, kind, list, status)
   return bookings.write_ended(box, kind, list, status)
 end
 
--- Expire a booking that is overdue and may be pending still.
+-- Expire an overdue booking, if it is still pending.
 function bookings.end_overdue(box, ulid, record)
   if record.status == "pending" then
     bookings.finish(box, "booking_expired", { { ulid = ulid, record = record } }, "expired")
   end
 end
 
--- Write the records of bookings that end, and take them off the lists of those that stand. One that
--- is pending and comes with its JSON is changed as text, as encoding is a tenth of a rush: a quote
--- within a value is escaped, so nothing else reads like a status.
+-- Write the records of bookings that end, and remove the bookings from the lists of active ones.
+-- The JSON of a pending booking, if the caller passes it, is edited as text: encoding takes a tenth
+-- of the time in a rush. Quotes within a value are escaped, so the pattern matches only the status.
 function bookings.write_ended(box, kind, list, status)
   local ulids, claimed, kept, rows, jsons = {}, {}, {}, {}, {}
   local ended = string.format('"status":"%s","ended_at_ms":%.0f', status, box.now_ms)

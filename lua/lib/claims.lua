@@ -2,9 +2,10 @@
 -- @include lib/seats
 -- @include lib/areas
 -- @include lib/bookings
--- May this booking have these places? One answer for a hold and for a payment that comes late.
--- A claim is { ulid, customer, seats = {id}, areas = {{id, quantity}}, places, overdue }. A hold
--- whose deadline has passed is no obstacle: `overdue` collects it, `claims.clear` expires it.
+-- Decides whether a booking may have its places: the same check for a hold and for a late payment.
+-- A claim is { ulid, customer, seats = {id}, areas = {{id, quantity}}, places, overdue }.
+-- An overdue hold does not block a claim: the checks collect it in `overdue`, and `claims.clear`
+-- expires it.
 local claims = {}
 
 claims.OVERDUE_MAX = 500
@@ -18,7 +19,7 @@ function claims.new(ulid, customer, seat_ids, area_list)
     overdue = {} }
 end
 
--- The record of an overdue hold, if that is what this booking is. It need not be swept yet.
+-- The record if this booking is an overdue hold that the expirer has not reached yet, else nil.
 function claims.add_overdue(box, claim, ulid)
   local record = claim.overdue[ulid] or bookings.read(box, ulid, "")
   if record and record.status == "pending" and record.expires_at_ms <= box.now_ms then
@@ -27,9 +28,10 @@ function claims.add_overdue(box, claim, ulid)
   end
 end
 
--- What overdue holds have of every area: { [area_id] = { places, overdue } }. Read once a claim.
--- The claim's own hold is among them however many others ended before it; counted twice where it
--- is one of the first, which does no harm: a claim never lacks more than its own hold has.
+-- What overdue holds have of every area: { [area_id] = { places, overdue } }. Read once per claim.
+-- Only the OVERDUE_MAX earliest deadlines are read, and the claim's own hold is always added. It
+-- counts twice if it is also among the earliest, which is harmless: a claim never lacks more places
+-- than its own hold has.
 function claims.overdue_areas(box, claim)
   local due = redis.call("ZRANGE", box.deadlines, "-inf", box.now_ms, "BYSCORE", "LIMIT", 0,
     claims.OVERDUE_MAX)
@@ -48,7 +50,7 @@ function claims.overdue_areas(box, claim)
   return found
 end
 
--- Collects the overdue holds that free what an area lacks. Returns how many places they free.
+-- Add the overdue holds of one area to the claim. Returns the number of places they free.
 function claims.overdue_places(box, claim, area_id)
   claim.freed = claim.freed or claims.overdue_areas(box, claim)
   local freed = claim.freed[area_id] or { places = 0, overdue = {} }
@@ -99,7 +101,7 @@ function claims.check_seats(box, claim)
   claim.seat_rows = found
 end
 
--- The purchase limit: what the customer holds and has bought, this booking aside.
+-- The purchase limit: counts the places that other bookings of the customer hold or have bought.
 function claims.check_limit(box, claim)
   if box.is.customer_max == 0 then
     return nil
@@ -118,13 +120,13 @@ function claims.check_limit(box, claim)
   end
 end
 
--- nil, or the refusal: a code and what it is about. Nothing is written.
+-- nil, or the refusal: a code and its details. Writes nothing.
 function claims.refusal(box, claim)
   return claims.check_seats(box, claim) or claims.check_areas(box, claim)
     or claims.check_limit(box, claim)
 end
 
--- What the claimed places cost, in minor units. After `refusal` found none.
+-- The price of the claimed places, in minor units. Call it after `refusal` returned nil.
 function claims.amount_minor(box, claim)
   local prices = {}
   for price in string.gmatch(box.is.prices, "%d+") do
@@ -140,7 +142,7 @@ function claims.amount_minor(box, claim)
   return amount
 end
 
--- Expire the overdue holds in the way. Returns how late each was, in ms.
+-- Expire the overdue holds of the claim. Returns how long each was past its deadline, in ms.
 function claims.clear(box, claim)
   local list, late_ms = {}, {}
   for ulid, record in pairs(claim.overdue) do
@@ -153,7 +155,7 @@ function claims.clear(box, claim)
   return late_ms
 end
 
--- Make the places the booking's: `letter` h or s.
+-- Give the places to the booking: `letter` is h or s.
 function claims.take(box, claim, letter, deadline_ms)
   local to = letter == "h" and "held" or "sold"
   seats.put(box, claim.seat_rows, letter, claim.ulid, deadline_ms)

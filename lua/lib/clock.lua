@@ -1,7 +1,7 @@
--- Redis' clock decides; tests bring their own.
+-- The clock of Redis decides; tests pass their own time.
 local clock = {}
 
--- `given` "" means now. Milliseconds since the epoch. Time stands still within a script.
+-- Milliseconds since the Unix epoch; `given` "" = now. The time does not change within a script.
 function clock.now_ms(given)
   if given ~= "" then
     return tonumber(given)

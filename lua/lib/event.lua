@@ -1,23 +1,23 @@
 -- @include lib/clock
--- The event hash: how it is sold, and how many places have each status.
+-- The event hash: its sales settings, and the number of places in each status.
 local event = {}
 
--- How long after its hold a payment may take whose event does not say it: five days.
+-- How long a payment may take after the hold, if the event does not say: five days.
 event.PAYMENT_MAX_MS = 432000000
 
--- The box office: the event's keys, settings and counts, and the time. nil: no such event.
--- An event that is being restored answers nobody, as a server that is LOADING: an error, before
--- anything is written, and here rather than in each script, so that none can forget it.
+-- The box office: keys, settings and counts of the event, and the time. nil = no such event.
+-- A fenced event raises an error before anything is written, as a server does while LOADING. The
+-- check is here and not in each script, so that no script can leave it out.
 function event.open(keys, given_ms)
   local box = event.read(keys, given_ms)
   if box and box.is.sales == "restoring" then
-    error({ err = "RESTORING the event is closed until it is restored" })
+    error({ err = "RESTORING the event is fenced until it is restored" })
   end
   return box
 end
 
--- As `open`, for the scripts of a restore. Spelled out rather than looped over a list of names:
--- every call pays for this.
+-- As `open`, without the fence: for the scripts of a restore. The fields are written out because
+-- every call runs this, and a loop over a list of names is slower.
 function event.read(keys, given_ms)
   local row = redis.call("HMGET", keys[1], "sales", "opens_at_ms", "closes_at_ms", "hold_ttl_ms",
     "hold_max_ms", "seats_max", "customer_max", "ended_ttl_ms", "currency", "prices", "epoch",
@@ -40,7 +40,7 @@ function event.read(keys, given_ms)
   }
 end
 
--- nil while seats may be held, else why not.
+-- nil while seats may be held, otherwise the reason.
 function event.sales_refusal(box)
   local is = box.is
   if is.sales ~= "open" then
@@ -78,7 +78,7 @@ function event.move(box, from, to, count)
   box.is[to] = box.is[to] + count
 end
 
--- Write the counts and the journal position. The last thing a script does.
+-- Write the counts and the journal position. Call it last.
 function event.save(box)
   local is = box.is
   redis.call("HSET", box.event, "available", is.available, "held", is.held, "sold", is.sold,

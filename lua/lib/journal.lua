@@ -1,13 +1,13 @@
--- The stream of what happened: one entry a change, written by the script that made it.
+-- The journal, a stream with one entry per change, appended by the script that makes the change.
 local journal = {}
 
--- A booking as it is after the change: a reader needs no earlier entry.
+-- An entry has the whole booking after the change, so a reader needs no earlier entry.
 function journal.booking(box, kind, ulid, json)
   box.position = redis.call("XADD", box.journal, "*", "kind", kind, "at_ms", box.now_ms,
     "epoch", box.is.epoch, "booking_id", ulid, "booking", json)
 end
 
--- What an event became. `layout` only where it changed.
+-- A change of the event: `json` says what changed, `layout` is passed only if it is new.
 function journal.event(box, kind, json, layout)
   local fields = { "kind", kind, "at_ms", box.now_ms, "epoch", box.is.epoch, "event", json }
   if layout then

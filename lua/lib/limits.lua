@@ -1,11 +1,11 @@
 -- @include lib/clock
--- Rate limits by GCRA: a key holds the time at which its bucket would be empty again (`tat_ms`).
--- One number a subject, no window that opens for everybody at once.
+-- Rate limits by GCRA: a key holds the time at which its bucket is empty again (`tat_ms`). It needs
+-- one number per subject, and has no window that resets for all clients at once.
 local limits = {}
 
--- Run `script` unless one of the limits is reached. They ride behind the script's own arguments:
--- the last n KEYS, and behind `interval_ms, burst` for each of them the number n as the last ARGV.
--- What the script answers gets two items more: calls left, ms until all are back.
+-- Run `script` unless one of the limits is reached. The limits follow the script's own arguments:
+-- the last n KEYS; and at the end of ARGV `interval_ms, burst` for each of them, then n. The reply
+-- of the script gets two more items: calls left, and ms until all calls are available again.
 function limits.guard(script, keys, args)
   local now_ms = clock.now_ms(args[1])
   local taken, left, full_in_ms = {}, math.huge, 0

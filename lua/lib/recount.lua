@@ -1,12 +1,12 @@
 -- @include lib/seats
 -- @include lib/areas
 -- @include lib/bookings
--- An event recomputed from what is true about it: its seats and its bookings.
+-- Recomputes an event from its seats and its bookings, which are the truth.
 local recount = {}
 
 recount.STATUS = { a = "available", h = "held", s = "sold", b = "blocked" }
 
--- ulid -> record of every booking that claims places.
+-- ulid -> record of every pending and confirmed booking.
 function recount.records(box)
   local records, all = {}, redis.call("HGETALL", box.bookings)
   for i = 1, #all, 2 do
@@ -18,15 +18,15 @@ function recount.records(box)
   return records
 end
 
--- Every seat; those held for a booking that does not hold them: in `rows` they are free; and by
--- booking those that say another deadline than it.
+-- Returns all seats; the orphans, held for a booking that is not pending, which `rows` has as
+-- available; and, by booking, the held seats whose deadline differs from that of the booking.
 function recount.seats(box, records)
   local rows, orphans, other, all = {}, {}, {}, redis.call("HGETALL", box.seats)
   for i = 1, #all, 2 do
     local seat = seats.parse(all[i], all[i + 1])
     local record = records[seat.booking]
     if seat.letter == "h" and (not record or record.status ~= "pending") then
-      seat.letter = "a"
+      seat.letter, seat.is_orphan = "a", true
       orphans[#orphans + 1] = seat
     elseif seat.letter == "h" and seat.deadline_ms ~= record.expires_at_ms then
       other[seat.booking] = other[seat.booking] or {}
@@ -37,12 +37,13 @@ function recount.seats(box, records)
   return rows, orphans, other
 end
 
--- area -> what it should say.
+-- area -> its value as it should be, and as it was found.
 function recount.areas(box, records)
-  local rows, all = {}, redis.call("HKEYS", box.areas)
-  for _, id in ipairs(all) do
-    rows[id] = areas.read(box, id)
-    rows[id].held, rows[id].sold = 0, 0
+  local rows = {}
+  for _, id in ipairs(redis.call("HKEYS", box.areas)) do
+    local found = areas.read(box, id)
+    rows[id] = { capacity = found.capacity, category = found.category, held = 0, sold = 0,
+      found = found }
   end
   for _, record in pairs(records) do
     local status = record.status == "pending" and "held" or "sold"
@@ -67,20 +68,21 @@ function recount.counts(rows, area_rows)
   return counts
 end
 
-function recount.write_map(box, rows)
-  local bytes, wrong, last = {}, 0, -1
+-- `found` is the map as it was read. Orphans are not counted here: they have a count of their own.
+function recount.write_map(box, rows, found)
+  local bytes, orphans, wrong, last = {}, {}, 0, -1
   for _, seat in ipairs(rows) do
-    bytes[tonumber(seat.index)] = seat.letter
-    last = math.max(last, tonumber(seat.index))
+    local index = tonumber(seat.index)
+    bytes[index], orphans[index] = seat.letter, seat.is_orphan
+    last = math.max(last, index)
   end
-  local old = redis.call("GET", box.map) or ""
   for index = 0, last do
     bytes[index] = bytes[index] or "/"
-    if string.sub(old, index + 1, index + 1) ~= bytes[index] then
+    if not orphans[index] and string.sub(found, index + 1, index + 1) ~= bytes[index] then
       wrong = wrong + 1
     end
   end
-  if wrong > 0 or #old ~= last + 1 then
+  if wrong > 0 or #found ~= last + 1 then
     redis.call("SET", box.map, table.concat(bytes, "", 0, last))
   end
   return wrong
@@ -100,19 +102,19 @@ end
 function recount.write_areas(box, area_rows)
   local wrong = 0
   for id, area in pairs(area_rows) do
-    local text = area.capacity .. "," .. area.category .. "," .. area.held .. "," .. area.sold
-    if redis.call("HGET", box.areas, id) ~= text then
+    if area.held ~= area.found.held or area.sold ~= area.found.sold then
       wrong = wrong + 1
-      redis.call("HSET", box.areas, id, text)
+      redis.call("HSET", box.areas, id,
+        area.capacity .. "," .. area.category .. "," .. area.held .. "," .. area.sold)
     end
   end
   return wrong
 end
 
--- Every pending booking has its deadline, nothing else has one.
-function recount.write_deadlines(box, records)
+-- List the deadlines of exactly the pending bookings. `listed` is the list as it was read.
+function recount.write_deadlines(box, records, listed)
   local wrong = 0
-  for _, ulid in ipairs(redis.call("ZRANGE", box.deadlines, 0, -1)) do
+  for _, ulid in ipairs(listed) do
     if not records[ulid] or records[ulid].status ~= "pending" then
       wrong = wrong + redis.call("ZREM", box.deadlines, ulid)
     end
@@ -125,7 +127,7 @@ function recount.write_deadlines(box, records)
   return wrong
 end
 
--- A held seat ends when its booking does: another's hold goes by what the seat says.
+-- Copy the deadline of each booking to its held seats: other holds go by the copy in the seat.
 function recount.write_seat_deadlines(box, records, other)
   local wrong = 0
   for ulid, list in pairs(other) do
@@ -135,15 +137,16 @@ function recount.write_seat_deadlines(box, records, other)
   return wrong
 end
 
--- Every claim is listed for its customer, nothing else is: what is listed counts for his limit.
-function recount.write_customers(box, records)
+-- List exactly the pending and confirmed bookings for their customers: a listed booking counts
+-- against the purchase limit. `listed` is the list as it was read.
+function recount.write_customers(box, records, listed)
   local wrong, claimed = 0, {}
   for ulid, record in pairs(records) do
     local member = record.customer .. " " .. ulid
     claimed[member] = true
     wrong = wrong + redis.call("ZADD", box.customers, 0, member)
   end
-  for _, member in ipairs(redis.call("ZRANGE", box.customers, 0, -1)) do
+  for _, member in ipairs(listed) do
     if not claimed[member] then
       wrong = wrong + redis.call("ZREM", box.customers, member)
     end

@@ -1,4 +1,4 @@
--- What a booking's status forbids.
+-- The refusal for each booking status.
 local refusals = {}
 
 refusals.BY_STATUS = {
@@ -8,7 +8,7 @@ refusals.BY_STATUS = {
   cancelled = "BOOKING_CANCELLED",
 }
 
--- nil for a pending booking, else why not.
+-- nil for a pending booking, otherwise the refusal.
 function refusals.not_pending(record)
   if not record then
     return { "BOOKING_NOT_FOUND" }

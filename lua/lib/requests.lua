@@ -1,4 +1,4 @@
--- Idempotency: `<digest of the body> <booking ulid>` under the customer's request id.
+-- Idempotency: the request id of a customer maps to `<digest of the body> <booking ulid>`.
 local requests = {}
 
 -- The digest and the booking of an earlier call with this request id, or nil.
@@ -9,7 +9,7 @@ function requests.find(key)
   end
 end
 
--- A record of a hold outlives its request: `ended_ttl_ms` counts from the booking's end.
+-- The request expires before the record: there `ended_ttl_ms` starts when the booking ends.
 function requests.remember(box, key, digest, ulid)
   redis.call("SET", key, digest .. " " .. ulid, "PX", box.is.ended_ttl_ms)
 end

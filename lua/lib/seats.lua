@@ -1,5 +1,5 @@
 -- A seat is `<index>,<category number>,<letter>[,<booking ulid>,<deadline ms>]`.
--- Letters: a available, h held, s sold, b blocked; the same letter stands in the map at `index`.
+-- Letters: a = available, h = held, s = sold, b = blocked. The map has the same letter at `index`.
 local seats = {}
 
 function seats.parse(id, text)
@@ -9,7 +9,7 @@ function seats.parse(id, text)
     deadline_ms = tonumber(deadline) or 0 }
 end
 
--- The seats of a list, and the ids the event does not have. At most some thousands.
+-- The seats of a list, and the ids the event does not have. For a few thousand seats at most.
 function seats.read(box, ids)
   local found, unknown = {}, {}
   local texts = #ids > 0 and redis.call("HMGET", box.seats, unpack(ids)) or {}
@@ -23,10 +23,10 @@ function seats.read(box, ids)
   return found, unknown
 end
 
--- The most seats one command names: a Lua call takes about 8,000 arguments.
+-- The most seats in one command: `unpack` is limited to about 8,000 values.
 seats.AT_ONCE = 2000
 
--- Give every seat of the list one status. `booking` and `deadline_ms` only with h and s.
+-- Give every seat of the list one status. `booking` and `deadline_ms` are passed with h and s only.
 function seats.put(box, list, letter, booking, deadline_ms)
   local behind = "," .. letter .. (booking and ("," .. booking .. "," .. deadline_ms) or "")
   for first = 1, #list, seats.AT_ONCE do
@@ -43,9 +43,9 @@ function seats.put(box, list, letter, booking, deadline_ms)
   end
 end
 
--- Free those of these seats that a booking of the set `ending` has. Returns how many. As 100,000
--- holds may end at one instant, no seat gets a table of its own, and neighbours in the map are
--- written in one piece.
+-- Free the seats that belong to a booking of the set `ending`. Returns their number. Up to 100,000
+-- holds may end at one instant: so no table is made per seat, and adjacent letters of the map are
+-- written in one command.
 function seats.free(box, ids, ending)
   local freed, from, past = 0, 0, 0
   for first = 1, #ids, seats.AT_ONCE do

@@ -1,32 +1,33 @@
-"""Tells organisers: turns queued journal entries into messages and brings them to their webhooks.
+"""The deliverer, an agent: turns queued journal entries into messages and sends them to webhooks.
 
-At least once, and per booking in order as far as the first attempt goes. A webhook is served by
-one task at a time, a few messages together, and rests longer the longer it fails: one that is
-slow or dead delays its own messages and nobody else's. All state is in Postgres; the deliverer
-may be killed at any moment, and any number may run.
+A message's life: queued (with its journal entry) -> pending -> delivered, or dead after the last
+retry. Delivery is at least once; the first attempts of a booking's messages are made in order. One
+task at a time serves a webhook, a few messages together, and a failing webhook backs off longer
+and longer: a slow or dead one delays only its own messages. All state is in Postgres, so the
+deliverer may be killed at any moment, and any number may run.
 """
 
 import asyncio
-import contextlib
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from time import monotonic
 
 import msgspec
 
 from engine import Engine, Settings, logs
+from engine.agent import Agent
 from engine.metrics import metrics
 from engine.ports.webhooks import DeliveryState
-from persistence.database import AWAY, Pool
+from persistence.database import FAILURES, Pool
 from persistence.delivery.deliveries import Attempt, Deliveries, Due
 from persistence.delivery.messages import encode_message
 from persistence.delivery.sender import Reply, Sender
 
 RETRY_S = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
-"""How long after each failure a message is tried again: the schedule of Standard Webhooks."""
+"""The delay after each failed attempt of a message: the schedule of Standard Webhooks."""
 
-REST_S_MAX = 300
-"""A failing webhook rests 1, 2, 4 … seconds, at most this long, whatever waits for it."""
+BACKOFF_S_MAX = 300
+"""A failing webhook backs off for 1, 2, 4 … seconds, at most this long, whatever is queued."""
 
 GONE = 410
 _JITTER = 0.1
@@ -34,16 +35,18 @@ _ENTRIES_MAX = 1000
 _EACH_MAX = 32
 _IN_FLIGHT_MAX = 256
 _POLL_S = 0.5
-_RETRY_STORE_S = 2.0
-_HOUSEKEEPING_S = 1.0
+_MEASURE_S = 1.0
 _FORGET_S = 60.0
-_DRAIN_S = 5.0
 
 _log = logs.get("deliverer")
 
 
-class Deliverer:
-    """Runs until it is told to stop. `chance` gives 0 to 1; tests bring their own."""
+class Deliverer(Agent):
+    """Runs until it is stopped. `chance` returns 0 to 1, for the jitter; tests pass their own."""
+
+    name = "deliverer"
+    failures = FAILURES
+    drain_s = 5.0
 
     def __init__(
         self,
@@ -53,8 +56,8 @@ class Deliverer:
         *,
         chance: Callable[[], float] = random.random,
     ) -> None:
+        super().__init__(engine)
         self.deliveries = Deliveries(pool)
-        self._engine = engine
         self._chance = chance
         self._sender = Sender(
             allow_insecure=settings.webhook_allow_insecure, connections_max=_IN_FLIGHT_MAX
@@ -62,27 +65,18 @@ class Deliverer:
         self._serving: dict[str, asyncio.Task[None]] = {}
         self._in_flight_count = 0
         self._oldest_s = 0.0
-        self._oldest_at_s = self._forget_at_s = monotonic()
-        self._stopping = asyncio.Event()
+        self._oldest_at_s = monotonic()
         self._wake = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Deliver until `stop` is set; what is on its way then has a moment to arrive."""
+        """Deliver until `stop` is set; messages in flight then have `drain_s` to arrive."""
         try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._follow())
-                tasks.create_task(self._keep_house())
-                try:
-                    await stop.wait()
-                finally:
-                    self._stopping.set()
-                    self._wake.set()
-            await self._end()
+            await super().run(stop)
         finally:
             await self._sender.close()
 
     async def deliver_due(self) -> int:
-        """Make and send what is due now, and wait for it; how many messages that were."""
+        """Make and send the messages due now and wait for them; returns how many they were."""
         taken = await self._take()
         await asyncio.gather(*(self._serve(batch) for batch in taken))
         return sum(map(len, taken))
@@ -91,21 +85,33 @@ class Deliverer:
         """Close the connections of a deliverer that was not run."""
         await self._sender.close()
 
+    def _loops(self) -> Iterable[Coroutine[None, None, None]]:
+        return (
+            self._follow(),
+            self._repeat(self._measure, _MEASURE_S),
+            self._repeat(self.deliveries.forget, _FORGET_S),
+        )
+
     async def _follow(self) -> None:
-        while not self._stopping.is_set():
-            pause_s = _POLL_S
-            self._wake.clear()
-            try:
-                for batch in await self._take():
-                    self._begin(batch)
-            except AWAY as error:
-                _log.warning("postgres_away", why=repr(error))
-                pause_s = _RETRY_STORE_S
-            if not self._stopping.is_set():
-                await self._wait_for(self._wake, pause_s)
+        try:
+            await self._repeat(self._begin_due)
+            if self._serving:
+                await asyncio.wait(self._serving.values())
+        finally:  # what is cancelled is due again when its lease ends
+            late = list(self._serving.values())
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def _begin_due(self) -> None:
+        """Start sending what is due; wait for the next poll, or until a webhook is free again."""
+        self._wake.clear()
+        for batch in await self._take():
+            self._begin(batch)
+        await self._pause(_POLL_S, self._wake)
 
     async def _take(self) -> list[list[Due]]:
-        """Claimed messages, a list a webhook."""
+        """Claimed messages, one list per webhook."""
         taken = _ENTRIES_MAX
         while taken == _ENTRIES_MAX and not self._stopping.is_set():
             taken = await self.deliveries.make(_ENTRIES_MAX)
@@ -130,19 +136,19 @@ class Deliverer:
         task.add_done_callback(end)
 
     async def _serve(self, batch: Sequence[Due]) -> None:
-        """Send the messages of one webhook and record what came of them."""
+        """Send the messages of one webhook and record the outcomes."""
         replies = await asyncio.gather(*(self._send(due) for due in batch))
         webhook_id, failure_count = batch[0].webhook_id, batch[0].failure_count
         attempts = [self._judged(due, reply) for due, reply in zip(batch, replies, strict=True)]
         if any(reply.delivered for reply in replies):
             failure_count = 0
-            rest_s = max(reply.retry_after_s for reply in replies)
+            backoff_s = max(reply.retry_after_s for reply in replies)
         else:
             failure_count += 1
-            rest_s = min(2 ** (min(failure_count, 20) - 1), REST_S_MAX)
-            rest_s = max(rest_s, *(reply.retry_after_s for reply in replies))
+            backoff_s = min(2 ** (min(failure_count, 20) - 1), BACKOFF_S_MAX)
+            backoff_s = max(backoff_s, *(reply.retry_after_s for reply in replies))
         await self.deliveries.record(
-            webhook_id, attempts, failure_count=failure_count, rest_ms=rest_s * 1000
+            webhook_id, attempts, failure_count=failure_count, backoff_ms=backoff_s * 1000
         )
         if any(reply.status == GONE for reply in replies):
             await self.deliveries.disable(webhook_id, "the receiver answered 410 Gone")
@@ -152,11 +158,11 @@ class Deliverer:
         try:
             body = encode_message(due.kind, due.at_ms, due.body)
         except msgspec.MsgspecError as error:
-            return Reply(error=f"the journal's entry cannot be read: {error}")
+            return Reply(error=f"the journal entry cannot be read: {error}")
         return await self._sender.send(due.url, due.secret, due.message_id, body)
 
     def _judged(self, due: Due, reply: Reply) -> Attempt:
-        """What comes of one attempt: delivered, tried again later, or given up."""
+        """The outcome of one attempt: delivered, retried later, or given up."""
         state, delay_s, outcome = DeliveryState.PENDING, 0.0, "failed"
         if reply.delivered:
             state, outcome = DeliveryState.DELIVERED, "delivered"
@@ -177,41 +183,10 @@ class Deliverer:
             error=reply.error,
         )
 
-    async def _keep_house(self) -> None:
-        """Beat, measure and forget, whatever the messages are doing and the others come to."""
-        while not self._stopping.is_set():
-            for step in (self._beat, self._measure, self._forget):
-                try:
-                    await step()
-                except Exception as error:  # Redis or Postgres is away
-                    _log.warning("housekeeping_failed", why=repr(error))
-            await self._wait_for(self._stopping, _HOUSEKEEPING_S)
-
-    async def _beat(self) -> None:
-        await self._engine.beat("deliverer")
-
     async def _measure(self) -> None:
-        """Tell how long the oldest waits; while Postgres is away, how long it may have by now."""
+        """Show how long the oldest message has waited; an estimate while Postgres is away."""
         now_s = monotonic()
         try:
             self._oldest_s, self._oldest_at_s = await self.deliveries.oldest_ms() / 1000, now_s
         finally:
             metrics.webhook_oldest.set(self._oldest_s + now_s - self._oldest_at_s)
-
-    async def _forget(self) -> None:
-        if monotonic() >= self._forget_at_s:
-            self._forget_at_s = monotonic() + _FORGET_S
-            await self.deliveries.forget()
-
-    async def _end(self) -> None:
-        tasks = list(self._serving.values())
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=_DRAIN_S)
-            for task in late:  # due again when their claim ends
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
-
-    async def _wait_for(self, event: asyncio.Event, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await event.wait()

@@ -73,7 +73,7 @@ class Deliveries:
         return list(claimed.values())
 
     async def record(
-        self, webhook_id: str, attempts: Sequence[Attempt], *, failure_count: int, rest_ms: int
+        self, webhook_id: str, attempts: Sequence[Attempt], *, failure_count: int, backoff_ms: int
     ) -> None:
         """Record what came of these, and how the webhook does."""
         columns = zip(
@@ -82,7 +82,7 @@ class Deliveries:
         )
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute(
-                QUERIES["record_health"], self.now_ms, webhook_id, failure_count, rest_ms
+                QUERIES["record_health"], self.now_ms, webhook_id, failure_count, backoff_ms
             )
             await connection.execute(
                 QUERIES["record_attempts"], self.now_ms, *(list(column) for column in columns)

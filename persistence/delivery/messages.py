@@ -1,47 +1,22 @@
-"""What a webhook is sent: `{"type", "timestamp", "data"}`, as Standard Webhooks recommends.
+"""The body of a webhook message: `{"type", "timestamp", "data"}`, as Standard Webhooks recommends.
 
-`data` is the booking as the API tells it, with its customer: full rather than thin, as the
-journal has it at that very moment, which a later GET would no longer show. `timestamp` is when
-it happened; when it was sent is in the `webhook-timestamp` header.
+`data` is the booking's public form plus its customer, as the journal has it at that entry: a later
+GET may no longer show this state. `timestamp` is the time of the change; the time of sending is in
+the `webhook-timestamp` header.
 """
 
-from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
+from engine import booking_view
 from engine.models import Booking
 from engine.ports.webhooks import MessageKind
+from engine.timestamps import rfc3339
 
 _decode = msgspec.json.Decoder(Booking).decode
 _encode = msgspec.json.Encoder().encode
-
-
-class MessageArea(Struct, frozen=True, rename="camel"):
-    """Places of one standing area."""
-
-    area_id: str
-    quantity: int
-
-
-class MessageBooking(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """A booking at the moment the message is about."""
-
-    id: str
-    event_id: str
-    customer_id: str
-    status: str
-    seat_ids: tuple[str, ...]
-    areas: tuple[MessageArea, ...]
-    amount_minor: int
-    currency: str
-    held_at: str
-    expires_at: str
-    late: bool
-    confirmed_at: str | None = None
-    ended_at: str | None = None
-    refund_minor: int = 0
-    refund_reason: str | None = None
 
 
 class Message(Struct, frozen=True):
@@ -49,32 +24,12 @@ class Message(Struct, frozen=True):
 
     type: MessageKind
     timestamp: str
-    data: MessageBooking
+    data: dict[str, Any]
 
 
 def encode_message(kind: MessageKind, at_ms: int, booking_json: str) -> bytes:
-    """The body for one journal entry; the same bytes each time it is sent."""
+    """The body for one journal entry. Every attempt sends the same bytes."""
     booking = _decode(booking_json)
-    told = MessageBooking(
-        id=booking.id,
-        event_id=booking.event_id,
-        customer_id=booking.customer_id,
-        status=booking.status,
-        seat_ids=booking.seats,
-        areas=tuple(MessageArea(area.area_id, area.quantity) for area in booking.areas),
-        amount_minor=booking.amount_minor,
-        currency=booking.currency,
-        held_at=_rfc3339(booking.held_at_ms),
-        expires_at=_rfc3339(booking.expires_at_ms),
-        late=booking.late,
-        confirmed_at=_rfc3339(booking.confirmed_at_ms) if booking.confirmed_at_ms else None,
-        ended_at=_rfc3339(booking.ended_at_ms) if booking.ended_at_ms else None,
-        refund_minor=booking.refund_minor,
-        refund_reason=booking.refund_reason,
-    )
-    return _encode(Message(kind, _rfc3339(at_ms), told))
-
-
-def _rfc3339(at_ms: int) -> str:
-    moment = datetime.fromtimestamp(at_ms / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    view = msgspec.to_builtins(booking_view.view_of(booking))
+    ids = {"id": booking.id, "eventId": booking.event_id, "customerId": booking.customer_id}
+    return _encode(Message(kind, rfc3339(at_ms), {**ids, **view}))

@@ -8,13 +8,11 @@ from typing import Any
 
 import msgspec
 
-from engine.ids import EventId
+from engine.ids import EventId, SeatId, seat_ids
 from engine.models import Booking, BookingStatus, JournalEntry, Layout, Payment, Terms
 from engine.payments import payments_of
 from engine.plans import layout as layouts
-
-Position = tuple[int, int, int]
-"""Where an entry stands: (epoch, ms, sequence). What is newer compares greater."""
+from engine.positions import Position
 
 Columns = list[list[object]]
 
@@ -47,12 +45,6 @@ class StoredBooking(msgspec.Struct, frozen=True):
     obligations: dict[str, int | None]
 
 
-def position(entry: JournalEntry) -> Position:
-    """Where the entry stands among those of its event."""
-    ms, _, sequence = entry.entry_id.partition("-")
-    return entry.epoch, int(ms), int(sequence)
-
-
 def decided_bookings(entries: Iterable[JournalEntry]) -> list[JournalEntry]:
     """The newest entry of each booking that is more than held: the only one it is written from.
 
@@ -70,7 +62,7 @@ def decided_bookings(entries: Iterable[JournalEntry]) -> list[JournalEntry]:
 
 def _rank(entry: JournalEntry) -> tuple[int, bool, Position]:
     is_cancelled = entry.booking is not None and entry.booking.status == BookingStatus.CANCELLED
-    return entry.epoch, is_cancelled, position(entry)
+    return entry.epoch, is_cancelled, entry.position
 
 
 def without(entries: Iterable[JournalEntry], refused: Iterable[JournalEntry]) -> list[JournalEntry]:
@@ -89,7 +81,9 @@ def journal_columns(entries: Iterable[JournalEntry]) -> Columns:
     return _columns(
         (
             entry.event_id,
-            *position(entry),
+            entry.epoch,
+            at.ms,
+            at.sequence,
             entry.kind,
             entry.at_ms,
             entry.booking.id if entry.booking else None,
@@ -97,6 +91,7 @@ def journal_columns(entries: Iterable[JournalEntry]) -> Columns:
             entry.layout,
         )
         for entry in entries
+        for at in (entry.position,)
     )
 
 
@@ -119,10 +114,13 @@ def booking_columns(entries: Iterable[JournalEntry]) -> Columns:
             booking.late,
             booking.refund_minor,
             booking.refund_reason,
-            *position(entry),
+            entry.epoch,
+            at.ms,
+            at.sequence,
         )
         for entry in entries
         if (booking := entry.booking) is not None
+        for at in (entry.position,)
     )
 
 
@@ -155,10 +153,13 @@ def payment_columns(payments: Iterable[tuple[JournalEntry, Payment]]) -> Columns
             payment.refunded_minor,
             payment.disputed_at_ms,
             payment.at_ms,
-            *position(entry),
+            entry.epoch,
+            at.ms,
+            at.sequence,
         )
         for entry, payment in payments
         if (booking := entry.booking) is not None
+        for at in (entry.position,)
     )
 
 
@@ -186,7 +187,7 @@ def event_values(row: EventRow) -> tuple[object, ...]:
     )
 
 
-def blocked_seats(row: EventRow, blocks: Iterable[tuple[str, str]]) -> list[str]:
+def blocked_seats(row: EventRow, blocks: Iterable[tuple[str, str]]) -> list[SeatId]:
     """The seats that are blocked: by the layout, then by what was blocked and unblocked since."""
     blocked = {
         seat.id for place in layouts.rows_of(row.layout) for seat in place.seats if seat.blocked
@@ -196,7 +197,7 @@ def blocked_seats(row: EventRow, blocks: Iterable[tuple[str, str]]) -> list[str]
             blocked.update(seats.split())
         else:
             blocked.difference_update(seats.split())
-    return [f"{row.event_id}:{seat}" for seat in blocked]
+    return seat_ids(row.event_id, blocked)
 
 
 def seat_columns(event: EventId, layout: Layout) -> Columns:

@@ -136,7 +136,7 @@ INSERT INTO refund_obligations AS known (
     obligation_id, booking_id, payment_id, event_id, customer_id, amount_minor, currency, reason,
     due_at_ms)
 SELECT obligation_id(booking_id, payment_id), booking_id, payment_id, event_id, customer_id,
-    owed_minor, currency, coalesce(reason, ''), entry_ms
+    owed_minor, currency, coalesce(reason, ''), coalesce(nullif(entry_ms, 0), paid_at_ms)
 FROM payments
 WHERE booking_id = ANY ($1::text[]) AND owed_minor > 0
 ORDER BY booking_id, payment_id

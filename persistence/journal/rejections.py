@@ -87,7 +87,7 @@ async def find_contested(pool: Pool, decided: Sequence[JournalEntry]) -> list[Jo
         if row["seat_id"] in sales.get(row["booking_id"], (row["seat_id"],))
     }
     contested = []
-    for entry in sorted(decided, key=columns.position):
+    for entry in sorted(decided, key=lambda entry: (entry.epoch, entry.position)):
         id_ = BookingId(entry.booking.id if entry.booking else "")
         wanted = sales.get(id_, ())
         if any(owned.get(seat, id_) != id_ for seat in wanted):

@@ -35,7 +35,7 @@ KINDS = (
 
 
 class Finding(NamedTuple):
-    """A difference, and what would mend it: a booking or a dead letter to write, one to impose.
+    """A difference, and what would mend it: a booking or a dead letter to write, one to reinstate.
 
     `subject` is a seat, a ULID or what else it is about, as it is called within the event.
     `is_violation`: found in Redis alone, which breaks a promise by itself.
@@ -45,7 +45,7 @@ class Finding(NamedTuple):
     subject: str
     detail: str
     write: Booking | None = None
-    impose: Booking | None = None
+    reinstate: Booking | None = None
     letter: DeadLetter | None = None
     is_violation: bool = False
 
@@ -118,7 +118,7 @@ def only_in_postgres(ulid: str, stored: StoredBooking) -> Finding:
     """A booking that is sold in Postgres and that Redis does not have."""
     booking = stored.booking
     detail = f"confirmed in Postgres for {booking.customer_id}, and Redis has no such booking"
-    return Finding("missing_in_redis", ulid, detail, impose=booking)
+    return Finding("missing_in_redis", ulid, detail, reinstate=booking)
 
 
 def compare(ulid: str, known: Booking, stored: StoredBooking) -> Iterator[Finding]:

@@ -38,7 +38,7 @@ async def repair_event(
     return (
         await _recompute(engine, state, findings)
         | await _expire(engine, state, findings)
-        | await _impose(engine, state, findings)
+        | await _reinstate(engine, state, findings)
         | await _write_event(engine, store, state, findings)
         | await _write_bookings(store, state, findings)
         | await _write_dead_letters(engine, store, findings)
@@ -62,17 +62,17 @@ async def _expire(engine: Engine, state: EventState, findings: Iterable[Finding]
     return {key_of(finding): "expired" for finding in overdue}
 
 
-async def _impose(engine: Engine, state: EventState, findings: Iterable[Finding]) -> Tried:
+async def _reinstate(engine: Engine, state: EventState, findings: Iterable[Finding]) -> Tried:
     tried = Tried()
-    missing = [finding for finding in findings if finding.impose]
+    missing = [finding for finding in findings if finding.reinstate]
     unwritten = await engine.journal.open_entries(state.event.id) if missing else []
     ahead = {entry.booking.id for entry in unwritten if entry.booking}
     for finding in missing:
-        if finding.impose is None or finding.impose.id in ahead:
+        if finding.reinstate is None or finding.reinstate.id in ahead:
             tried[key_of(finding)] = "wait for the writer: the journal says more of it"
             continue
         try:
-            await engine.bookings.impose_booking(finding.impose)
+            await engine.bookings.reinstate_booking(finding.reinstate)
             tried[key_of(finding)] = "given back to Redis"
         except Refused as refusal:
             tried[key_of(finding)] = f"Redis refused it: {refusal}"

@@ -31,7 +31,7 @@ async def end_sessions(connection: Connection, account_id: str) -> tuple[str, ..
 
 
 class AccountStore:
-    """Fulfils `api.accounts.store.AccountStore`. Every method raises Unavailable."""
+    """Fulfils `api.stores.AccountStore`. Every method raises Unavailable."""
 
     def __init__(self, connect: Connect) -> None:
         self._connect = connect

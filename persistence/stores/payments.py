@@ -13,7 +13,7 @@ QUERIES = named_queries("stores/payments.sql")
 
 
 class PaymentStore:
-    """Fulfils `api.payment_store.PaymentStore`. Every method raises Unavailable."""
+    """Fulfils `api.stores.PaymentStore`. Every method raises Unavailable."""
 
     def __init__(self, connect: Connect) -> None:
         self._connect = connect

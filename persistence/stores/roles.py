@@ -6,7 +6,7 @@ from persistence.stores.accounts import QUERIES, end_sessions, transaction
 
 
 class RoleStore:
-    """Fulfils `api.accounts.store.RoleStore`. Every method raises Unavailable."""
+    """Fulfils `api.stores.RoleStore`. Every method raises Unavailable."""
 
     def __init__(self, connect: Connect) -> None:
         self._connect = connect

@@ -14,7 +14,7 @@ from persistence.stores.accounts import QUERIES, end_sessions, transaction
 
 
 class SessionStore:
-    """Fulfils `api.accounts.store.SessionStore`. Every method raises Unavailable."""
+    """Fulfils `api.stores.SessionStore`. Every method raises Unavailable."""
 
     def __init__(self, connect: Connect) -> None:
         self._connect = connect

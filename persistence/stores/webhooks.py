@@ -12,7 +12,7 @@ REPLAY_MAX = 10_000
 
 
 class WebhookStore:
-    """Fulfils `api.webhook_store.WebhookStore`. Every method raises Unavailable.
+    """Fulfils `api.stores.WebhookStore`. Every method raises Unavailable.
 
     `owner_id` "" stands for everybody, as in the engine.
     """

@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 from bench.load import client
 from bench.rig.stand import Stand, engine_up, free_port
 from bench.war import scenarios
-from bench.war.aftermath import Outcome
+from bench.war.verdict import WarVerdict
 from bench.war.war import open_sale
 from engine import Engine, keys
 from engine.errors import Unavailable
@@ -42,9 +42,9 @@ class Told(NamedTuple):
     stderr: str
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> WarVerdict:
         """Of a war with --json."""
-        return msgspec.json.decode(self.stdout, type=Outcome)
+        return msgspec.json.decode(self.stdout, type=WarVerdict)
 
 
 async def forget_a_sale(redis: Redis, names: keys.EventKeys) -> bool:

@@ -91,7 +91,7 @@ async def test_mail_is_handed_to_the_server_with_its_link(smtp: SmtpServer) -> N
 async def test_mail_that_is_refused_is_tried_again_and_the_link_stays_out_of_the_log(
     smtp: SmtpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mail, "_AGAIN_AFTER_S", (0.0, 0.0))
+    monkeypatch.setattr(mail, "_RETRY_AFTER_S", (0.0, 0.0))
     mailer = _mailer(smtp)
     smtp.refusals = 2
     with capture_logs() as logged:
@@ -124,7 +124,7 @@ async def test_mails_beyond_what_may_wait_are_dropped_and_requests_never_wait(
 async def test_mail_to_a_server_that_is_not_there_fails_no_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(mail, "_AGAIN_AFTER_S", ())
+    monkeypatch.setattr(mail, "_RETRY_AFTER_S", ())
     mailer = Mailer(Settings(smtp_url="smtp://127.0.0.1:1"))
     with capture_logs() as logged:
         mailer.send(MAIL)

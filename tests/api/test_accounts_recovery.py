@@ -50,7 +50,7 @@ async def test_forgot_for_an_unknown_address_answers_the_same_and_mails_nobody(
 async def test_forgot_takes_as_long_for_an_unknown_address(
     ann: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.accounts.links.EVEN_S", 0.2)
+    monkeypatch.setattr("api.accounts.links.CONSTANT_TIME_S", 0.2)
     await ann.register()
     for email in (ANN, "nobody@example.org"):
         began = time.monotonic()

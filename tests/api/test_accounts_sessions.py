@@ -200,15 +200,15 @@ async def test_storm_of_logins_is_turned_away_before_it_costs_anything(ann: Visi
 
 async def test_passwords_that_wait_are_bounded_and_a_caller_who_leaves_makes_room() -> None:
     passwords = Passwords(1, 2)
-    waiting = [asyncio.create_task(passwords.fits("x", None)) for _ in range(3)]
+    waiting = [asyncio.create_task(passwords.verify("x", None)) for _ in range(3)]
     await asyncio.wait(waiting, timeout=0)
     with pytest.raises(Overloaded):
-        await passwords.fits("x", None)
+        await passwords.verify("x", None)
     waiting[2].cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
 
     async def has_room() -> bool:
-        return await passwords.fits("x", None) is False
+        return await passwords.verify("x", None) is False
 
     await until(has_room)
     passwords.close()
@@ -251,7 +251,7 @@ async def test_access_token_outlives_nothing(ann: Visitor, monkeypatch: pytest.M
     assert not await ann.may_call()
 
 
-async def test_hashing_rests_while_the_process_has_much_else_to_do(
+async def test_hashing_backs_off_while_the_process_is_busy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     passwords = Passwords(1, 1)
@@ -259,7 +259,7 @@ async def test_hashing_rests_while_the_process_has_much_else_to_do(
     async def two_hashes_s() -> float:
         began = time.perf_counter()
         for _ in range(2):
-            await passwords.fits("x", None)
+            await passwords.verify("x", None)
         return time.perf_counter() - began
 
     await two_hashes_s()

@@ -1,4 +1,4 @@
-"""What holds for every call: a repeated request has one effect, and every request has a name."""
+"""The rules of every call: a repeated request has one effect, every request has an id."""
 
 import asyncio
 import time
@@ -188,12 +188,12 @@ async def test_extend_with_one_key_moves_the_deadline_once(api: Api) -> None:
 
 async def test_kept_answer_lives_a_day_and_a_claim_a_minute(api: Api, redis: Redis) -> None:
     ann = CustomerId("ann")
-    assert await api.office.engine.requests.begin(ann, "k-1", b"d" * 16) is None
+    assert await api.office.engine.idempotency.begin(ann, "k-1", b"d" * 16) is None
     [claim] = await redis.keys("answered:*")
     assert 0 < await redis.pttl(claim) <= CLAIM_MS
-    await api.office.engine.requests.keep(ann, "k-1", b"d" * 16, b"answer")
+    await api.office.engine.idempotency.keep(ann, "k-1", b"d" * 16, b"answer")
     assert CLAIM_MS < await redis.pttl(claim) <= KEEP_MS
-    assert await api.office.engine.requests.begin(ann, "k-1", b"d" * 16) == b"answer"
+    assert await api.office.engine.idempotency.begin(ann, "k-1", b"d" * 16) == b"answer"
 
 
 @pytest.mark.parametrize("key", ["", " ", "a" * 256, "caf\u00e9", "a\tb"])

@@ -1,4 +1,4 @@
-"""The page of the document: whole, cached, and nothing on it that another server would give."""
+"""The documentation page: complete, cached, and nothing on it from another server."""
 
 import gzip
 import hashlib

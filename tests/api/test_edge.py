@@ -1,4 +1,4 @@
-"""The outermost layer: methods, sizes, request ids, metrics, and what is never shown."""
+"""The edge: methods, sizes, request ids, metrics, and what never reaches the client."""
 
 from collections.abc import AsyncIterator
 
@@ -9,6 +9,7 @@ from prometheus_client import REGISTRY
 from api.http.problems import KINDS
 from engine import Engine, Unavailable
 from tests.api.client import BOOKING, EVENT, Api, bearer
+from tests.support.raw_redis import raw
 
 ANN = bearer("ann")
 SEAT = {"seatId": "gala:A-1-1"}
@@ -30,13 +31,13 @@ async def test_unknown_path_is_404_under_one_label(api: Api) -> None:
     assert _count("GET", "unmatched", "unmatched", 404) == before + 10 / 2
 
 
-async def test_method_a_path_has_not_is_405_and_says_which_it_has(api: Api) -> None:
+async def test_unknown_method_is_405_and_allow_lists_the_others(api: Api) -> None:
     await api.refused(405, "method_not_allowed", "PUT", BOOKING, ANN, json=SEAT)
     answer = await api.call("PUT", BOOKING, ANN)
     assert answer.headers["allow"] == "GET, HEAD, OPTIONS, POST"
 
 
-async def test_options_says_which_methods_a_path_has(api: Api) -> None:
+async def test_options_lists_the_methods_of_a_path(api: Api) -> None:
     answer = await api.call("OPTIONS", f"{EVENT}/gala")
     assert (answer.status_code, answer.content) == (204, b"")
     assert answer.headers["allow"] == "GET, HEAD, OPTIONS, PATCH"
@@ -150,7 +151,7 @@ async def test_event_that_is_restored_is_not_logged_with_each_request(
 ) -> None:
     """Thousands may ask for it in a second; a Redis that is away is told each time."""
     await api.office.open()
-    await api.office.engine.client.hset("{gala}:event", "sales", "restoring")
+    await raw(api.office.engine).hset("{gala}:event", "sales", "restoring")
 
     async def away(*_: object, **__: object) -> None:
         raise Unavailable("no answer")

@@ -47,6 +47,21 @@ async def test_create_event_from_our_own_json_can_be_sold_at_once(api: Api) -> N
     assert (held.status_code, held.json()["amountMinor"]) == (201, 500)
 
 
+@pytest.mark.parametrize(
+    ("stated", "limit"), [({}, 10), ({"customerMax": 0}, 0), ({"customerMax": 3}, 3)]
+)
+async def test_create_event_limits_a_customer_unless_the_plan_says_otherwise(
+    api: Api, stated: dict[str, int], limit: int
+) -> None:
+    answer = await api.call("POST", f"{EVENT}?id=recital", ORLA, json=PLAN | stated)
+    assert answer.json().get("customerMax", 0) == limit
+
+
+async def test_create_event_from_a_pretix_plan_limits_a_customer(api: Api) -> None:
+    answer = await api.call("POST", f"{EVENT}?prices=5000", ORLA, json=PRETIX)
+    assert answer.json()["customerMax"] == 10
+
+
 async def test_create_event_without_an_id_gets_one(api: Api) -> None:
     created = [(await api.call("POST", EVENT, ORLA, json=PLAN)).json() for _ in range(2)]
     assert len({event["id"] for event in created}) == 2

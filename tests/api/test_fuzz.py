@@ -18,8 +18,9 @@ from httpx2 import AsyncClient
 from starlette.types import ASGIApp, Message, Scope
 
 from api.app import create_app
-from api.http.dispatch import Resource
+from api.http.decoding import FormBody
 from api.http.problems import KINDS
+from api.http.router import Resource
 from api.routes import ROUTES, refusals_of
 from engine import Settings
 from engine.errors import Refused
@@ -215,7 +216,7 @@ def _is_declared(method: str, answered: Answered) -> bool:
     for route in ROUTES:
         if (route.path, route.method) == (answered.path, method):
             codes = {*refusals_of(route)}
-            if route.form and answered.media.startswith(b"text/html"):
+            if isinstance(route.body, FormBody) and answered.media.startswith(b"text/html"):
                 return answered.status in {KINDS[code].status for code in codes}
     problem = msgspec.json.decode(answered.body)
     told = problem["status"] == answered.status and problem["code"] in codes

@@ -1,4 +1,4 @@
-"""Alive, ready, measured; and what is answered while Redis is gone."""
+"""Health, readiness, and the responses while Redis is down."""
 
 import time
 from collections.abc import AsyncIterator
@@ -39,7 +39,7 @@ async def test_readiness_names_the_parts_it_waits_for(settings: Settings, engine
     assert (whole.status_code, whole.json()["status"]) == (200, "ready")
 
 
-async def test_readiness_says_for_how_long_a_part_is_silent(
+async def test_readiness_reports_how_long_a_part_is_silent(
     settings: Settings, engine: Engine, redis: Redis
 ) -> None:
     async with _app(msgspec.structs.replace(settings, ready_parts="writer")) as http:
@@ -75,7 +75,7 @@ async def test_readiness_ends_with_the_draining(api: Api) -> None:
         assert (answer.status_code, answer.json()["status"]) == (503, "draining")
         assert answer.headers["connection"] == "close"
     finally:
-        DRAINING.forget()
+        DRAINING.reset()
 
 
 @asynccontextmanager
@@ -152,7 +152,7 @@ async def test_every_call_is_503_at_once_while_redis_is_gone(cut_off: AsyncClien
     assert (await cut_off.get("/healthz")).json() == {"status": "alive"}
 
 
-async def test_app_whose_redis_is_not_there_does_not_start(tmp_path: Path) -> None:
+async def test_app_without_redis_does_not_start(tmp_path: Path) -> None:
     nowhere = Settings(redis_url=f"unix://{tmp_path}/none.sock", jwt_secret=SECRET)
     app = create_app(nowhere)
     with pytest.raises(Unavailable, match=r"none\.sock"):

@@ -1,4 +1,4 @@
-"""S5: rate limits over HTTP, who counts as one caller, and turning away before drowning."""
+"""S5: rate limits over HTTP, what counts as one client, and the in-flight limit."""
 
 import asyncio
 from collections import Counter
@@ -148,18 +148,18 @@ async def test_forwarded_address_counts_behind_a_trusted_proxy_only(
     assert seen == [address]
 
 
-def test_an_ipv4_address_told_as_ipv6_is_itself() -> None:
-    """What a server that listens on `::` is told of an IPv4 peer: all of them were `::/64`."""
+def test_an_ipv4_mapped_address_counts_as_ipv4() -> None:
+    """A server on `::` sees IPv4 clients so; by /64 they would all share one bucket."""
     mapped = [{"client": (f"::ffff:198.51.100.{n}", 1)} for n in (1, 2)]
     assert [address_of(scope) for scope in mapped] == ["198.51.100.1", "198.51.100.2"]
 
 
-def test_a_customer_named_like_an_address_has_a_bucket_of_his_own(settings: Settings) -> None:
+def test_a_customer_id_like_an_address_has_a_bucket_of_its_own(settings: Settings) -> None:
     limits = RateLimits(msgspec.structs.replace(settings, **LIMITED))
     for limit_class in set(LimitClass) - {LimitClass.NONE}:
-        meter = limits.meter(limit_class, "203.0.113.7", {"client": ("203.0.113.7", 1)})
-        assert meter is not None
-        assert len(set(meter.keys("{gala}"))) == 2
+        check = limits.check_of(limit_class, "203.0.113.7", {"client": ("203.0.113.7", 1)})
+        assert check is not None
+        assert len(set(check.keys("{gala}"))) == 2
 
 
 def test_an_ipv6_subscriber_is_one_address() -> None:
@@ -167,7 +167,7 @@ def test_an_ipv6_subscriber_is_one_address() -> None:
     assert address_of(first) == address_of(second) == "2001:db8:1:2::/64"
 
 
-async def test_more_requests_than_the_bound_are_turned_away_at_once(
+async def test_more_requests_than_the_bound_are_rejected_at_once(
     settings: Settings, engine: Engine, redis: Redis
 ) -> None:
     app = create_app(msgspec.structs.replace(settings, requests_in_flight_max=5))

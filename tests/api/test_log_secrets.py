@@ -8,7 +8,7 @@ import pytest
 import structlog
 
 from api.accounts.mail import Mail, Mailer
-from api.http import dispatch
+from api.http import decoding
 from api.http.calls import Route
 from api.routes import ROUTES
 from engine import Settings, logs
@@ -77,7 +77,7 @@ async def test_a_defect_is_told_with_its_trace_and_without_the_request(
     def fail(body: bytes, decode: object) -> object:
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr(dispatch, "decode_body", fail)
+    monkeypatch.setattr(decoding, "decode_body", fail)
     caller = {**bearer("ann"), "idempotency-key": KEY}
     await api.call("POST", "/api/v1/booking", caller, json=STATED)
     lines = [msgspec.json.decode(line) for line in capfd.readouterr().err.splitlines()]

@@ -1,4 +1,4 @@
-"""What the API counts of its answers, and a scrape that nobody waits for."""
+"""The API's metrics of its responses, and a scrape that delays no request."""
 
 import asyncio
 import sys
@@ -14,8 +14,8 @@ from httpx2 import ASGITransport, AsyncClient
 from redis.asyncio import Redis
 
 from api.app import create_app
-from api.http.calls import Services
-from api.metrics import in_flight_shown
+from api.metrics import in_flight_measured
+from api.services import Services
 from api.stores import NoStores
 from engine import Engine, Settings
 from engine.metrics import shared_files
@@ -130,7 +130,7 @@ async def test_hold_is_counted_by_its_outcome_and_its_script_is_timed(api: Api) 
     assert value("tickets_sold_total") == sold + 1
 
 
-async def test_scrapes_share_one_collection_and_nobody_waits_for_it(
+async def test_scrapes_share_one_collection_and_delay_no_request(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go_on, count = threading.Event(), 0
@@ -156,7 +156,7 @@ async def test_scrapes_share_one_collection_and_nobody_waits_for_it(
     assert count == 2, "what is over is not told again"
 
 
-async def test_scrape_whose_client_goes_away_is_not_lost_for_the_others(
+async def test_scrape_of_a_client_that_disconnects_is_not_lost_for_the_others(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go_on = threading.Event()
@@ -190,7 +190,7 @@ async def test_scrape_is_made_here_when_no_process_can_be_made(
 async def test_requests_in_flight_are_shown(settings: Settings) -> None:
     services = Services(settings, NoStores())
     services.in_flight_count = 3
-    async with in_flight_shown(services):
+    async with in_flight_measured(services):
         await reads(3, "http_requests_in_flight")
         services.in_flight_count = 1
         await reads(1, "http_requests_in_flight")

@@ -13,6 +13,7 @@ from openapi_spec_validator import validate
 from api import document
 from api.http.calls import Route
 from api.http.problems import KINDS
+from api.openapi.components import SCHEMA_NAMES, TAGS
 from api.openapi.examples import EXAMPLES
 from api.openapi.examples.problems import problem_example
 from api.routes import ROUTES, refusals_of
@@ -21,7 +22,12 @@ from tests.api.client import Api
 DOCUMENT: dict[str, Any] = json.loads(gzip.decompress(document.document().gzipped))
 SHOWN = [route for route in ROUTES if route.described]
 LEFT_OUT = {
-    *("read_metrics", "read_page", "read_styles", "read_bundle", "read_start", "read_icon"),
+    "read_metrics",
+    "read_page",
+    "read_styles",
+    "read_bundle",
+    "read_start",
+    "read_icon",
 }
 """The same metrics at a second path, and the parts of a page: no calls of the API."""
 
@@ -39,7 +45,9 @@ def _contents(route: Route) -> Iterator[dict[str, Any]]:
     """The media types of a body and of the successes."""
     operation = _operation(route)
     bodies = [operation["requestBody"]] if "requestBody" in operation else []
-    answers = [operation["responses"][str(status)] for status in (route.status, *route.answers)]
+    answers = [
+        operation["responses"][str(status)] for status in (route.status, *route.other_responses)
+    ]
     for told in (*bodies, *answers):
         yield told["content"]
 
@@ -68,6 +76,15 @@ def test_every_route_is_in_it_under_a_name_of_its_own() -> None:
     assert len(set(found)) == len(found)
 
 
+def test_published_names_stay_when_a_class_or_module_is_renamed() -> None:
+    schemas = set(DOCUMENT["components"]["schemas"])
+    assert set(SCHEMA_NAMES.values()) <= schemas
+    assert not schemas & set(SCHEMA_NAMES)
+    tags = {tag["name"] for tag in DOCUMENT["tags"]}
+    assert set(TAGS.values()) <= tags
+    assert not tags & set(TAGS)
+
+
 @every_route
 def test_operation_tells_what_the_table_says(route: Route) -> None:
     operation = _operation(route)
@@ -84,7 +101,9 @@ def test_operation_tells_what_the_table_says(route: Route) -> None:
         .get("examples", ())
         if KINDS[code].status == int(status)
     }
-    told_otherwise = {code for code in refusals_of(route) if KINDS[code].status in route.answers}
+    told_otherwise = {
+        code for code in refusals_of(route) if KINDS[code].status in route.other_responses
+    }
     assert codes == refusals_of(route) - told_otherwise
 
 
@@ -96,7 +115,7 @@ def test_operation_names_every_parameter(route: Route) -> None:
     fields = msgspec.structs.fields(route.query)
     assert here == in_path | {("query", field.encode_name) for field in fields}
     headers = {told["$ref"].rpartition("/")[2] for told in given if "$ref" in told}
-    assert headers == {*route.takes, *(["Idempotency-Key"] if route.keyed else [])}
+    assert headers == {*route.request_headers, *(["Idempotency-Key"] if route.keyed else [])}
     assert all(told.get("description") for told in given if told.get("in") == "path")
 
 
@@ -112,7 +131,7 @@ def test_operation_has_examples_that_fit_their_schema(route: Route) -> None:
 def test_example_is_what_its_struct_reads_and_writes(kind: type) -> None:
     example = msgspec.json.encode(EXAMPLES[kind])
     decoded: object = msgspec.json.decode(example, type=kind)
-    if kind in {route.answer for route in ROUTES}:
+    if kind in {route.response for route in ROUTES}:
         assert msgspec.json.encode(decoded, order="sorted") == msgspec.json.encode(
             EXAMPLES[kind], order="sorted"
         )
@@ -131,8 +150,8 @@ def _pages(route: Route) -> Iterator[dict[str, Any]]:
 
 
 def test_every_type_of_a_route_has_an_example() -> None:
-    needed = {kind for route in SHOWN for kind in (route.answer, *route.answers.values())}
-    needed |= {route.body for route in SHOWN if route.body}
+    needed = {kind for route in SHOWN for kind in (route.response, *route.other_responses.values())}
+    needed |= {route.body.kind for route in SHOWN if route.body}
     assert {kind.__name__ for kind in needed - set(EXAMPLES)} == set()
 
 

@@ -14,8 +14,8 @@ from starlette.routing import Route as StarletteRoute
 
 from api.app import create_app
 from api.http.calls import Route
-from api.http.dispatch import Resource
 from api.http.permissions import ROLES, Role
+from api.http.router import Resource
 from api.routes import ROUTES
 from engine import Settings
 from tests.api.case import Case

@@ -1,10 +1,10 @@
-"""The one table of problems: complete, and each refusal told with what it found."""
+"""The table of problems: complete, and each refusal reports what it found."""
 
 import json
 
 import pytest
 
-from api.http.problems import KINDS, Problem, answer_of, invalid
+from api.http.problems import KINDS, Problem, invalid, response_of
 from api.routes import ROUTES, refusals_of
 from engine.errors import (
     REFUSALS,
@@ -40,7 +40,7 @@ FOUND: dict[str, tuple[str, ...]] = {
 
 @pytest.mark.parametrize("kind", REFUSALS.values(), ids=lambda kind: kind.code)
 def test_every_refusal_is_a_problem_of_its_own(kind: type[Refused]) -> None:
-    answer = answer_of(kind(*FOUND.get(kind.code, ("gala:A-1-1", "gala:A-1-2"))))
+    answer = response_of(kind(*FOUND.get(kind.code, ("gala:A-1-1", "gala:A-1-2"))))
     problem = json.loads(answer.body)
     assert answer.status == problem["status"] == KINDS[kind.code].status
     assert 400 <= answer.status < 500 or kind.code == "load_incomplete"
@@ -75,7 +75,7 @@ def test_every_code_is_one_of_a_route_or_of_none() -> None:
     ids=lambda value: type(value).__name__,
 )
 def test_problem_tells_what_was_found_by_name(error: Exception, extras: dict[str, object]) -> None:
-    problem = json.loads(answer_of(error).body)
+    problem = json.loads(response_of(error).body)
     common = {"type", "title", "status", "detail", "code"}
     assert {name: value for name, value in problem.items() if name not in common} == extras
 
@@ -95,12 +95,12 @@ def test_problem_tells_what_was_found_by_name(error: Exception, extras: dict[str
     ids=lambda value: type(value).__name__,
 )
 def test_error_that_is_no_refusal_leaks_nothing(error: Exception, status: int, code: str) -> None:
-    answer = answer_of(error)
+    answer = response_of(error)
     assert (answer.status, json.loads(answer.body)["code"]) == (status, code)
     assert b"10.0.0.1" not in answer.body
     assert ("retry-after" in [name.decode() for name, _ in answer.headers]) == (status == 503)
 
 
-def test_clients_of_one_outage_are_told_to_come_back_at_different_times() -> None:
-    told = {dict(answer_of(Overloaded("full")).headers)[b"retry-after"] for _ in range(100)}
+def test_clients_of_one_outage_get_different_retry_after() -> None:
+    told = {dict(response_of(Overloaded("full")).headers)[b"retry-after"] for _ in range(100)}
     assert told == {b"1", b"2", b"3"}

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from api.http.calls import Route
+from api.http.decoding import PlanBody, RawBody
 from api.http.permissions import ROLES, Permission
 from api.http.permissions import Permission as May
 from api.http.problems import KINDS
@@ -67,8 +68,8 @@ async def test_route_called_by_its_owner_answers_as_declared(api: Api, route: Ro
     path, body = await _case(api, route)
     answer = await api.call(route.method, path, _owner(route), json=body)
     assert answer.status_code == route.status, answer.text
-    if route.answer is not str:
-        decoded: object = msgspec.json.decode(answer.content, type=route.answer)
+    if route.response is not str:
+        decoded: object = msgspec.json.decode(answer.content, type=route.response)
         assert msgspec.json.encode(decoded) == answer.content  # nothing undeclared in it
 
 
@@ -137,7 +138,9 @@ async def test_route_with_a_query_that_is_not_text_is_400(api: Api, route: Route
         )
 
 
-@pytest.mark.parametrize("route", [r for r in ROUTES if r.body and not r.raw], ids=_named)
+@pytest.mark.parametrize(
+    "route", [r for r in ROUTES if r.body and not isinstance(r.body, RawBody)], ids=_named
+)
 async def test_route_with_a_broken_body_is_refused(api: Api, route: Route) -> None:
     path, body = await _case(api, route)
     as_json = {"content-type": "application/json"}
@@ -146,10 +149,10 @@ async def test_route_with_a_broken_body_is_refused(api: Api, route: Route) -> No
         sent = {**as_json, **_owner(route), **headers}
         await api.refused(status, code, route.method, path, sent, content=content)
 
-    broken = (422, "plan_invalid") if route.plan else (400, "malformed")
+    broken = (422, "plan_invalid") if isinstance(route.body, PlanBody) else (400, "malformed")
     for content in (b"", b"{", b"\xff", b"nonsense"):
         await refused(*broken, content)
-    wrong = (422, "plan_invalid" if route.plan else "invalid")
+    wrong = (422, "plan_invalid" if isinstance(route.body, PlanBody) else "invalid")
     for content in (b"[]", b"null", b"7", b'"x"', b'{"price": 1}', b'{"areas":' + b"[" * 50_000):
         await refused(*wrong, content)
     encoded = msgspec.json.encode(body)

@@ -1,4 +1,4 @@
-"""S10: what every answer says to browsers and caches, and whose pages may call."""
+"""S10: the security headers of every response, caching, and CORS."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,7 +9,7 @@ from msgspec import structs
 
 from api.app import create_app
 from api.http.calls import Route
-from api.http.cors import EXPOSED, SENT
+from api.http.cors import EXPOSED_HEADERS, REQUEST_HEADERS
 from api.routes import ROUTES
 from engine import Settings
 from engine.errors import Misconfigured
@@ -103,7 +103,7 @@ async def test_page_of_a_named_origin_may_call(settings: Settings) -> None:
         assert "POST" in before.headers["access-control-allow-methods"]
         assert before.headers["x-request-id"]
         allowed = before.headers["access-control-allow-headers"].lower()
-        assert [name for name in SENT if name.lower() not in allowed] == []
+        assert [name for name in REQUEST_HEADERS if name.lower() not in allowed] == []
 
         for answer in (
             await http.get(EVENT, headers={"origin": SHOP}),
@@ -112,7 +112,7 @@ async def test_page_of_a_named_origin_may_call(settings: Settings) -> None:
         ):
             assert answer.headers["access-control-allow-origin"] == SHOP
             exposed = answer.headers["access-control-expose-headers"]
-            assert exposed.split(", ") == list(EXPOSED)
+            assert exposed.split(", ") == list(EXPOSED_HEADERS)
             assert "access-control-allow-credentials" not in answer.headers
             assert "origin" in answer.headers["vary"].lower()
 

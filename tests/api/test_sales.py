@@ -7,6 +7,7 @@ from engine.ids import EventId
 from engine.models import Availability
 from tests.api.client import EVENT, Api, bearer
 from tests.support.factories import GALA, layout
+from tests.support.raw_redis import raw
 
 ORLA = bearer("orla", "organizer")
 SALES, BLOCK, UNBLOCK = (
@@ -48,7 +49,7 @@ async def test_sales_while_seats_are_added_are_those_of_the_new_layout(
 
 async def test_sales_of_a_layout_that_is_never_the_maps_are_503(api: Api) -> None:
     await api.office.open(owner_id="orla")
-    await api.office.engine.client.hset("{gala}:event", "layout_version", "another")
+    await raw(api.office.engine).hset("{gala}:event", "layout_version", "another")
     await api.refused(503, "unavailable", "GET", SALES, ORLA)
 
 

@@ -9,7 +9,7 @@ from api import seat_picker
 from api.seat_picker import Walk
 from engine.ids import EventId
 from engine.models import Layout, LayoutCategory, LayoutRow, LayoutSeat, LayoutSection
-from engine.plans.layout import map_of, with_version
+from engine.plans.layout import values_of, with_version
 from tests.api.client import BOOKING, Api
 from tests.support.factories import layout, terms
 
@@ -150,7 +150,7 @@ def test_page_of_a_walk_goes_once_around() -> None:
 
 def test_runs_of_a_whole_layout_are_one_run() -> None:
     plan = layout(rows=30, seats=7)
-    assert seat_picker.runs_of(plan, "", "") == [(0, len(map_of(plan)))]
+    assert seat_picker.runs_of(plan, "", "") == [(0, len(values_of(plan).map))]
 
 
 def _two_sections() -> Layout:

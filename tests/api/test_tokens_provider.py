@@ -1,4 +1,4 @@
-"""S2: tokens of an outside identity provider, and whoever pretends to have one."""
+"""S2: tokens of an external identity provider, and forgeries of them."""
 
 import base64
 import hashlib
@@ -111,7 +111,7 @@ async def test_token_of_the_provider_holds_as_a_customer(theirs: Api, algorithm:
         ({"aud": ["other", AUDIENCE], "typ": "Bearer", "scope": "event:create:own"}, 422),
     ],
 )
-async def test_token_of_the_provider_says_what_it_permits(
+async def test_token_of_the_provider_carries_its_permissions(
     theirs: Api, claims: dict[str, Any], status: int
 ) -> None:
     caller = {"authorization": f"Bearer {_signed(**claims)}"}
@@ -228,7 +228,7 @@ async def test_new_key_is_learned_at_its_first_token_and_an_old_one_forgotten(
     provider.keys = [_jwk(ATTACKER, "new")]
     assert await _hold(theirs, _signed(ATTACKER, kid="new")) == 401, "asked just now"
 
-    monkeypatch.setattr(jwks, "ASK_AGAIN_S", 0)
+    monkeypatch.setattr(jwks, "REFETCH_S", 0)
 
     assert await _hold(theirs, _signed(ATTACKER, kid="new")) == 409
     assert await _hold(theirs, old) == 401, "though it had been seen"
@@ -246,7 +246,7 @@ async def test_provider_that_is_away_leaves_the_keys_as_they_were(
     theirs: Api, provider: KeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert await _hold(theirs, _signed()) == 201
-    monkeypatch.setattr(jwks, "ASK_AGAIN_S", 0)
+    monkeypatch.setattr(jwks, "REFETCH_S", 0)
     provider.away = True
     assert await _hold(theirs, _signed(kid="unknown")) == 401
     provider.away, provider.keys = False, [{"kty": "oct", "kid": "x", "k": "eA"}]

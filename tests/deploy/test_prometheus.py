@@ -15,7 +15,7 @@ import asyncpg
 import pytest
 from redis.asyncio import Redis
 
-from bench.war.seen import FIRED, HOLDS, LAG, SOLD, line
+from bench.war.prometheus_summary import FIRED, HOLDS, LAG, SOLD, line
 from embedded import servers
 from tests.deploy.known import ROOT, alerts, known, recordings
 from tests.deploy.promql import faults

@@ -12,6 +12,7 @@ from engine import Engine, Settings, invariants
 from tests.api.client import BOOKING, bearer
 from tests.support.crowd import HttpDesk, seats_of, state_of
 from tests.support.factories import GALA, layout, selection, terms
+from tests.support.raw_redis import raw
 from tests.support.serving import serving
 from tests.support.trials import Trial
 from tests.support.waiting import until
@@ -21,7 +22,7 @@ GONE_MS_MAX = 15
 
 
 async def _connections(engine: Engine) -> int:
-    return len(await engine.client.client_list())
+    return len(await raw(engine).client_list())
 
 
 @pytest.mark.trial("T22")

@@ -1,4 +1,4 @@
-"""An API process that is told to end: what it answers until then, and that it does end."""
+"""Graceful shutdown: what a draining API process responds, and that it stops."""
 
 import asyncio
 import http.client
@@ -64,7 +64,7 @@ async def _served(
         await process.wait()
 
 
-async def test_a_draining_process_says_so_and_still_sells(
+async def test_a_draining_process_reports_it_and_still_sells(
     settings: Settings, office: BoxOffice, tmp_path: Path
 ) -> None:
     await office.open()

@@ -19,6 +19,7 @@ from engine.ids import EventId
 from engine.models import Booking, BookingStatus, Expired
 from tests.support.factories import GALA, layout, selection, terms
 from tests.support.proxy import Proxy
+from tests.support.raw_redis import raw
 from tests.support.waiting import until
 
 
@@ -108,7 +109,7 @@ async def test_expirer_whose_connection_breaks_again_and_again_misses_nothing(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(expirer, "RETRY_S", 0.05)
+    monkeypatch.setattr(expirer, "RECONNECT_S", 0.05)
     async with Proxy(redis_url, tmp_path) as proxy:
         broken = await Engine.connect(msgspec.structs.replace(settings, redis_url=proxy.url))
         async with broken, running(broken):
@@ -133,7 +134,7 @@ async def test_expirer_sweeps_more_than_one_call_takes(engine: Engine) -> None:
     async with running(engine):
 
         async def none_left() -> bool:
-            return bool(await engine.client.zcard("{gala}:deadlines") == 0)
+            return bool(await raw(engine).zcard("{gala}:deadlines") == 0)
 
         await until(none_left)
     ended = await engine.bookings.read_booking(bookings[-1].id, None)
@@ -148,7 +149,7 @@ async def test_expirer_meets_a_listed_event_that_is_not_loaded(engine: Engine) -
 
 
 async def _subscribers(engine: Engine) -> int:
-    [(_, count)] = await engine.client.pubsub_numsub(expirer.CHANNEL.format(db=0))
+    [(_, count)] = await raw(engine).pubsub_numsub(expirer.CHANNEL.format(db=0))
     return int(count)
 
 
@@ -156,11 +157,11 @@ async def test_listener_hangs_up_in_a_rush_and_comes_back(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While it rests holds end in time all the same; the rest is no break of the connection."""
-    monkeypatch.setattr(expirer, "RETRY_S", 2.0)
+    monkeypatch.setattr(expirer, "RECONNECT_S", 2.0)
     reconnects = REGISTRY.get_sample_value("engine_listener_reconnects_total")
     async with running(engine):
         await until(lambda: _subscribers(engine))
-        pipeline = engine.client.pipeline(transaction=False)
+        pipeline = raw(engine).pipeline(transaction=False)
         for number in range(2000):
             pipeline.publish(expirer.CHANNEL.format(db=0), f"{{gala}}:hold:{number:026}")
         await pipeline.execute()

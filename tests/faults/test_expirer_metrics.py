@@ -21,7 +21,7 @@ from tests.support.readings import exceeds, reads, value
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look often."""
     monkeypatch.setattr(expirer, "IDLE_S", 0.05)
-    monkeypatch.setattr(expirer, "RETRY_S", 0.05)
+    monkeypatch.setattr(expirer, "RECONNECT_S", 0.05)
     monkeypatch.setattr(expirer, "SERVER_S", 0.05)
 
 

@@ -20,6 +20,7 @@ from engine.models import Booking
 from tests.support.crowd import seats_of, state_of
 from tests.support.factories import GALA, layout, selection, terms
 from tests.support.own_valkey import OwnValkey
+from tests.support.raw_redis import raw
 from tests.support.readings import exceeds, value
 from tests.support.trials import Trial
 from tests.support.waiting import until
@@ -50,7 +51,7 @@ async def _hold_all(engine: Engine, seats: list[str], who: str = "ann") -> list[
 
 
 async def _none_left(engine: Engine) -> bool:
-    return bool(await engine.client.zcard("{gala}:deadlines") == 0)
+    return bool(await raw(engine).zcard("{gala}:deadlines") == 0)
 
 
 async def _late_ms(engine: Engine) -> list[int]:
@@ -124,7 +125,7 @@ async def test_seat_of_an_overdue_hold_goes_to_a_buyer_with_no_expirer_at_all(
 async def test_notifications_off_and_connections_killed_misses_nothing_and_says_so(
     engine: Engine, redis: Redis, trial: Trial, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(expirer, "RETRY_S", 0.02)
+    monkeypatch.setattr(expirer, "RECONNECT_S", 0.02)
     rounds = trial.rounds(2, 30)
     await engine.events.load_event(GALA, layout(10, 50), terms(hold_ttl_ms=1000))
     reconnects = value("engine_listener_reconnects_total") or 0
@@ -181,13 +182,13 @@ async def test_redis_that_expires_nothing_refuses_nobody_wrongly(
     table = []
     for active in (0, 1):
         engine = own_engine
-        await engine.client.flushall()
-        await engine.client.execute_command("DEBUG", "SET-ACTIVE-EXPIRE", active)
+        await raw(engine).flushall()
+        await raw(engine).execute_command("DEBUG", "SET-ACTIVE-EXPIRE", active)
         await engine.events.load_event(GALA, layout(10, 50), terms(hold_ttl_ms=1000))
         held = await _hold_all(engine, seats_of(10, 50))
         last_ms = max(booking.expires_at_ms for booking in held)
         for _ in range(PARTS):
-            await engine.client.eval(_MANY_KEYS, 0, keys // PARTS, last_ms, uuid4().hex)
+            await raw(engine).eval(_MANY_KEYS, 0, keys // PARTS, last_ms, uuid4().hex)
         took_ms: list[float] = []
 
         async def ended(last_ms: int = last_ms) -> bool:

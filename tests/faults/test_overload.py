@@ -1,4 +1,4 @@
-"""T26, T28: more than there is a place for is turned away at once, and leaves no trace."""
+"""T26, T28: requests over the limits are rejected at once, and change nothing."""
 
 import asyncio
 import json
@@ -13,9 +13,11 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 import pytest
 
-from api.server.load_shedding import REST_S
-from bench.load.opening import Opening, open_beside
-from bench.load.surge import Step, Surge, surge_beside
+from api.server.load_shedding import BACKOFF_S
+from bench.load import open_loop, retry_after
+from bench.load.connection import run_in_process
+from bench.load.open_loop import OpenLoop, Step
+from bench.load.retry_after import RetryAfter
 from engine import Engine, Settings
 from engine.ids import EventId
 from tests.api.client import BOOKING, PAYMENT, WEBHOOK, bearer, token
@@ -27,7 +29,7 @@ from tests.support.serving import serving
 from tests.support.trials import Trial
 from tests.support.waiting import until
 
-PLACES = 20
+IN_FLIGHT_MAX = 20
 CROWD = 100
 ROW = 200
 WIDE = EventId("wide")
@@ -38,8 +40,8 @@ def hold(seat: int) -> tuple[bytes, bytes]:
     return post(BOOKING, json.dumps({"seatId": f"gala:A-1-{seat}"}))
 
 
-def assert_turned_away(told: Told) -> None:
-    """As docs/http.md says it."""
+def assert_rejected(told: Told) -> None:
+    """The rejection that docs/http.md describes."""
     status, headers, problem = told
     assert (status, problem["code"]) == (503, "overloaded")
     assert 1 <= int(headers["retry-after"]) <= 33
@@ -53,8 +55,8 @@ def assert_turned_away(told: Told) -> None:
 async def _crowded(
     own: OwnValkey, settings: Settings, folder: Path, **over: str
 ) -> AsyncIterator[tuple[Engine, Callers]]:
-    """The API with few places, on a Valkey of its own."""
-    over = {"REQUESTS_IN_FLIGHT_MAX": str(PLACES), "REDIS_TIMEOUT_MS": "20000", **over}
+    """The API with a low in-flight limit, on a Valkey of its own."""
+    over = {"REQUESTS_IN_FLIGHT_MAX": str(IN_FLIGHT_MAX), "REDIS_TIMEOUT_MS": "20000", **over}
     async with (
         await Engine.connect(settings) as engine,
         serving(settings, folder, **over) as port,
@@ -67,80 +69,80 @@ async def _crowded(
             await callers.close()
 
 
-async def test_more_than_the_places_are_turned_away_at_once_and_hold_nothing(
+async def test_requests_over_the_in_flight_limit_are_rejected_at_once_and_hold_nothing(
     own: OwnValkey, own_settings: Settings, tmp_path: Path
 ) -> None:
     async with _crowded(own, own_settings, tmp_path) as (engine, api):
         paid = await engine.bookings.hold_seats(selection("ann", "A-2-1"))
         callers = await api.many(CROWD)
         with own.paused():
-            for seat, caller in enumerate(callers[:PLACES], 1):
+            for seat, caller in enumerate(callers[:IN_FLIGHT_MAX], 1):
                 await caller.send(b"".join(hold(seat)))
             await until(lambda: _is_full(api))
             began_s = time.monotonic()
-            for seat, caller in enumerate(callers[PLACES:], PLACES + 1):
+            for seat, caller in enumerate(callers[IN_FLIGHT_MAX:], IN_FLIGHT_MAX + 1):
                 head, body = hold(seat)
                 parts = (head, body) if seat % 10 == 0 else (head + body,)
-                assert_turned_away(await caller.ask(*parts))
+                assert_rejected(await caller.ask(*parts))
             took_s = time.monotonic() - began_s
             alive = await (await api.one()).ask(post("/healthz", method="GET")[0])
             assert alive[0] == 200
             paying = await api.one()
             await paying.send(post(f"{PAYMENT}/{paid.id}/confirm")[0])
-        assert took_s < 5, "nobody waited for Redis"
-        answers = [await caller.answer() for caller in callers[:PLACES]]
+        assert took_s < 5, "no rejection waited for Redis"
+        answers = [await caller.answer() for caller in callers[:IN_FLIGHT_MAX]]
         assert {status for status, _, _ in answers} == {201}
         assert (await paying.answer())[2]["status"] == "confirmed"
         counts = (await engine.events.read_event(GALA)).counts
-        assert (counts.held, counts.sold) == (PLACES, 1)
+        assert (counts.held, counts.sold) == (IN_FLIGHT_MAX, 1)
         again = [
             await caller.ask(b"".join(hold(seat)))
-            for seat, caller in enumerate(callers[PLACES:], PLACES + 1)
+            for seat, caller in enumerate(callers[IN_FLIGHT_MAX:], IN_FLIGHT_MAX + 1)
         ]
         assert {status for status, _, _ in again} == {201}, "the connections were kept"
         assert (await engine.events.read_event(GALA)).counts.held == CROWD
 
 
 async def _is_full(api: Callers) -> bool:
-    """Whether a request that nothing hangs on is turned away."""
+    """Whether a request without effects is rejected."""
     return (await (await api.one()).ask(post("/api/v1/nothing", method="GET")[0]))[0] == 503
 
 
 @pytest.mark.parametrize("proxies", ["", "127.0.0.1"])
-async def test_who_comes_before_the_appointment_waits_a_second_unless_he_is_a_proxy(
+async def test_early_retries_back_off_a_second_unless_from_a_proxy(
     own: OwnValkey, own_settings: Settings, tmp_path: Path, proxies: str
 ) -> None:
     async with _crowded(own, own_settings, tmp_path, TRUSTED_PROXIES=proxies) as (_, api):
         with own.paused():
-            for seat in range(1, PLACES + 1):
+            for seat in range(1, IN_FLIGHT_MAX + 1):
                 await (await api.one()).send(b"".join(hold(seat)))
             await until(lambda: _is_full(api))
             hasty, patient = await api.many(2)
-            took_s = [(await _turned_away(hasty))[0] for _ in range(4)]
+            took_s = [(await _rejected(hasty))[0] for _ in range(4)]
             for _ in range(4):
-                patient_took_s, again_s = await _turned_away(patient)
-                assert patient_took_s < REST_S / 2
+                patient_took_s, again_s = await _rejected(patient)
+                assert patient_took_s < BACKOFF_S / 2
                 await asyncio.sleep(again_s)
-    assert max(took_s[:2]) < REST_S / 2, "the first time and the next are answered at once"
+    assert max(took_s[:2]) < BACKOFF_S / 2, "the first two are rejected at once"
     if proxies:
-        assert max(took_s) < REST_S / 2, "its connection carries others too"
+        assert max(took_s) < BACKOFF_S / 2, "a proxy's connection carries other clients too"
     else:
-        assert REST_S * 0.9 < min(took_s[2:]) <= max(took_s[2:]) < REST_S * 2
+        assert BACKOFF_S * 0.9 < min(took_s[2:]) <= max(took_s[2:]) < BACKOFF_S * 2
 
 
-async def _turned_away(caller: Caller) -> tuple[float, float]:
-    """How long its answer took, and after how many seconds it may come again."""
+async def _rejected(caller: Caller) -> tuple[float, float]:
+    """How long the rejection took, and the seconds until the retry."""
     began_s = time.monotonic()
-    told = await caller.ask(b"".join(hold(PLACES + 1)))
-    assert_turned_away(told)
+    told = await caller.ask(b"".join(hold(IN_FLIGHT_MAX + 1)))
+    assert_rejected(told)
     return time.monotonic() - began_s, int(told[2]["retryAfterMs"]) / 1000
 
 
-async def test_requests_that_do_not_come_to_an_end_take_no_place(
+async def test_unread_requests_do_not_count_as_in_flight(
     own: OwnValkey, own_settings: Settings, tmp_path: Path
 ) -> None:
     async with _crowded(own, own_settings, tmp_path) as (_, api):
-        slow = await api.many(3 * PLACES)
+        slow = await api.many(3 * IN_FLIGHT_MAX)
         for caller in slow:
             head, body = hold(1)
             await caller.send(head + body[:5])
@@ -150,7 +152,7 @@ async def test_requests_that_do_not_come_to_an_end_take_no_place(
         assert (await slow[0].answer())[0] == 201
 
 
-async def test_more_connections_than_the_bound_are_told_so_and_closed(
+async def test_connections_over_the_limit_are_rejected_and_closed(
     own: OwnValkey, own_settings: Settings, tmp_path: Path
 ) -> None:
     async with _crowded(own, own_settings, tmp_path, CONNECTIONS_MAX="10") as (_, api):
@@ -158,7 +160,7 @@ async def test_more_connections_than_the_bound_are_told_so_and_closed(
         for seat, caller in enumerate(callers, 1):
             assert (await caller.ask(b"".join(hold(seat))))[0] == 201
         late = await api.one()
-        assert_turned_away(await late.ask(b"".join(hold(11))))
+        assert_rejected(await late.ask(b"".join(hold(11))))
         assert await late.reader.read() == b""
         callers[0].writer.close()
 
@@ -182,12 +184,12 @@ async def test_redis_paused_is_503_by_the_deadline_and_then_as_before(
     }
     async with _crowded(own, own_settings, tmp_path, **over) as (engine, api):
         await engine.events.load_event(WIDE, layout(rows=20, seats=ROW), terms(customer_max=0))
-        surge = Surge(
+        load = OpenLoop(
             url=api.url, token=token("ann", ("booking:create:own",)),
             bodies=_wide_bodies(20),
-            steps=[Step(per_s, seconds)], connections=300,
+            steps=[Step(per_s, seconds)], connections=300, niceness=10,
         )  # fmt: skip
-        offering = asyncio.create_task(surge_beside(surge))
+        offering = asyncio.create_task(run_in_process(open_loop.run, load))
 
         async def has_begun() -> bool:
             return (await engine.events.read_event(WIDE)).counts.held > per_s // 2
@@ -223,13 +225,13 @@ async def test_everybody_of_an_opening_crowd_is_served_once_as_told(
     ):
         wide = layout(rows=rows, seats=ROW)
         await engine.events.load_event(WIDE, wide, terms(customer_max=0))
-        opening = Opening(
+        load = RetryAfter(
             url=api.url,
             token=token("ann", ("booking:create:own",)),
             bodies=_wide_bodies(rows)[:customer_count],
             within_s=0.1,
         )
-        opened = await open_beside(opening)
+        opened = await run_in_process(retry_after.run, load)
         counts = (await engine.events.read_event(WIDE)).counts
     assert set(opened.statuses) <= {201, 503}
     assert opened.unexplained_count == 0

@@ -10,6 +10,7 @@ from engine.event_state import EventState
 from tests.support.crowd import Crowd, EngineDesk, aftermath, seats_of, state_of
 from tests.support.factories import GALA, layout, terms
 from tests.support.own_valkey import OwnValkey
+from tests.support.raw_redis import raw
 from tests.support.trials import Trial
 from tests.support.waiting import until
 
@@ -45,7 +46,7 @@ async def test_memory_full_refuses_and_evicts_nothing(
 ) -> None:
     rounds, rows = trial.rounds(2, 20), trial.rounds(20, 100)
     crowd = await _crowd(own_engine, trial, rows)
-    client = own_engine.client
+    client = raw(own_engine)
     keys_before = await client.dbsize()
     crowd.begin(AT_ONCE)
     for _ in range(rounds):
@@ -114,13 +115,13 @@ async def test_file_rewritten_in_a_sale_and_killed_in_it_loses_nothing(
     rewriting = 0
     for _ in range(rounds):
         await asyncio.sleep(0.05)
-        await own_engine.client.bgrewriteaof()
+        await raw(own_engine).bgrewriteaof()
         await asyncio.sleep(trial.random.uniform(0, 0.03))
         rewriting += (await own_engine.client.info("persistence"))["aof_rewrite_in_progress"]
         await asyncio.to_thread(own.kill)
         await asyncio.to_thread(own.start)
     worst_from_s = time.monotonic()
-    await own_engine.client.bgrewriteaof()
+    await raw(own_engine).bgrewriteaof()
     await crowd.end()
     assert set(crowd.codes) <= CLEAN, crowd.codes
     assert await aftermath(own_engine, crowd) == []

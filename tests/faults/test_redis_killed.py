@@ -14,6 +14,7 @@ from tests.persistence.running import drained, running, sold_seats
 from tests.support.crowd import Crowd, HttpDesk, aftermath, seats_of, state_of
 from tests.support.factories import GALA, layout, terms
 from tests.support.own_valkey import OwnValkey
+from tests.support.raw_redis import raw
 from tests.support.serving import serving
 from tests.support.trials import Trial
 
@@ -118,4 +119,4 @@ async def test_redis_killed_while_synced_every_second_stays_sound(
 
 
 async def _emptied(engine: Engine) -> None:
-    await engine.client.flushall()
+    await raw(engine).flushall()

@@ -17,6 +17,7 @@ from tests.support.crowd import Answer, Crowd, EngineDesk, aftermath, seats_of
 from tests.support.factories import GALA, layout, selection, terms
 from tests.support.history import Call
 from tests.support.own_valkey import OwnValkey
+from tests.support.raw_redis import raw
 from tests.support.trials import Trial
 
 FINE = {"ok", "seat_taken"}
@@ -39,7 +40,7 @@ async def test_flushed_scripts_fail_no_call(engine: Engine, trial: Trial) -> Non
     crowd.begin(64)
     for _ in range(flushes):
         await asyncio.sleep(trial.random.uniform(0.02, 0.1))
-        await engine.client.script_flush()
+        await raw(engine).script_flush()
     await crowd.end()
     texts = await _evals(engine) - before
     assert set(crowd.codes) <= FINE, crowd.codes
@@ -54,14 +55,14 @@ async def test_flushed_scripts_fail_no_call(engine: Engine, trial: Trial) -> Non
 async def test_flushed_script_is_sent_once_for_all_that_wait(engine: Engine) -> None:
     """In a rush thousands wait; its text is 10 kB."""
     await engine.events.load_event(GALA, layout(4, 50), terms())
-    meter = LimitCheck((Limit("sale", "ann", 1, 1000),))
+    limit_check = LimitCheck((Limit("sale", "ann", 1, 1000),))
     seats = seats_of(4, 50)
     for some, limited in ((seats[:100], False), (seats[100:], True)):
-        await engine.client.script_flush()
+        await raw(engine).script_flush()
         before = await _evals(engine)
         held = await asyncio.gather(
             *(
-                (engine.bookings.under(meter) if limited else engine.bookings).hold_seats(
+                (engine.bookings.under(limit_check) if limited else engine.bookings).hold_seats(
                     selection("ann", seat)
                 )
                 for seat in some
@@ -131,7 +132,7 @@ async def test_two_releases_sell_the_same_seats_side_by_side(
         crowd = Crowd(Both(), seats_of(rows, 50), trial.random, each=3)
         crowd.begin(32)
         await asyncio.sleep(0.05)
-        await engine.client.script_flush()
+        await raw(engine).script_flush()
         await crowd.finish()
     assert set(crowd.codes) <= FINE, crowd.codes
     assert await aftermath(engine, crowd) == []

@@ -21,6 +21,7 @@ from engine.ids import BookingId, CustomerId
 from engine.models import BookingStatus, PaymentReport, PaymentSource
 from tests.support.box_office import START_MS, TTL_MS, BoxOffice, provider_payment
 from tests.support.crowd import seats_of
+from tests.support.raw_redis import raw
 
 
 async def test_confirm_booking_in_time_sells_the_places(office: BoxOffice) -> None:
@@ -35,7 +36,7 @@ async def test_confirm_booking_in_time_sells_the_places(office: BoxOffice) -> No
     assert state.map == "saaaa/aaaaa"
     assert state.areas["pit"].sold == 2
     assert state.event.counts.sold == 3
-    assert not await office.engine.client.exists(f"{{gala}}:hold:{held.id[5:]}")
+    assert not await raw(office.engine).exists(f"{{gala}}:hold:{held.id[5:]}")
 
 
 async def test_confirm_booking_again_answers_the_same_and_changes_nothing(
@@ -297,7 +298,7 @@ async def test_confirm_booking_of_the_last_release_is_owed_when_cancelled(
 ) -> None:
     await office.open()
     sold = await office.confirm(await office.hold("ann", "A-1-1"))
-    await office.engine.client.hset(
+    await raw(office.engine).hset(
         "{gala}:bookings", sold.id[5:], json_of(replace(sold, payments=()))
     )
     assert (await office.pay(sold, "pi_1")).status == "confirmed"

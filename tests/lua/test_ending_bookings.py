@@ -16,6 +16,7 @@ from engine.errors import (
 from engine.ids import BookingId, CustomerId
 from engine.models import Booking, BookingStatus
 from tests.support.box_office import START_MS, TTL_MS, BoxOffice
+from tests.support.raw_redis import raw
 
 UNKNOWN = BookingId("gala:01JDTESTTESTTESTTESTTESTTE")
 EVE = CustomerId("eve")
@@ -52,7 +53,7 @@ async def test_release_booking_frees_the_places_and_repeats(office: BoxOffice) -
     assert released.status == BookingStatus.RELEASED
     assert await office.bookings.release_booking(held.id, held.customer_id) == released
     assert (await office.state()).event.counts.available == 13
-    assert not await office.engine.client.exists(f"{{gala}}:hold:{held.id[5:]}")
+    assert not await raw(office.engine).exists(f"{{gala}}:hold:{held.id[5:]}")
 
 
 @pytest.mark.parametrize(("price_minor", "why"), [(0, ""), (1, "cancelled")])
@@ -121,7 +122,7 @@ async def test_expire_bookings_forgets_ended_bookings_after_their_time(office: B
     await office.expire()
     with pytest.raises(BookingNotFound):
         await office.kept(held)
-    assert await office.engine.client.zcard("{gala}:ended") == 0
+    assert await raw(office.engine).zcard("{gala}:ended") == 0
 
 
 async def test_expire_bookings_never_forgets_a_confirmed_one(office: BoxOffice) -> None:
@@ -205,7 +206,7 @@ async def test_expire_bookings_frees_a_seat_once_that_two_of_them_name(office: B
     await office.open()
     await office.hold("ann", "A-1-1")
     bob = await office.hold("bob", "A-1-2")
-    redis, ulid = office.engine.client, bob.id[5:]
+    redis, ulid = raw(office.engine), bob.id[5:]
     record = await redis.hget("{gala}:bookings", ulid)
     assert record
     await redis.hset("{gala}:bookings", ulid, record.replace(b"A-1-2", b"A-1-2 A-1-1"))

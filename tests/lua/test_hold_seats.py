@@ -19,6 +19,7 @@ from engine.errors import (
 from engine.models import BookingStatus, Sales, SalesChange
 from tests.support.box_office import START_MS, TTL_MS, BoxOffice
 from tests.support.factories import GALA, selection
+from tests.support.raw_redis import raw
 from tests.support.readings import value
 
 
@@ -243,7 +244,7 @@ async def test_hold_seats_fifty_times_at_once_with_one_request_id_has_one_effect
 async def test_hold_seats_leaves_keys_with_ttls(office: BoxOffice) -> None:
     await office.open(hold_ttl_ms=30_000, ended_ttl_ms=90_000)
     booking = await office.hold("ann", "A-1-1", request="r1")
-    redis = office.engine.client
+    redis = raw(office.engine)
     (request,) = await redis.keys("{gala}:request:*")
     assert 80_000 < await redis.pttl(request) <= 90_000
     assert 20_000 < await redis.pttl(f"{{gala}}:hold:{booking.id[5:]}") <= 30_000
@@ -254,7 +255,7 @@ async def test_hold_seats_of_a_request_whose_booking_was_lost_holds_under_its_id
 ) -> None:
     await office.open()
     lost = await office.hold("ann", "A-1-1", request="r1")
-    redis = office.engine.client
+    redis = raw(office.engine)
     (name,) = await redis.keys("{gala}:request:*")
     remembered = await redis.get(name)
     await redis.flushall()

@@ -1,4 +1,4 @@
-"""repair_event and impose_booking: state that was damaged, or lost, is mended."""
+"""repair_event and reinstate_booking: state that was damaged, or lost, is mended."""
 
 import pytest
 
@@ -15,6 +15,7 @@ from engine.event_state import read_state
 from engine.models import Booking
 from tests.support.box_office import BoxOffice
 from tests.support.factories import GALA
+from tests.support.raw_redis import raw
 
 
 async def test_repair_event_mends_what_follows_from_seats_and_bookings(office: BoxOffice) -> None:
@@ -23,7 +24,7 @@ async def test_repair_event_mends_what_follows_from_seats_and_bookings(office: B
     held = await office.hold("bob", "A-1-2", pit=2)
     before = await office.state()
     assert await _scores(office) == {0}
-    redis = office.engine.client
+    redis = raw(office.engine)
     await redis.setrange("{gala}:map", 0, "xx/x")
     await redis.hset("{gala}:event", mapping={"available": 99, "held": 0})
     await redis.hset("{gala}:areas", "pit", "5,1,0,5")
@@ -32,6 +33,7 @@ async def test_repair_event_mends_what_follows_from_seats_and_bookings(office: B
     await redis.zrem("{gala}:customers", f"bob {held.id[5:]}")
     await redis.zadd("{gala}:customers", {f"{who} {'0' * 26}": 0 for who in ("bob", "zoe")})
     await redis.hset("{gala}:seats", "A-2-5", f"10,0,h,{'0' * 26},1")
+    await redis.setrange("{gala}:map", 10, "h")  # as the seat says: an orphan hold counts once
     assert {v.kind for v in invariants.check(await read_state(office.engine, GALA))} == {
         *("map_differs", "counts_differ", "area_differs", "deadline_differs"),
         *("customer_differs", "orphan_hold"),
@@ -47,9 +49,22 @@ async def test_repair_event_mends_what_follows_from_seats_and_bookings(office: B
     assert await _scores(office) == {0}
 
 
+@pytest.mark.parametrize("value", ["5,1,0,1", "5,1,2,5"])
+async def test_repair_event_with_one_count_of_an_area_wrong_mends_it(
+    office: BoxOffice, value: str
+) -> None:
+    await office.open(areas={"pit": 5})
+    await office.confirm(await office.hold("ann", pit=1))
+    await office.hold("bob", pit=2)
+    before = await office.state()
+    await raw(office.engine).hset("{gala}:areas", "pit", value)
+    assert (await office.engine.events.repair_event(GALA))["areas"] == 1
+    assert (await office.state()).areas == before.areas
+
+
 async def _scores(office: BoxOffice) -> set[float]:
     """Of the customers' list: with one for all its members are in the order of their names."""
-    listed = await office.engine.client.zrange("{gala}:customers", 0, -1, withscores=True)
+    listed = await raw(office.engine).zrange("{gala}:customers", 0, -1, withscores=True)
     return {score for _, score in listed}
 
 
@@ -63,7 +78,7 @@ async def test_repair_event_gives_a_seat_the_deadline_of_its_booking(
     held = await office.hold("ann", "A-1-1", "A-1-2")
     before = await office.state()
     wrong = f"1,0,h,{held.id[5:]},{held.expires_at_ms + by_ms}"
-    await office.engine.client.hset("{gala}:seats", "A-1-2", wrong)
+    await raw(office.engine).hset("{gala}:seats", "A-1-2", wrong)
     found = invariants.check(await read_state(office.engine, GALA))
     assert [(v.kind, v.subject) for v in found] == [("deadline_differs", held.id[5:])]
     assert (await office.engine.events.repair_event(GALA))["deadlines"] == 1
@@ -86,7 +101,7 @@ async def test_repair_event_frees_more_orphans_than_one_command_names(office: Bo
         for row in range(1, 46)
         for n in range(1, 51)
     }
-    await office.engine.client.hset("{gala}:seats", mapping=held)
+    await raw(office.engine).hset("{gala}:seats", mapping=held)
     assert (await office.engine.events.repair_event(GALA))["orphan_holds"] == len(held)
     assert await office.map() == "/".join(["a" * 50] * 45)
 
@@ -107,50 +122,50 @@ async def _forgotten(office: BoxOffice) -> Booking:
     """A confirmed booking whose Redis was replaced by an empty one."""
     await office.open(areas={"pit": 2})
     sold = await office.confirm(await office.hold("ann", "A-1-1", pit=2))
-    await office.engine.client.flushall()
+    await raw(office.engine).flushall()
     await office.open(areas={"pit": 2})
     return sold
 
 
-async def test_impose_booking_gives_redis_a_forgotten_sale_back(office: BoxOffice) -> None:
+async def test_reinstate_booking_gives_redis_a_forgotten_sale_back(office: BoxOffice) -> None:
     sold = await _forgotten(office)
-    assert await office.bookings.impose_booking(sold) == sold
-    assert await office.bookings.impose_booking(sold) == sold
+    assert await office.bookings.reinstate_booking(sold) == sold
+    assert await office.bookings.reinstate_booking(sold) == sold
     assert (await office.state()).event.counts.sold == 3
     assert await office.confirm(sold) == sold
 
 
-async def test_impose_booking_on_taken_places_is_refused(office: BoxOffice) -> None:
+async def test_reinstate_booking_on_taken_places_is_refused(office: BoxOffice) -> None:
     sold = await _forgotten(office)
     other = await office.hold("bob", "A-1-1")
-    await office.refused(SeatTaken, office.bookings.impose_booking(sold))
+    await office.refused(SeatTaken, office.bookings.reinstate_booking(sold))
     await office.bookings.release_booking(other.id, None)
     await office.hold("bob", pit=1)
-    await office.refused(AreaFull, office.bookings.impose_booking(sold))
+    await office.refused(AreaFull, office.bookings.reinstate_booking(sold))
 
 
-async def test_impose_booking_that_redis_has_otherwise_is_refused(office: BoxOffice) -> None:
+async def test_reinstate_booking_that_redis_has_otherwise_is_refused(office: BoxOffice) -> None:
     await office.open()
     held = await office.hold("ann", "A-1-1")
-    refusal = await office.refused(BookingKnown, office.bookings.impose_booking(held))
+    refusal = await office.refused(BookingKnown, office.bookings.reinstate_booking(held))
     assert refusal.found == ("pending",)
 
 
-async def test_impose_booking_of_another_layout_or_event_is_refused(office: BoxOffice) -> None:
+async def test_reinstate_booking_of_another_layout_or_event_is_refused(office: BoxOffice) -> None:
     sold = await _forgotten(office)
-    await office.engine.client.flushall()
-    await office.refused(EventNotFound, office.bookings.impose_booking(sold))
+    await raw(office.engine).flushall()
+    await office.refused(EventNotFound, office.bookings.reinstate_booking(sold))
     await office.open(seats=1)
-    await office.refused(AreaNotFound, office.bookings.impose_booking(sold))
-    await office.engine.client.hdel("{gala}:seats", "A-1-1")
-    await office.refused(SeatNotFound, office.bookings.impose_booking(sold))
+    await office.refused(AreaNotFound, office.bookings.reinstate_booking(sold))
+    await raw(office.engine).hdel("{gala}:seats", "A-1-1")
+    await office.refused(SeatNotFound, office.bookings.reinstate_booking(sold))
 
 
-async def test_impose_booking_asks_no_purchase_limit(office: BoxOffice) -> None:
+async def test_reinstate_booking_asks_no_purchase_limit(office: BoxOffice) -> None:
     sold = await _forgotten(office)
-    await office.engine.client.hset("{gala}:event", "customer_max", 3)
+    await raw(office.engine).hset("{gala}:event", "customer_max", 3)
     await office.hold("ann", "A-2-2")
-    await office.bookings.impose_booking(sold)
+    await office.bookings.reinstate_booking(sold)
 
 
 @pytest.mark.parametrize(
@@ -170,14 +185,14 @@ async def test_check_with_a_planted_violation_finds_it(
     await office.open(areas={"pit": 2})
     await office.confirm(await office.hold("ann", "A-1-1"))
     assert invariants.check(await read_state(office.engine, GALA)) == []
-    await office.engine.client.hset(f"{{gala}}:{key}", field, value)
+    await raw(office.engine).hset(f"{{gala}}:{key}", field, value)
     assert kind in {v.kind for v in invariants.check(await read_state(office.engine, GALA))}
 
 
 async def test_check_with_a_seat_sold_twice_finds_it(office: BoxOffice) -> None:
     await office.open()
     sold = await office.confirm(await office.hold("ann", "A-1-1"))
-    redis = office.engine.client
+    redis = raw(office.engine)
     record = await redis.hget("{gala}:bookings", sold.id[5:])
     await redis.hset("{gala}:bookings", "01JDTESTTESTTESTTESTTESTTE", record)
     kinds = {v.kind for v in invariants.check(await read_state(office.engine, GALA))}

@@ -1,4 +1,4 @@
-"""fence_event, restore_event and reopen_event; and that no script serves a closed event."""
+"""fence_event, restore_event and reopen_event; and that no script serves a fenced event."""
 
 from typing import Any
 
@@ -7,19 +7,22 @@ import pytest
 
 from engine import keys
 from engine.errors import LoadIncomplete, RestoreSuperseded, Restoring
+from engine.event_image import EventImage
 from engine.models import Sales, SalesState
 from engine.plans import layout as layouts
-from engine.restore.rebuild import EventImage, StoredEvent, rebuild
+from engine.positions import Position
+from engine.restore.rebuild import StoredEvent, rebuild
 from engine.restore.staging import Stub
 from tests.support.box_office import BoxOffice
 from tests.support.factories import GALA, layout, terms
+from tests.support.raw_redis import raw
 
 FIRST, SECOND = "0" * 26, "1" * 26
 NOTHING = Stub({}, b"")
 
 
-def _rebuilt(**over: Any) -> EventImage:
-    """The gala as a record that knows no booking would give it back."""
+def _image(**over: Any) -> EventImage:
+    """The gala as a restore computes it if Postgres has no booking of it."""
     found = layout(areas={"pit": 4})
     values: dict[str, Any] = {
         "event_id": GALA,
@@ -28,7 +31,7 @@ def _rebuilt(**over: Any) -> EventImage:
         "gzipped": b"gz",
         "loaded_at_ms": 5,
         "epoch": 1,
-        "newest": (9, 0),
+        "newest": Position(9, 0),
         "blocked": frozenset({"A-1-2"}),
         "bookings": (),
     }
@@ -36,25 +39,25 @@ def _rebuilt(**over: Any) -> EventImage:
 
 
 async def _staged(office: BoxOffice, restore: str) -> EventImage:
-    rebuilt = _rebuilt()
-    await office.engine.restores.stage(rebuilt, restore, lambda _: None)
-    return rebuilt
+    image = _image()
+    await office.engine.restores.stage(image, restore, lambda _: None)
+    return image
 
 
-async def test_fence_event_closes_it_once_and_says_so_in_the_journal(office: BoxOffice) -> None:
+async def test_fence_event_fences_it_once_and_says_so_in_the_journal(office: BoxOffice) -> None:
     await office.open()
     fence = office.engine.restores.fence_event
     assert await fence(GALA, "lost", NOTHING, epoch=1)
     assert await fence(GALA, "lost", NOTHING, epoch=1)
     assert await office.kinds() == ["event_loaded", "event_fenced"]
     event = (await office.state()).event
-    [(entry_id, said)] = await office.engine.client.xrevrange("{gala}:journal", count=1)
+    [(entry_id, said)] = await raw(office.engine).xrevrange("{gala}:journal", count=1)
     assert (event.sales, event.position) == (SalesState.RESTORING, entry_id.decode())
     assert said[b"event"] == b'{"why":"lost"}'
 
 
 @pytest.mark.parametrize("epoch", [None, 2])
-async def test_fence_event_of_another_epoch_than_was_looked_at_changes_nothing(
+async def test_fence_event_of_another_epoch_than_expected_changes_nothing(
     office: BoxOffice, epoch: int | None
 ) -> None:
     await office.open()
@@ -64,7 +67,7 @@ async def test_fence_event_of_another_epoch_than_was_looked_at_changes_nothing(
 
 
 async def test_fence_event_that_is_gone_leaves_a_stub_that_says_why(office: BoxOffice) -> None:
-    stub = Stub(_rebuilt().fields, layouts.encode(layout()))
+    stub = Stub(_image().fields, layouts.encode(layout()))
     assert await office.engine.restores.fence_event(GALA, "gone", stub, epoch=None)
     event = await office.engine.events.read_event(GALA)
     assert (event.sales, event.name, event.epoch) == (SalesState.RESTORING, "Gala", 2)
@@ -77,7 +80,7 @@ async def test_fence_event_that_is_gone_leaves_a_stub_that_says_why(office: BoxO
     )
 
 
-async def test_restore_event_puts_everything_in_place_and_keeps_it_closed(
+async def test_restore_event_puts_everything_in_place_and_keeps_it_fenced(
     office: BoxOffice,
 ) -> None:
     await office.open()
@@ -90,7 +93,7 @@ async def test_restore_event_puts_everything_in_place_and_keeps_it_closed(
     assert (state.map, state.event.epoch, state.event.position) == ("abaaa/aaaaa", 2, "11-0")
     assert (state.event.sales, state.bookings, state.deadlines) == ("restoring", {}, {})
     assert await office.kinds() == ["event_restored"]
-    assert await office.engine.client.keys("{gala}:restoring:*") == []
+    assert await raw(office.engine).keys("{gala}:restoring:*") == []
     with pytest.raises(Restoring):
         await office.hold("ann", "A-1-1")
     await restores.reopen_event(GALA, FIRST, Sales.OPEN)
@@ -102,7 +105,7 @@ async def test_restore_event_puts_everything_in_place_and_keeps_it_closed(
 
 async def test_restore_event_leaves_nothing_of_what_was_there(office: BoxOffice) -> None:
     """The control is restored where there was nothing at all."""
-    redis, restores = office.engine.client, office.engine.restores
+    redis, restores = raw(office.engine), office.engine.restores
     found = []
     for damaged in (True, False):
         if damaged:
@@ -110,7 +113,7 @@ async def test_restore_event_leaves_nothing_of_what_was_there(office: BoxOffice)
             await office.hold("ann", "A-1-1", pit=1)
             await redis.hset("{gala}:event", "stray", 1)
             await redis.hset("{gala}:seats", "Z-9-9", "99,0,a")
-        stub = Stub(_rebuilt().fields, b"gz")
+        stub = Stub(_image().fields, b"gz")
         await restores.fence_event(GALA, "lost", stub, restore=FIRST, epoch="*")
         await restores.restore_event(await _staged(office, FIRST), FIRST)
         state = await office.state()
@@ -123,11 +126,11 @@ async def test_restore_event_leaves_nothing_of_what_was_there(office: BoxOffice)
 async def test_restore_event_that_was_overtaken_is_refused(office: BoxOffice) -> None:
     await office.open()
     restores = office.engine.restores
-    rebuilt = await _staged(office, FIRST)
-    await office.refused(RestoreSuperseded, restores.restore_event(rebuilt, FIRST))
+    image = await _staged(office, FIRST)
+    await office.refused(RestoreSuperseded, restores.restore_event(image, FIRST))
     for restore in (FIRST, SECOND):
         await restores.fence_event(GALA, "lost", NOTHING, restore=restore, epoch="*")
-    await office.refused(RestoreSuperseded, restores.restore_event(rebuilt, FIRST))
+    await office.refused(RestoreSuperseded, restores.restore_event(image, FIRST))
 
 
 @pytest.mark.parametrize("name", ["seats", "journal"])
@@ -137,9 +140,9 @@ async def test_restore_event_whose_staged_values_are_gone_is_refused(
     await office.open()
     restores = office.engine.restores
     await restores.fence_event(GALA, "lost", NOTHING, restore=FIRST, epoch="*")
-    rebuilt = await _staged(office, FIRST)
+    image = await _staged(office, FIRST)
     await office.engine.client.delete(keys.restored(GALA, FIRST, name))
-    refusal = await office.refused(LoadIncomplete, restores.restore_event(rebuilt, FIRST))
+    refusal = await office.refused(LoadIncomplete, restores.restore_event(image, FIRST))
     assert refusal.found == ("0",)
 
 

@@ -333,7 +333,7 @@ class BoxOfficeModel:
             raise no.CancelClosed(*([str(until_ms)] if until_ms else []))
         return self._end("booking_cancelled", paid.given_back(booking, "cancelled"), CANCELLED)
 
-    def impose_booking(self, booking: Booking) -> Booking:
+    def reinstate_booking(self, booking: Booking) -> Booking:
         """A sale that only Postgres remembers; its customer was asked for his limit once."""
         ulid = booking.id.partition(":")[2]
         known = self.bookings.get(ulid)

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from engine import Engine, keys
 from engine.bookings import PaymentUpdate
 from engine.errors import Refused
-from engine.events import event_fields
+from engine.event_image import image_of
 from engine.ids import BookingId, CustomerId, SeatId
 from engine.models import Counts, Expired, PaymentReport, PaymentSource, SalesChange
 from tests.model import choices
@@ -29,6 +29,7 @@ from tests.model.payment_model import PaymentTerms
 from tests.model.views import BRIEF_MS, MARGIN_MS, expected, see, to_be_noted
 from tests.support.box_office import START_MS
 from tests.support.factories import GALA
+from tests.support.raw_redis import raw
 
 PICK = st.integers(0, 20)
 
@@ -56,7 +57,7 @@ class BoxOfficeMachine(RuleBasedStateMachine):
         self.last = "0-0"
         self.patched = mock.patch("engine.bookings.new_ulid", self._new_ulid)
         self.patched.start()
-        self._run(self.engine.client.flushall())
+        self._run(raw(self.engine).flushall())
 
     def teardown(self) -> None:
         self.patched.stop()
@@ -81,7 +82,8 @@ class BoxOfficeMachine(RuleBasedStateMachine):
         )
 
     def _loaded(self, event: EventModel) -> None:
-        fields = {name: str(v) for name, v in event_fields(event.layout, event.terms).items()}
+        image = image_of(GALA, event.layout, event.terms)
+        fields = {name: str(value) for name, value in image.fields.items()}
         event.noted.append(("event_loaded", fields))
 
     # What customers do.
@@ -146,7 +148,7 @@ class BoxOfficeMachine(RuleBasedStateMachine):
 
     @rule(terms=choices.payment_terms())
     def set_payment_terms(self, terms: PaymentTerms) -> None:
-        self._run(self.engine.client.hset(f"{{{GALA}}}:event", mapping=asdict(terms)))
+        self._run(raw(self.engine).hset(f"{{{GALA}}}:event", mapping=asdict(terms)))
         self.model.payment_terms = terms
 
     def _priced(self, pick: int, report: PaymentReport) -> PaymentReport:
@@ -267,11 +269,11 @@ class BoxOfficeMachine(RuleBasedStateMachine):
         self._both(self.engine.events.repair_event(GALA), lambda: None, told=False)
 
     @rule(pick=PICK, basket=choices.baskets())
-    def impose(self, pick: int, basket: Basket) -> None:
+    def reinstate(self, pick: int, basket: Basket) -> None:
         ulid = self._picked(pick) if pick < 5 else self._new_ulid()
         booking = choices.remembered(_id(ulid), basket, self.model.now_ms)
         self._both(
-            self.bookings.impose_booking(booking), lambda: self.model.impose_booking(booking)
+            self.bookings.reinstate_booking(booking), lambda: self.model.reinstate_booking(booking)
         )
 
     # The comparison.

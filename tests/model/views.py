@@ -19,6 +19,7 @@ from engine.journal import Fields
 from engine.models import BookingStatus
 from engine.plans import layout as layouts
 from tests.model.box_office_model import CONFIRMED, PENDING, BoxOfficeModel
+from tests.support.raw_redis import raw
 
 BRIEF_MS = 5_000
 """A timer no longer than this may be gone by the real clock before it is looked at."""
@@ -46,7 +47,7 @@ async def see(engine: Engine, event: EventId, last: str, timers: Collection[str]
     broken = [v for v in check(state) if v.kind != "overdue_hold"]
     assert broken == [], broken
     named = keys.of_event(event)
-    pipeline = engine.client.pipeline(transaction=False)
+    pipeline = raw(engine).pipeline(transaction=False)
     pipeline.zrange(named.ended, 0, -1, withscores=True)
     pipeline.get(keys.layout(event))
     pipeline.hget(named.event, "prices")

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack
-from hashlib import blake2b
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,7 +23,7 @@ from tests.model.machine import Stage
 from tests.mutants.checks import CHECKS, catches
 from tests.mutants.equivalent import EQUIVALENT, why_equivalent
 from tests.mutants.lua_branches import all_instrumented, branches_of, taken
-from tests.mutants.lua_source import Change, changed, files, scripts_with, text_of
+from tests.mutants.lua_source import Change, changed, digest_of, files, scripts_with
 from tests.mutants.mutator import mutants_of
 from tests.mutants.planted import PLANTED, planting
 from tests.mutants.planted_python import PLANTED_PYTHON
@@ -50,7 +49,7 @@ def main() -> None:
     parser.add_argument("what", choices=("mutants", "coverage"))
     parser.add_argument(
         "--changed", action="store_true",
-        help="only the scripts that have changed since the last time, and those with survivors",
+        help="only the scripts whose code has changed since the last run, and those with survivors",
     )  # fmt: skip
     asked = parser.parse_args()
     if asked.what == "coverage":
@@ -73,7 +72,7 @@ def _mutants(stage: Stage, *, changed_only: bool) -> int:
     missed = _planted(stage)
     scripts = {}
     for file in files():
-        digest = blake2b(text_of(file), digest_size=8).hexdigest()
+        digest = digest_of(file)
         known = last.get(file)
         if known is None or known["digest"] != digest or known["survivors"]:
             known = {"digest": digest} | _tried(stage, file)

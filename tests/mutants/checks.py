@@ -29,6 +29,7 @@ from persistence.journal.writer import TRIES_MAX, Writer
 from tests.model.machine import BoxOfficeMachine, Stage
 from tests.mutants.tour import tour
 from tests.support.factories import GALA, layout, selection, terms
+from tests.support.raw_redis import raw
 
 
 def model(stage: Stage, examples: int = 25) -> None:
@@ -50,7 +51,7 @@ def model(stage: Stage, examples: int = 25) -> None:
 
 
 async def _open(stage: Stage) -> Any:
-    await stage.engine.client.flushall()
+    await raw(stage.engine).flushall()
     stage.engine.bookings.now_ms = ""
     await stage.engine.events.load_event(GALA, layout(), terms())
     return stage.engine.bookings
@@ -62,10 +63,10 @@ async def _damaged(stage: Stage) -> None:
         bookings = await _open(stage)
         first = await bookings.hold_seats(selection("ann", "A-1-1"))
         value = f"0,0,h,{'7' * 26},9900000000000"
-        await stage.engine.client.hset("{gala}:seats", "A-1-1", value)
+        await raw(stage.engine).hset("{gala}:seats", "A-1-1", value)
         bookings.now_ms = first.held_at_ms + 1  # within the same ms there is nothing to extend
         await getattr(bookings, end)(first.id, None)
-        assert await stage.engine.client.hget("{gala}:seats", "A-1-1") == value.encode(), end
+        assert await raw(stage.engine).hget("{gala}:seats", "A-1-1") == value.encode(), end
 
 
 async def _restoring(stage: Stage) -> None:
@@ -86,9 +87,9 @@ async def _limits(stage: Stage) -> None:
     await _open(stage)
     limit = Limit("calls", "ann", 60_000, 3)
     for _ in range(3):
-        await stage.engine.limits.take_limits(LimitCheck((limit,)))
+        await stage.engine.take_limits(LimitCheck((limit,)))
     with pytest.raises(RateLimited):
-        await stage.engine.limits.take_limits(LimitCheck((limit,)))
+        await stage.engine.take_limits(LimitCheck((limit,)))
 
 
 async def _redis_clock(stage: Stage) -> None:

@@ -96,30 +96,30 @@ EQUIVALENT: tuple[Equivalent, ...] = (
     ),
     Equivalent(
         "lib/recount.lua",
-        "local bytes, wrong, last = {}, 0, -1",
+        "local bytes, orphans, wrong, last = {}, {}, 0, -1",
         "1 becomes 2",
         "a house with no seats gets a map of no letters: nobody can tell it from none",
     ),
     Equivalent(
         "lib/recount.lua",
-        "#old ~= last + 1 then",
+        "#found ~= last + 1 then",
         "+ becomes -",
         "the map is written again as it is",
     ),
     Equivalent(
         "lib/recount.lua",
-        "#old ~= last + 1 then",
+        "#found ~= last + 1 then",
         "1 becomes 2",
         "the map is written again as it is",
     ),
     *(
         Equivalent(
             "lib/recount.lua",
-            "if wrong > 0 or #old ~= last + 1 then",
+            "if wrong > 0 or #found ~= last + 1 then",
             what,
             "the map is written again as it is",
         )
-        for what in ("> becomes >=", "if wrong > 0 or #old ~= last + 1 becomes true")
+        for what in ("> becomes >=", "if wrong > 0 or #found ~= last + 1 becomes true")
     ),
     Equivalent(
         "lib/seats.lua",

@@ -7,6 +7,7 @@ outside, in this process alone.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from hashlib import blake2b
 from pathlib import Path
 from shutil import copytree
 from tempfile import TemporaryDirectory
@@ -42,6 +43,20 @@ def files() -> list[str]:
 def text_of(file: str) -> bytes:
     """The file as it is."""
     return (LUA / file).read_bytes()
+
+
+def digest_of(file: str) -> str:
+    """A digest of the code and its includes: other comments, and the layout, do not change it."""
+    digest, comment_end = blake2b(digest_size=8), 0
+    for node in nodes_of(text_of(file)):
+        said = node.text or b""
+        if node.type == "comment":
+            comment_end = node.end_byte
+            if said.startswith(b"-- @include"):
+                digest.update(said + b"\n")
+        elif not node.children and node.start_byte >= comment_end:
+            digest.update(said + b"\n")
+    return digest.hexdigest()
 
 
 def nodes_of(text: bytes) -> Iterator[Node]:

@@ -24,7 +24,7 @@ def tour(stage: Stage) -> None:
         _times,
         _expiry,
         _limits,
-        _imposed,
+        _reinstated,
         _organised,
         _mended,
     ):
@@ -225,12 +225,12 @@ def _limits(guide: Guide) -> None:
     guide.hold("bob", "A-2-2")
 
 
-def _imposed(guide: Guide) -> None:
+def _reinstated(guide: Guide) -> None:
     guide.open(customer_max=4)
     guide.hold("ann", "A-1-1", "A-1-2")
-    guide.machine.impose(pick=9, basket=Basket("ann", ("A-2-1", "A-2-2"), (("pit", 1),)))
+    guide.machine.reinstate(pick=9, basket=Basket("ann", ("A-2-1", "A-2-2"), (("pit", 1),)))
     guide.wait(TTL_MS)
-    guide.end("confirm", pick=1)  # nobody swept it; with what was imposed it is too much
+    guide.end("confirm", pick=1)  # nobody swept it; with what was reinstated it is too much
     guide.end("confirm", "release", pick=1)
 
 
@@ -280,8 +280,8 @@ def _mended(guide: Guide) -> None:
         Basket("dan", (), (("pit", 2),)),
         Basket("dan", ("A-2-1", "A-1-3"), (("pit", 1), ("floor", 1))),
     ):
-        guide.machine.impose(pick=9, basket=basket)
+        guide.machine.reinstate(pick=9, basket=basket)
     for pick in range(5):
-        guide.machine.impose(pick=pick, basket=Basket("dan", ("A-2-1",), ()))
+        guide.machine.reinstate(pick=pick, basket=Basket("dan", ("A-2-1",), ()))
     guide.wait(TTL_MS)
-    guide.machine.impose(pick=9, basket=Basket("eve", ("A-2-2",), ()))
+    guide.machine.reinstate(pick=9, basket=Basket("eve", ("A-2-2",), ()))

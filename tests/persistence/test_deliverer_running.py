@@ -21,7 +21,6 @@ SOLD = booking(1, "confirmed", 1)
 async def test_run_outlives_an_absent_postgres(
     telling: Telling, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("persistence.delivery.deliverer._RETRY_STORE_S", 0.01)
     await telling.hook(receiver.url)
     await telling.happens(10, SOLD)
     deliverer, stop = telling.new_deliverer(), asyncio.Event()
@@ -51,7 +50,7 @@ async def test_oldest_grows_while_postgres_does_not_tell(
     telling: Telling, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What it said last would say for ever that all is well."""
-    monkeypatch.setattr("persistence.delivery.deliverer._HOUSEKEEPING_S", 0.01)
+    monkeypatch.setattr("persistence.delivery.deliverer._MEASURE_S", 0.01)
     await telling.hook(receiver.url)
     receiver.answers(500)
     await telling.happens(telling.now_ms - 7_000, SOLD)
@@ -79,10 +78,13 @@ async def test_oldest_grows_while_postgres_does_not_tell(
         beats.append(part)
         raise ConnectionRefusedError("and so is Redis")
 
+    async def has_beaten() -> bool:
+        return bool(beats)
+
     monkeypatch.setattr(deliverer.deliveries, "oldest_ms", away)
     monkeypatch.setattr(deliverer._engine, "beat", beat)
     await until(grown)
-    assert beats
+    await until(has_beaten)
     monkeypatch.setattr(deliverer.deliveries, "oldest_ms", tells)
     await until(told)
     stop.set()
@@ -92,7 +94,6 @@ async def test_oldest_grows_while_postgres_does_not_tell(
 async def test_run_outlives_its_connections(
     telling: Telling, receiver: Receiver, pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("persistence.delivery.deliverer._RETRY_STORE_S", 0.01)
     await telling.hook(receiver.url)
     deliverer, stop = telling.new_deliverer(), asyncio.Event()
     deliverer.deliveries.now_ms = None

@@ -9,8 +9,9 @@ import pytest
 from engine import Booking, Engine, SalesChange
 from engine.errors import LimitReached, RefundDue, Restoring
 from engine.models import Counts, JournalEntry, Sales, SalesState
+from engine.positions import position_of
 from engine.restore.rebuild import rebuild
-from engine.restore.staging import EventHead, position_of
+from engine.restore.staging import EventHead
 from persistence.database import Pool
 from persistence.journal.tables import Store
 from persistence.restorer import Restorer
@@ -123,7 +124,7 @@ async def test_while_it_is_closed_every_call_says_so_and_changes_nothing(
         bookings.extend_booking(sale.pending.id, None),
         bookings.release_booking(sale.pending.id, None),
         bookings.cancel_booking(sale.confirmed.id, None),
-        bookings.impose_booking(sale.confirmed),
+        bookings.reinstate_booking(sale.confirmed),
         bookings.expire_bookings(GALA, path="sweep"),
         engine.events.set_sales(GALA, SalesChange(sales=Sales.OPEN)),
         engine.events.repair_event(GALA),
@@ -189,10 +190,10 @@ async def test_restore_by_a_clock_that_is_behind_continues_above_what_postgres_h
     newest = await sale.pool.fetchval("SELECT max(entry_ms) FROM journal")
     await sale.redis.flushall()
     assert (await restorer.restore(GALA)).standing == ()
-    assert position_of((await sale.state()).event.position)[0] > newest
+    assert position_of((await sale.state()).event.position).ms > newest
     await sale.engine.bookings.confirm_booking((await sale.hold("A-2-2")).id, None)
     await sale.engine.bookings.cancel_booking(sale.confirmed.id, None)
-    assert position_of((await sale.state()).event.position)[0] > newest
+    assert position_of((await sale.state()).event.position).ms > newest
     await sale.agreed()
 
 

@@ -12,7 +12,7 @@ from engine import Engine, Settings
 from engine.ids import EventId
 from persistence.database import Pool
 from persistence.journal.writer import Writer
-from persistence.reconcile import reconciler
+from persistence.reconcile import comparison, reconciler
 from persistence.reconcile.rounds import Rounds
 from tests.persistence.entries import booking
 from tests.persistence.running import drained, running
@@ -144,6 +144,19 @@ async def test_round_takes_off_the_series_of_an_event_that_is_gone(
     await each.run_once()
     await reads(None, "reconcile_violations", event="later", kind="map_differs")
     await reads(0, "reconcile_violations", event="gala", kind="map_differs")
+
+
+async def test_round_compares_the_events_behind_one_whose_record_is_damaged(
+    sale: Sale, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("persistence.reconcile.rounds.LAG_MS", 0)
+    monkeypatch.setattr(reconciler, "_LOOK_AGAIN_S", 0)
+    await sale.engine.events.load_event(EventId("a-damaged"), layout(), terms())
+    await redis.hset("{a-damaged}:bookings", "01JZZZZZZZZZZZZZZZZZZZZZZZ", "not JSON")
+    await sale.pool.execute("DELETE FROM booking_seats")
+    assert await Rounds(sale.engine, sale.pool, 60).run_once() == "failed"
+    kinds = [_standing("reconcile_differences", kind) or 0 for kind in comparison.KINDS]
+    assert sum(kinds) >= 1
 
 
 async def _counted(outcome: str, least: float) -> bool:

@@ -2,17 +2,17 @@
 
 import msgspec
 
-from bench.war.tally import Answer
-from bench.war.views import House, Request, Sale
+from bench.war.tally import BuyerAnswer
+from bench.war.views import BuyerRequest, BuyerSale, House
 
 EVENT = "gala"
 HOUSE = House("v1", tuple(f"{EVENT}:A-1-{number}" for number in range(1, 21)))
-SALE = Sale(event_id=EVENT, house=HOUSE, seconds=20)
+SALE = BuyerSale(event_id=EVENT, house=HOUSE, seconds=20)
 
 
-def problem(status: int, code: str) -> Answer:
+def problem(status: int, code: str) -> BuyerAnswer:
     """A refusal."""
-    return Answer(status, msgspec.json.encode({"code": code, "status": status}), 1.0)
+    return BuyerAnswer(status, msgspec.json.encode({"code": code, "status": status}), 1.0)
 
 
 class FakeShop:
@@ -21,16 +21,16 @@ class FakeShop:
     def __init__(self, letters: str = "a" * 20, area_room: int = 0) -> None:
         self.letters = letters
         self.area_room = area_room
-        self.answers: dict[str, Answer] = {}
-        self.holds: list[Answer] = []
-        self.requests: list[Request] = []
+        self.answers: dict[str, BuyerAnswer] = {}
+        self.holds: list[BuyerAnswer] = []
+        self.requests: list[BuyerRequest] = []
         self.senders: list[int] = []
         self.pauses: list[float] = []
         self.customer = 1
         self.now_s = 0.0
         self._held: dict[str, object] = {}
 
-    def send(self, request: Request) -> Answer:
+    def send(self, request: BuyerRequest) -> BuyerAnswer:
         """As told in `holds` and `answers`; everything else succeeds."""
         self.requests.append(request)
         self.senders.append(self.customer)
@@ -38,7 +38,7 @@ class FakeShop:
             return self.holds.pop(0)
         if request.name in self.answers:
             return self.answers[request.name]
-        return Answer(200, msgspec.json.encode(self._body(request)), 1.0, at_s=self.now_s)
+        return BuyerAnswer(200, msgspec.json.encode(self._body(request)), 1.0, at_s=self.now_s)
 
     def pause(self, seconds: float) -> None:
         """Time passes at once."""
@@ -57,11 +57,11 @@ class FakeShop:
         """The calls, without the layout."""
         return [request.name for request in self.requests if request.name != "layout"]
 
-    def sent(self, name: str) -> list[Request]:
+    def sent(self, name: str) -> list[BuyerRequest]:
         """The calls of one name."""
         return [request for request in self.requests if request.name == name]
 
-    def _body(self, request: Request) -> dict[str, object]:
+    def _body(self, request: BuyerRequest) -> dict[str, object]:
         if request.path.startswith("/api/v1/booking?"):
             seats = [
                 {"id": seat, "section": "A", "row": "1", "number": seat.rpartition("-")[2]}

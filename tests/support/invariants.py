@@ -19,6 +19,7 @@ from persistence.database import Pool
 from persistence.reconcile.reconciler import reconcile
 from tests.model.views import expected, of_state
 from tests.support.history import read_journal
+from tests.support.raw_redis import raw
 from tests.support.replay import replay
 
 
@@ -74,7 +75,7 @@ def _once(entries: Sequence[JournalEntry]) -> Iterator[str]:
 
 async def _ended(engine: Engine, state: EventState) -> Iterator[str]:
     """Every ended booking leaves Redis some day, and no other does."""
-    listed = await engine.client.zrange(keys.of_event(state.event.id).ended, 0, -1)
+    listed = await raw(engine).zrange(keys.of_event(state.event.id).ended, 0, -1)
     named = {ulid.decode() for ulid in listed}
     ended = {u for u, b in state.bookings.items() if b.status not in ("pending", "confirmed")}
     return iter([f"ended {ulid}: listed, or ended, not both" for ulid in named ^ ended])
@@ -87,7 +88,7 @@ async def _requests(
     held = {e.booking.id for e in entries if e.kind == "seats_held" and e.booking}
     trimmed = not entries or entries[0].kind != "event_loaded"
     broken = []
-    async for name in engine.client.scan_iter(f"{{{event}}}:request:*", count=1000):
+    async for name in raw(engine).scan_iter(f"{{{event}}}:request:*", count=1000):
         kept = await engine.client.get(name)
         ulid = kept.decode().split()[1] if kept else ""
         if kept and not trimmed and f"{event}:{ulid}" not in held:

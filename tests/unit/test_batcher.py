@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from engine.errors import OutcomeUnknown, Overloaded, Unavailable
+from engine.errors import ErrorReply, OutcomeUnknown, Overloaded, Unavailable
 from engine.settings.settings import Settings
 from engine.transport import connection
 from engine.transport.batcher import Batcher
-from engine.transport.wire import ErrorReply
 from tests.support.proxy import Proxy
 from tests.support.waiting import until
 
@@ -58,7 +57,7 @@ async def test_call_with_an_error_reply_leaves_the_others_alone(batcher: Batcher
         batcher.call(("LPUSH", "text", "y")), batcher.call(("GET", "text"))
     )
     assert isinstance(wrong, ErrorReply)
-    assert wrong.code == "WRONGTYPE"
+    assert wrong.prefix == "WRONGTYPE"
     assert right == b"x"
 
 
@@ -141,7 +140,7 @@ async def test_call_answered_with_what_is_not_the_protocol_is_of_unknown_outcome
 
     async with await asyncio.start_unix_server(babble, tmp_path / "babble.sock"):
         batcher = make(f"unix://{tmp_path / 'babble.sock'}")
-        with pytest.raises(OutcomeUnknown, match="not its protocol"):
+        with pytest.raises(OutcomeUnknown, match="broke the protocol"):
             await batcher.call(("PING",))
         await batcher.close()
 

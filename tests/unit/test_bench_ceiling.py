@@ -4,20 +4,21 @@ import itertools
 
 import pytest
 
-from bench.rig.ceiling import RANDOM, Ceiling, Fire, call_of, parse
+from bench.rig.ceiling import RANDOM, Ceiling, CeilingLoad, call_of, parse
 from bench.rig.houses import house, seat_of
 from engine import Engine, Settings, scripts
 from engine.event_state import read_state
 from engine.ids import EventId
 from engine.invariants import check
 from engine.models import Terms
+from tests.support.raw_redis import raw
 
 EVENT = EventId("ceiling")
 
 
 async def test_the_call_is_a_hold_with_all_its_writes(engine: Engine) -> None:
     await engine.events.load_event(EVENT, house(2000), Terms(name="Ceiling"))
-    sha = str(await engine.client.script_load(scripts.load("hold_seats").text))
+    sha = str(await raw(engine).script_load(scripts.load("hold_seats").text))
     numbers = itertools.count()
 
     def as_redis_benchmark_does(word: str) -> str:
@@ -26,14 +27,14 @@ async def test_the_call_is_a_hold_with_all_its_writes(engine: Engine) -> None:
         return word
 
     command = [as_redis_benchmark_does(word) for word in call_of(EVENT, sha, 4)]
-    code, ulid, *_ = await engine.client.execute_command(*command)
+    code, ulid, *_ = await raw(engine).execute_command(*command)
     assert code == b"OK"
     assert len(ulid) == 26
     state = await read_state(engine, EVENT)
     (booking,) = state.bookings.values()
     assert len(booking.seats) == 4
     assert check(state) == []
-    kinds = {key.split(b"}:")[1].split(b":")[0] async for key in engine.client.scan_iter("{*")}
+    kinds = {key.split(b"}:")[1].split(b":")[0] async for key in raw(engine).scan_iter("{*")}
     assert {b"hold", b"request", b"journal"} <= kinds
 
 
@@ -43,7 +44,7 @@ async def test_holds_that_did_not_happen_are_found(
     ceiling = Ceiling(engine, settings.redis_url, 1000)
     await ceiling.open()
     monkeypatch.setattr(ceiling, "_run", lambda *_: 99_999.0)
-    assert await ceiling.measure(Fire(50, 16), 100) == 0
+    assert await ceiling.measure(CeilingLoad(50, 16), 100) == 0
     assert ceiling.wrong == ["redis-benchmark 50 x 16, seats a hold: 1: 100 calls, only 0 holds"]
 
 
@@ -51,9 +52,9 @@ async def test_a_house_is_free_again_before_each_measurement(engine: Engine) -> 
     ceiling = Ceiling(engine, "", 1000)
     await ceiling.open()
     before = await read_state(engine, EVENT)
-    sha = str(await engine.client.script_load(scripts.load("hold_seats").text))
+    sha = str(await raw(engine).script_load(scripts.load("hold_seats").text))
     command = [word.replace(RANDOM, f"{7:012}") for word in call_of(EVENT, sha, 1)]
-    assert (await engine.client.execute_command(*command))[0] == b"OK"
+    assert (await raw(engine).execute_command(*command))[0] == b"OK"
     await ceiling.set_free()
     after = await read_state(engine, EVENT)
     assert (after.seats, after.map, after.bookings) == (before.seats, before.map, {})

@@ -9,7 +9,7 @@ import pytest
 
 from bench import __main__ as command
 from bench.report import report
-from bench.report.section import Figures, Options, Section
+from bench.report.section import BenchOptions, BenchSection, Figures
 
 
 class _Part(ModuleType):
@@ -20,13 +20,13 @@ class _Part(ModuleType):
         self._id, self._wrong, self._breaks = name, wrong, breaks
         self.rounds: list[int] = []
 
-    async def measure(self, options: Options) -> Section:
+    async def measure(self, options: BenchOptions) -> BenchSection:
         if self._breaks:
             raise OSError("the disk is full")
         self.rounds.append(options.rounds)
         figures = Figures()
         figures.add(self._id, "a figure", "/s", 1)
-        return Section(
+        return BenchSection(
             id=self._id, title=self._id, what="", series=figures.series, wrong=[*self._wrong]
         )
 
@@ -77,7 +77,7 @@ def test_a_missed_ratio_is_none_but_one_nobody_measured_is(
     assert command.main(["writer/sold"]) == 0
     assert "MISSED" in capsys.readouterr().out
     assert command.main([]) == 1
-    assert "nobody measured: hold over HTTP" in capsys.readouterr().out
+    assert "not measured: hold over HTTP" in capsys.readouterr().out
 
 
 def test_a_part_there_is_not_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from bench.load import generator, wrk
-from bench.load.volley import Shots
+from bench.load import closed_loop
+from bench.load.closed_loop import ClosedLoopResult, parse_wrk
 from bench.rig.sale import Sale
 from bench.rig.stand import Stand
 from engine import Engine, Settings
 from engine.ids import EventId
 
-GOOD = Shots(seconds=1, answer_count=9, error_count=0, p50_ms=1, p99_ms=2)
+GOOD = ClosedLoopResult(seconds=1, answer_count=9, error_count=0, p50_ms=1, p99_ms=2)
 
 
 class _Stand(Stand):
@@ -26,23 +26,23 @@ def sale() -> Sale:
 
 
 @pytest.mark.parametrize(
-    ("shots", "noted"),
+    ("result", "noted"),
     [
         ({}, []),
         ({"failed_count": 3, "error_count": 3}, ["u/api/v1/booking: 3 connections failed"]),
-        ({"error_count": 2}, ["u/api/v1/booking: 2 answers are no success"]),
+        ({"error_count": 2}, ["u/api/v1/booking: 2 answers are not a success"]),
         (
             {"error_count": 1, "statuses": {201: 8, 503: 1}},
-            ["u/api/v1/booking: 1 answers 503", "u/api/v1/booking: 1 answers are no success"],
+            ["u/api/v1/booking: 1 answers 503", "u/api/v1/booking: 1 answers are not a success"],
         ),
     ],
 )
-async def test_a_volley_that_is_no_figure_is_noted(
-    sale: Sale, monkeypatch: pytest.MonkeyPatch, shots: dict[str, Any], noted: list[str]
+async def test_a_load_that_failed_is_noted(
+    sale: Sale, monkeypatch: pytest.MonkeyPatch, result: dict[str, Any], noted: list[str]
 ) -> None:
-    fields = {name: getattr(GOOD, name) for name in GOOD.__struct_fields__} | shots
-    monkeypatch.setattr(generator, "fire", lambda *_: Shots(**fields))
-    await sale.fire_all_good("u", sale.volley(["{}"], 1))
+    fields = {name: getattr(GOOD, name) for name in GOOD.__struct_fields__} | result
+    monkeypatch.setattr(closed_loop, "run", lambda *_: ClosedLoopResult(**fields))
+    await sale.run_all_good(sale.load("u", ["{}"], 1))
     assert sale.wrong == noted
 
 
@@ -57,13 +57,12 @@ def test_numbers_are_given_once(sale: Sale) -> None:
 
 
 def test_what_wrk_says_is_read() -> None:
-    shots = wrk.parse("2000000 900 30 7 1500 42000 201:863 409:30", 0.25)
-    assert (shots.seconds, shots.answer_count, shots.error_count, shots.failed_count) == (
-        *(2.0, 900, 37, 7),
-    )
-    assert (shots.p50_ms, shots.p99_ms) == (1.5, 42)
-    assert shots.statuses == {201: 863, 409: 30}
-    assert shots.answers_per_second == 450
+    result = parse_wrk("2000000 900 30 7 1500 42000 201:863 409:30", 0.25)
+    assert (result.seconds, result.answer_count) == (2.0, 900)
+    assert (result.error_count, result.failed_count) == (37, 7)
+    assert (result.p50_ms, result.p99_ms) == (1.5, 42)
+    assert result.statuses == {201: 863, 409: 30}
+    assert result.answers_per_second == 450
 
 
 async def test_policies_are_those_redis_has(engine: Engine) -> None:

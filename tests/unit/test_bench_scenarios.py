@@ -13,8 +13,8 @@ from bench.war.scenarios.refresher import Early
 from bench.war.scenarios.scenario import LAG, Role, Scenario, Stage
 from bench.war.scenarios.spike import OPENS_AT_SHARE
 from bench.war.scenarios.waves import HOLDS, WAVE_COUNT
-from bench.war.tally import Answer, Receipt, Tally, spread_of
-from bench.war.views import Sale
+from bench.war.tally import BuyerAnswer, Receipt, Tally, spread_of
+from bench.war.views import BuyerSale
 from engine.ids import event_id
 from engine.plans.venues import VENUES
 from tests.support.fake_shop import HOUSE, SALE, FakeShop, problem
@@ -22,7 +22,9 @@ from tests.support.fake_shop import HOUSE, SALE, FakeShop, problem
 NO_LAG = spread_of([])
 
 
-def cast_of(name: str, shop: FakeShop, number: int = 0, sale: Sale = SALE) -> tuple[Buyer, Tally]:
+def cast_of(
+    name: str, shop: FakeShop, number: int = 0, sale: BuyerSale = SALE
+) -> tuple[Buyer, Tally]:
     role, tally = scenarios.find(name).cast[number], Tally()
     return role.plays(shop, sale, role.habits, tally, Random(3)), tally
 
@@ -193,15 +195,15 @@ def test_waves_come_together() -> None:
 
 def tally_of(held: int, taken: int, broken: int = 0) -> Tally:
     tally = Tally()
-    tally.add("look", Answer(304, b"", 1.0))
+    tally.add("look", BuyerAnswer(304, b"", 1.0))
     for number in range(held):
-        tally.add("look", Answer(200, b"", 1.0))
-        tally.add("hold", Answer(201, b"", 10.0, at_s=number / 2))
+        tally.add("look", BuyerAnswer(200, b"", 1.0))
+        tally.add("hold", BuyerAnswer(201, b"", 10.0, at_s=number / 2))
         tally.receipts.append(Receipt(f"gala:{number}", HOUSE.seat_at[:1], {}))
     for _ in range(taken):
         tally.add("hold", problem(409, "seat_taken"))
     for number in range(broken):
-        tally.add("hold", Answer(503 if number % 2 else 0, b"x", 1.0))
+        tally.add("hold", BuyerAnswer(503 if number % 2 else 0, b"x", 1.0))
     return tally
 
 

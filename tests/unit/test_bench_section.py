@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.report.section import Figures, Options, in_turns
+from bench.report.section import BenchOptions, Figures, in_turns
 
 
 def test_a_series_has_its_median_and_its_spread() -> None:
@@ -25,5 +25,5 @@ def test_every_turn_is_first_once() -> None:
 
 
 def test_quick_is_small() -> None:
-    assert Options(quick=True).size(100, 1) == 1
-    assert Options().size(100, 1) == 100
+    assert BenchOptions(quick=True).size(100, 1) == 1
+    assert BenchOptions().size(100, 1) == 100

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from bench.war.tally import Answer, Receipt, Spread, Summary, Tally, percentile, spread_of
+from bench.war.tally import BuyerAnswer, Receipt, Spread, Summary, Tally, percentile, spread_of
 
 TAKEN = msgspec.json.encode({"code": "seat_taken", "detail": "…", "status": 409})
 
@@ -29,11 +29,11 @@ def test_spread_of_none_is_zero() -> None:
 
 def test_add_tells_refusals_from_failures() -> None:
     tally = Tally()
-    assert tally.add("hold", Answer(201, b"{}", 2.0)) == ""
-    assert tally.add("hold", Answer(409, TAKEN, 1.0)) == "seat_taken"
-    assert tally.add("hold", Answer(503, b'{"code":"overloaded"}', 1.0)) == "overloaded"
-    assert tally.add("confirm", Answer(0, b"ConnectionRefusedError", 1.0))
-    assert tally.add("look", Answer(500, b"<html>", 1.0)) == "no code"
+    assert tally.add("hold", BuyerAnswer(201, b"{}", 2.0)) == ""
+    assert tally.add("hold", BuyerAnswer(409, TAKEN, 1.0)) == "seat_taken"
+    assert tally.add("hold", BuyerAnswer(503, b'{"code":"overloaded"}', 1.0)) == "overloaded"
+    assert tally.add("confirm", BuyerAnswer(0, b"ConnectionRefusedError", 1.0))
+    assert tally.add("look", BuyerAnswer(500, b"<html>", 1.0)) == "no code"
     tally.fail("buyer: ValueError()")
     summary = tally.summary(2.0)
     assert summary.request_count == 5
@@ -54,14 +54,14 @@ def test_add_tells_refusals_from_failures() -> None:
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 422, 500, 503])
 def test_add_counts_what_buyers_should_never_see_as_a_failure(status: int) -> None:
     tally = Tally()
-    tally.add("hold", Answer(status, TAKEN, 1.0))
+    tally.add("hold", BuyerAnswer(status, TAKEN, 1.0))
     assert tally.summary(1).failures == {f"hold: {status} seat_taken": 1}
 
 
 def test_summary_keeps_the_times_of_refusals_apart() -> None:
     tally = Tally()
-    tally.add("hold", Answer(201, b"{}", 9.0))
-    tally.add("hold", Answer(409, TAKEN, 1.0))
+    tally.add("hold", BuyerAnswer(201, b"{}", 9.0))
+    tally.add("hold", BuyerAnswer(409, TAKEN, 1.0))
     latencies = tally.summary(1).latencies
     assert latencies["hold"] == Spread(1, 9.0, 9.0, 9.0, 9.0)
     assert latencies["hold refused"] == Spread(1, 1.0, 1.0, 1.0, 1.0)
@@ -69,8 +69,8 @@ def test_summary_keeps_the_times_of_refusals_apart() -> None:
 
 def test_summary_tells_what_was_known_already_apart() -> None:
     tally = Tally()
-    tally.add("look", Answer(200, b"{}", 9.0))
-    assert tally.add("look", Answer(304, b"", 1.0)) == ""
+    tally.add("look", BuyerAnswer(200, b"{}", 9.0))
+    assert tally.add("look", BuyerAnswer(304, b"", 1.0)) == ""
     summary = tally.summary(1)
     assert summary.latencies["look"].count == summary.latencies["look unchanged"].count == 1
     assert summary.success_count == 2
@@ -81,8 +81,8 @@ def test_summary_tells_what_was_known_already_apart() -> None:
 def test_summary_knows_the_busiest_second() -> None:
     tally = Tally()
     for at_s in (0.1, 5.0, 5.4, 5.999, 6.0):
-        tally.add("hold", Answer(201, b"{}", 1.0, at_s=at_s))
-        tally.add("look", Answer(200, b"{}", 1.0, at_s=3.0))
+        tally.add("hold", BuyerAnswer(201, b"{}", 1.0, at_s=at_s))
+        tally.add("look", BuyerAnswer(200, b"{}", 1.0, at_s=3.0))
     assert tally.summary(1).busiest_second_count == 3
 
 

@@ -5,13 +5,13 @@ from random import Random
 import msgspec
 import pytest
 
-from bench.war.tally import Answer
+from bench.war.tally import BuyerAnswer
 from bench.war.views import (
+    BuyerRequest,
+    BuyerSale,
     FreeSeat,
     ListPage,
     MapPage,
-    Request,
-    Sale,
     find_neighbours,
     house_of,
     pick_neighbours,
@@ -38,22 +38,22 @@ class Site:
         self.letters = letters
         self.areas = [{"areaId": "floor", "available": 3}]
         self.down = False
-        self.asked: list[Request] = []
+        self.asked: list[BuyerRequest] = []
 
-    def send(self, request: Request) -> Answer:
+    def send(self, request: BuyerRequest) -> BuyerAnswer:
         self.asked.append(request)
         if self.down:
-            return Answer(503, b"{}", 1.0)
+            return BuyerAnswer(503, b"{}", 1.0)
         if request.name == "layout":
-            return Answer(200, b"", 1.0)
+            return BuyerAnswer(200, b"", 1.0)
         tag = f'"{hash(self.letters)}"'
         if request.tag == tag:
-            return Answer(304, b"", 1.0)
+            return BuyerAnswer(304, b"", 1.0)
         body = msgspec.json.encode({"map": self.letters, "areas": self.areas})
-        return Answer(200, body, 1.0, tag)
+        return BuyerAnswer(200, body, 1.0, tag)
 
     def page(self, number: int = 0) -> MapPage:
-        sale = Sale(event_id="gala", house=HOUSE, seconds=10)
+        sale = BuyerSale(event_id="gala", house=HOUSE, seconds=10)
         return MapPage(sale, self.send, Random(number))
 
 
@@ -147,13 +147,13 @@ def test_find_neighbours(
 
 def test_list_page_picks_from_what_is_listed() -> None:
     body = msgspec.json.encode({"data": row_of(6), "next": None})
-    asked: list[Request] = []
+    asked: list[BuyerRequest] = []
 
-    def send(request: Request) -> Answer:
+    def send(request: BuyerRequest) -> BuyerAnswer:
         asked.append(request)
-        return Answer(200 if len(asked) == 1 else 503, body, 1.0)
+        return BuyerAnswer(200 if len(asked) == 1 else 503, body, 1.0)
 
-    page = ListPage(Sale(event_id="gala", house=HOUSE, seconds=1), send, Random(1))
+    page = ListPage(BuyerSale(event_id="gala", house=HOUSE, seconds=1), send, Random(1))
     page.refresh()
     assert "eventId=gala" in asked[0].path
     assert len(page.pick_seats(3, 3)) == 3

@@ -35,3 +35,10 @@ def test_new_ulid_in_a_forked_child_is_not_the_parents_next() -> None:
     assert os.read(reading, 26)[10:] != ids.new_ulid()[10:].encode()
     os.close(reading)
     os.close(writing)
+
+
+def test_local_ids_and_full_ids_are_each_other_s_way_back() -> None:
+    event, full = ids.event_id("gala.2026"), ["gala.2026:A-1-1", "gala.2026:A-1-2"]
+    assert ids.local_ids(event, full) == [ids.local_id(seat) for seat in full]
+    assert ids.local_ids(event, full) == ["A-1-1", "A-1-2"]
+    assert ids.seat_ids(event, ["A-1-1", "A-1-2"]) == full

@@ -12,6 +12,7 @@ import pytest
 import structlog
 
 from engine import Engine, Settings, logs
+from tests.support.raw_redis import raw
 from tests.support.waiting import until
 
 
@@ -121,13 +122,13 @@ async def test_the_level_changes_while_it_runs_and_goes_back(
     async def not_debugging() -> bool:
         return not logs.debugging
 
-    async with engine.verbosity.followed(settings.log_level):
-        await engine.verbosity.set("debug", 60)
-        assert await engine.verbosity.read() == "debug"
-        assert 0 < await engine.verbosity.seconds_left() <= 60
+    async with engine.log_level.followed(settings.log_level):
+        await engine.log_level.set("debug", 60)
+        assert await engine.log_level.read() == "debug"
+        assert 0 < await engine.log_level.seconds_left() <= 60
         await until(debugging)
         logs.get("api").debug("heard")
-        await engine.verbosity.reset()
+        await engine.log_level.reset()
         await until(not_debugging)
         logs.get("api").debug("not heard")
     assert [line["event"] for line in _lines(capfd)] == [
@@ -136,8 +137,8 @@ async def test_the_level_changes_while_it_runs_and_goes_back(
 
 
 async def test_a_level_that_is_none_is_not_followed(engine: Engine) -> None:
-    await engine.client.set("log_level", "shout")
-    assert await engine.verbosity.read() is None
+    await raw(engine).set("log_level", "shout")
+    assert await engine.log_level.read() is None
 
 
 async def test_the_level_stays_while_redis_is_away(
@@ -150,6 +151,6 @@ async def test_the_level_stays_while_redis_is_away(
         raise OSError("away")
 
     monkeypatch.setattr(engine.client, "get", fail)
-    async with engine.verbosity.followed("info"):
+    async with engine.log_level.followed("info"):
         await asked.wait()
     assert not logs.debugging

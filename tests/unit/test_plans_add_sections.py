@@ -37,7 +37,7 @@ def layout() -> Layout:
 
 def test_add_sections_puts_a_new_section_behind_the_map(layout: Layout) -> None:
     more = add_sections(layout, body(section("R", "1", "1")))
-    assert layouts.map_of(more) == "aa/aaa/a"
+    assert layouts.values_of(more).map == "aa/aaa/a"
     assert [s.id for s in more.sections] == ["P", "Q", "R"]
 
 
@@ -45,21 +45,21 @@ def test_add_sections_puts_new_rows_of_a_known_section_behind_the_map(layout: La
     more = add_sections(layout, body(section("P", "2", "1", name="Ignored")))
     assert (more.sections[0].id, more.sections[0].name) == ("P", "Parquet")
     assert [(row.id, row.index) for row in more.sections[0].rows] == [("1", 0), ("2", 7)]
-    assert dict(layouts.seat_values(more))["P-2-1"] == "7,0,a"
+    assert layouts.values_of(more).seats["P-2-1"] == "7,0,a"
 
 
 def test_add_sections_twice_keeps_every_index_valid(layout: Layout) -> None:
     once = add_sections(layout, body(section("P", "2", "1")))
     twice = add_sections(once, body(section("Q", "2", "1"), section("P", "1", "3")))
-    assert layouts.map_of(twice) == "aa/aaa/a/a/a"
-    before = dict(layouts.seat_values(once)).items()
-    assert before < dict(layouts.seat_values(twice)).items()
+    assert layouts.values_of(twice).map == "aa/aaa/a/a/a"
+    before = layouts.values_of(once).seats.items()
+    assert before < layouts.values_of(twice).seats.items()
 
 
 def test_add_sections_to_an_empty_layout_starts_its_map() -> None:
     empty = parse_event(b'{"name": "Gala"}').layout
     more = add_sections(empty, body(section("P", "1", "1"), categories=[CATEGORY]))
-    assert layouts.map_of(more) == "a"
+    assert layouts.values_of(more).map == "a"
 
 
 def test_add_sections_changes_the_version_and_keeps_the_currency(layout: Layout) -> None:
@@ -73,7 +73,7 @@ def test_add_sections_numbers_new_categories_behind_the_known(layout: Layout) ->
     new = section("R", "1", "1", category="B")
     more = add_sections(layout, body(new, categories=[box, CATEGORY]))
     assert [category.id for category in more.categories] == ["A", "B"]
-    assert dict(layouts.seat_values(more))["R-1-1"] == "7,1,a"
+    assert layouts.values_of(more).seats["R-1-1"] == "7,1,a"
 
 
 def test_add_sections_adds_areas(layout: Layout) -> None:

@@ -43,7 +43,7 @@ def test_parse_csv_reads_coordinates_and_accessible() -> None:
 
 def test_parse_csv_gathers_lines_of_a_row_that_stand_apart() -> None:
     layout = parse(HEADER + "P,1,1,A,5\nQ,1,1,A,5\nP,2,1,A,5\nP,1,2,A,5\n").layout
-    assert layouts.map_of(layout) == "aa/a/a"
+    assert layouts.values_of(layout).map == "aa/a/a"
     assert [section.id for section in layout.sections] == ["P", "Q"]
 
 
@@ -56,7 +56,7 @@ def test_parse_csv_as_spreadsheets_save_it_reads_it() -> None:
     layout = parse(text).layout
     assert layout.categories[0].name == 'A "x"'
     assert layout.sections[0].name == "Parkett, links"
-    assert [seat_id for seat_id, _ in layouts.seat_values(layout)] == [
+    assert list(layouts.values_of(layout).seats) == [
         "Parkett__links-1-1",
         "Parkett__links-1-2",
     ]

@@ -96,7 +96,7 @@ def test_parse_event_reads_seats_with_their_ids_and_categories() -> None:
         LayoutSeat(id="corner", number="2", category="A", blocked=True),
         LayoutSeat(id="PAR-2-1", number="1", category="S"),
     ]
-    assert layouts.map_of(layout) == "ab/a"
+    assert layouts.values_of(layout).map == "ab/a"
 
 
 def test_parse_event_reads_categories_sections_and_areas() -> None:
@@ -244,4 +244,4 @@ def test_event_schema_agrees_with_the_reader() -> None:
 
 def test_the_example_in_the_documentation_is_an_event() -> None:
     example = DOCUMENTATION.read_text().split("```json\n")[1].split("```")[0]
-    assert layouts.map_of(parse_event_json(example.encode()).layout) == "aab"
+    assert layouts.values_of(parse_event_json(example.encode()).layout).map == "aab"

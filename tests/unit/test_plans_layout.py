@@ -60,31 +60,31 @@ def test_build_gives_each_row_its_index_behind_a_separator() -> None:
     assert [(row.id, row.index) for row in layouts.rows_of(small_layout())] == [("1", 0), ("2", 3)]
 
 
-def test_map_of_shows_blocked_seats_and_the_ends_of_rows() -> None:
-    assert layouts.map_of(small_layout()) == "ab/a"
+def test_map_shows_blocked_seats_and_the_ends_of_rows() -> None:
+    assert layouts.values_of(small_layout()).map == "ab/a"
 
 
-def test_map_of_an_empty_layout_is_empty() -> None:
-    assert layouts.map_of(LayoutBuilder().build("EUR", allow_empty=True)) == ""
+def test_map_an_empty_layout_is_empty() -> None:
+    assert layouts.values_of(LayoutBuilder().build("EUR", allow_empty=True)).map == ""
 
 
-def test_map_of_places_rows_by_their_index_not_their_order() -> None:
+def test_map_places_rows_by_their_index_not_their_order() -> None:
     layout = small_layout()
     section = layout.sections[0]
     turned = msgspec.structs.replace(section, rows=tuple(reversed(section.rows)))
-    assert layouts.map_of(msgspec.structs.replace(layout, sections=(turned,))) == "ab/a"
+    assert layouts.values_of(msgspec.structs.replace(layout, sections=(turned,))).map == "ab/a"
 
 
-def test_seat_values_name_index_category_number_and_letter() -> None:
-    assert list(layouts.seat_values(small_layout())) == [
+def test_seats_have_index_category_number_and_letter() -> None:
+    assert list(layouts.values_of(small_layout()).seats.items()) == [
         ("P-1-1", "0,0,a"),
         ("P-1-2", "1,0,b"),
         ("P-2-1", "3,0,a"),
     ]
 
 
-def test_area_values_name_capacity_and_category_number() -> None:
-    assert list(layouts.area_values(small_layout())) == [("floor", "30,1,0,0")]
+def test_areas_have_capacity_and_category_number() -> None:
+    assert list(layouts.values_of(small_layout()).areas.items()) == [("floor", "30,1,0,0")]
 
 
 def test_capacity_counts_blocked_seats_and_standing_places() -> None:
@@ -188,7 +188,7 @@ def test_build_refuses_sections_areas_and_categories_given_twice() -> None:
 def test_build_lets_a_row_be_two_runs_of_seats() -> None:
     builder = builder_with(seat("P-1-1"))
     add_row(builder, "1", [seat("P-1-2")])
-    assert layouts.map_of(builder.build("EUR")) == "a/a"
+    assert layouts.values_of(builder.build("EUR")).map == "a/a"
 
 
 @pytest.mark.parametrize("price", [-1, PRICE_MINOR_MAX + 1])

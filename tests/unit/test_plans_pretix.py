@@ -81,9 +81,9 @@ def test_parse_pretix_makes_sections_of_zones_and_keeps_guids() -> None:
         ("Ground_floor", "Ground floor"),
         ("Balkon_", "Bälkon!"),
     ]
-    ids = [seat_id for seat_id, _ in layouts.seat_values(layout)]
+    ids = list(layouts.values_of(layout).seats)
     assert ids == ["1-1", "1-2", "2-1", "2-2", "3-1", "3-2"]
-    assert layouts.map_of(layout) == "aa/aa/aa"
+    assert layouts.values_of(layout).map == "aa/aa/aa"
     assert layout.areas == ()
 
 
@@ -130,7 +130,7 @@ def test_parse_pretix_with_84_guids_used_twice_lists_all_84() -> None:
 def test_parse_pretix_deriving_ids_takes_zone_row_and_number() -> None:
     options = PlanOptions(prices="1", derive_ids=True)
     layout = parse_event(encoded(theatre(balcony_row="2")), options).layout
-    assert [seat_id for seat_id, _ in layouts.seat_values(layout)] == [
+    assert list(layouts.values_of(layout).seats) == [
         "Ground_floor-1-1",
         "Ground_floor-1-2",
         "Ground_floor-2-1",

@@ -7,6 +7,7 @@ from engine import Engine, scripts
 from engine.errors import EventNotFound, ScriptDefect, Unavailable
 from engine.keys import of_event
 from tests.support.factories import GALA, layout, selection, terms
+from tests.support.raw_redis import raw
 
 
 def test_load_puts_each_include_once_before_its_user() -> None:
@@ -25,7 +26,7 @@ async def test_run_after_script_flush_heals(engine: Engine, redis: Redis) -> Non
     await engine.bookings.hold_seats(selection("ann", "A-1-1"))
     await redis.script_flush()
     await engine.bookings.hold_seats(selection("ann", "A-1-2"))
-    assert len(await engine.client.hgetall("{gala}:bookings")) == 2
+    assert len(await raw(engine).hgetall("{gala}:bookings")) == 2
 
 
 async def test_run_with_a_code_raises_its_refusal(engine: Engine) -> None:

@@ -1,6 +1,6 @@
-"""One example of everything the API takes and gives, by type; a module a part of the API.
+"""One example of every body and response type; one module per part of the API.
 
-They stand in the OpenAPI document; tests hold each of them against its schema and its struct.
+They are part of the OpenAPI document. Tests check each against its schema and its struct.
 """
 
 from typing import Any

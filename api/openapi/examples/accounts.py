@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from api.accounts import payloads as told
+from api.accounts import payloads
 
 _SECRET = "AbCdEfGhIjKlMnOpQrStUvWxYz0123456789-_AbCdE"  # noqa: S105 - of nobody
 _EMAIL = "ann@example.org"
@@ -10,32 +10,32 @@ _PASSWORD = "correct horse battery staple"  # noqa: S105 - nobody's
 _PERMITTED = ["booking:create:own", "booking:read:own"]
 
 ACCOUNTS: dict[type, Any] = {
-    told.RegisterBody: {"email": _EMAIL, "password": _PASSWORD},
-    told.VerifyBody: {"token": _SECRET},
-    told.LoginBody: {"email": _EMAIL, "password": _PASSWORD},
-    told.RefreshBody: {"refreshToken": _SECRET},
-    told.LogoutBody: {"refreshToken": _SECRET},
-    told.ForgotBody: {"email": _EMAIL},
-    told.ResetBody: {"token": _SECRET, "password": _PASSWORD},
-    told.PermissionBody: {"permission": "event:create:own"},
-    told.AssignBody: {"email": _EMAIL},
-    told.MailPromised: {
+    payloads.RegisterBody: {"email": _EMAIL, "password": _PASSWORD},
+    payloads.VerifyBody: {"token": _SECRET},
+    payloads.LoginBody: {"email": _EMAIL, "password": _PASSWORD},
+    payloads.RefreshBody: {"refreshToken": _SECRET},
+    payloads.LogoutBody: {"refreshToken": _SECRET},
+    payloads.ForgotBody: {"email": _EMAIL},
+    payloads.ResetBody: {"token": _SECRET, "password": _PASSWORD},
+    payloads.PermissionBody: {"permission": "event:create:own"},
+    payloads.AssignBody: {"email": _EMAIL},
+    payloads.MailPromised: {
         "status": "accepted",
         "detail": "if the address can be used, a mail with a link is on its way",
     },
-    told.Verified: {"status": "verified"},
-    told.PasswordChanged: {"status": "changed"},
-    told.SessionEnded: {"status": "ended"},
-    told.TokensView: {
+    payloads.Verified: {"status": "verified"},
+    payloads.PasswordChanged: {"status": "changed"},
+    payloads.SessionEnded: {"status": "ended"},
+    payloads.TokensView: {
         "accessToken": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhY2NfMDEifQ.c2lnbmF0dXJl",
         "refreshToken": _SECRET,
         "expiresIn": 900,
     },
-    told.AssignedView: {
+    payloads.AssignedView: {
         "accountId": "acc_01JDTESTTESTTESTTESTTESTTE",
         "email": _EMAIL,
         "role": "ORGANIZER",
     },
-    told.RoleList: {"data": [{"id": "USER", "permissions": _PERMITTED}], "next": None},
-    told.PermissionList: {"data": _PERMITTED, "next": None},
+    payloads.RoleList: {"data": [{"id": "USER", "permissions": _PERMITTED}], "next": None},
+    payloads.PermissionList: {"data": _PERMITTED, "next": None},
 }

@@ -1,13 +1,13 @@
-"""An example of every problem: what the API would answer, made by what answers."""
+"""An example of every problem, made by the same code as a real response."""
 
 from typing import Any
 
 import msgspec
 
-from api.http.problems import KINDS, Problem, answer_of
+from api.http.problems import KINDS, Problem, response_of
 from engine import errors
 
-_TOLD: dict[str, Exception] = {
+_ERRORS: dict[str, Exception] = {
     "malformed": Problem("malformed", "the body is not JSON: Input data was truncated"),
     "invalid": Problem("invalid", "Object contains unknown field `price`", {"field": "price"}),
     "unauthenticated": Problem("unauthenticated", "the token has expired"),
@@ -40,9 +40,9 @@ _TOLD: dict[str, Exception] = {
 
 
 def problem_example(code: str) -> Any:
-    """The problem of this code, as it is answered."""
-    error = _TOLD.get(code)
+    """The body of a problem with this code."""
+    error = _ERRORS.get(code)
     if error is None:
         kind = errors.REFUSALS.get(code.upper())
         error = kind() if kind else Problem(code, KINDS[code].title)
-    return msgspec.json.decode(answer_of(error).body)
+    return msgspec.json.decode(response_of(error).body)

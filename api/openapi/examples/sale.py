@@ -2,8 +2,11 @@
 
 from typing import Any
 
-from api.http import payloads as told
+from api import bookings, events, seats
+from api.health import HealthView
 from api.sales import SalesView
+from api.snapshots import AvailabilityView
+from engine.booking_view import BookingView
 from engine.models import Layout
 from engine.plans.event_json import EventPlan, MoreSeats
 
@@ -60,9 +63,9 @@ _LAID_OUT = {
 }
 
 SALE: dict[type, Any] = {
-    told.HoldBody: {"seatIds": ["gala:A-1-1", "gala:A-1-2"]},
-    told.SalesBody: {"sales": "open", "opensAt": "2030-06-01T10:00:00Z", "closesAt": None},
-    told.SeatIdsBody: {"seatIds": ["gala:A-1-1"]},
+    bookings.HoldBody: {"seatIds": ["gala:A-1-1", "gala:A-1-2"]},
+    events.SalesBody: {"sales": "open", "opensAt": "2030-06-01T10:00:00Z", "closesAt": None},
+    events.SeatIdsBody: {"seatIds": ["gala:A-1-1"]},
     SalesView: {
         "eventId": "gala",
         "position": "1906572600000-0",
@@ -72,12 +75,12 @@ SALE: dict[type, Any] = {
         ],
         "soldMinor": 9800,
     },
-    told.BookingView: _BOOKING,
-    told.BookingList: {"data": [_BOOKING], "next": None},
-    told.SeatList: {"data": [_SEAT], "next": "gala:0.1"},
-    told.EventView: _EVENT,
-    told.EventList: {"data": [_EVENT], "next": None},
-    told.AvailabilityView: {
+    BookingView: _BOOKING,
+    bookings.BookingList: {"data": [_BOOKING], "next": None},
+    seats.SeatList: {"data": [_SEAT], "next": "gala:0.1"},
+    events.EventView: _EVENT,
+    events.EventList: {"data": [_EVENT], "next": None},
+    AvailabilityView: {
         "eventId": "gala",
         "layoutVersion": "5f2b9c0d1e3a4b6c",
         "position": "1906572600000-0",
@@ -86,7 +89,7 @@ SALE: dict[type, Any] = {
         "map": "hh",
         "areas": [{"areaId": "floor", "quantity": 4}],
     },
-    told.HealthView: {
+    HealthView: {
         "status": "ready",
         "parts": {"redis": {"state": "up"}, "writer": {"state": "up", "heartbeatAgeS": 0.4}},
     },

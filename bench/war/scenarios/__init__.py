@@ -1,4 +1,4 @@
-"""The wars there are: what each says of itself, who comes and when, and what must come of it."""
+"""The scenarios by name: their users, their stages and the bounds of their figures."""
 
 from bench.war.scenarios import group, hoarder, refresher, rush, seed, spike, waves
 from bench.war.scenarios.scenario import Scenario

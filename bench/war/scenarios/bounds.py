@@ -84,7 +84,7 @@ def parse(text: str) -> Bound:
 
 
 def check(bounds: Sequence[Bound], figures: Mapping[str, float]) -> list[Checked]:
-    """Hold a war to its bounds. A call nobody made took no time."""
+    """Check a war against its bounds. A call that was never made has 0 ms."""
     values = [round(figures.get(bound.figure, 0.0), 4) for bound in bounds]
     return [
         Checked(str(bound), value, bound.kept_by(value))

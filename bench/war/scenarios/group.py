@@ -1,4 +1,4 @@
-"""Groups of two to eight who sit together or not at all."""
+"""Groups of two to eight that sit together or not at all."""
 
 from bench.war.buyers import Habits
 from bench.war.scenarios.bounds import Bound

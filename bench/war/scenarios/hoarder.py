@@ -1,6 +1,6 @@
 """Hoarders hold all they can get and drop it, again and again, while others want to buy."""
 
-from bench.war.buyers import Booking, Buyer
+from bench.war.buyers import Buyer, BuyerBooking
 from bench.war.scenarios.bounds import Bound
 from bench.war.scenarios.scenario import LAG, Role, Scenario, Stage
 
@@ -9,11 +9,11 @@ SIT_S = (1.0, 3.0)
 
 
 class Hoarding(Buyer):
-    """Somebody who never pays: gives half of it back, and lets the rest expire."""
+    """A buyer that never pays: it releases half of its bookings and lets the rest expire."""
 
     def visit(self) -> float:
         """Hold until there is nothing more to get, sit on it, drop it, come back as another."""
-        held: list[Booking] = []
+        held: list[BuyerBooking] = []
         self.look()
         while len(held) < BOOKINGS_MAX:
             wish = self.wish()

@@ -9,11 +9,11 @@ from bench.war.scenarios.bounds import Bound
 from bench.war.scenarios.scenario import LAG, Role, Scenario, Stage
 
 QUIET_FROM_SHARE = 0.5
-"""From when on nobody buys any more, as a share of the run: then the map changes no longer."""
+"""When the last buyers stop, as a share of the run. The map does not change after that."""
 
 
 class Watching(Buyer):
-    """Somebody whose page is open and asks again and again what has changed."""
+    """A user whose open page asks for changes again and again."""
 
     def visit(self) -> float:
         """Ask once."""
@@ -22,7 +22,7 @@ class Watching(Buyer):
 
 
 class Early(Watching):
-    """Somebody who buys while there is a rush, and only watches afterwards."""
+    """A buyer that buys during the rush and only watches afterwards."""
 
     def visit(self) -> float:
         """Try once, or only look."""

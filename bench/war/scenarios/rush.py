@@ -1,4 +1,4 @@
-"""A rush: hundreds at once for a hall that is soon sold out, and nobody behaves like the other."""
+"""A rush: hundreds at once for a hall that is soon sold out, each with its own behaviour."""
 
 from bench.war.scenarios.bounds import Bound
 from bench.war.scenarios.scenario import LAG, Scenario, Stage

@@ -6,13 +6,13 @@ Its users look at `GET /booking`, a list of some available seats, and book one s
 from bench.war.buyers import Buyer, Habits, Wish
 from bench.war.scenarios.bounds import Bound
 from bench.war.scenarios.scenario import LAG, Role, Scenario, Stage
-from bench.war.views import ListPage, Page
+from bench.war.views import BuyerPage, ListPage
 
 
 class SingleBuyer(Buyer):
-    """Somebody who takes one seat off the list."""
+    """A buyer that takes one seat off the list."""
 
-    def new_page(self) -> Page:
+    def new_page(self) -> BuyerPage:
         """The list in place of the map."""
         return ListPage(self.sale, self.send, self.chance)
 

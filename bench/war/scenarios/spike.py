@@ -9,11 +9,11 @@ OPENS_AT_SHARE = 0.3
 
 
 REFRESH_S = (1.0, 2.0)
-"""How often who waits asks for the page again."""
+"""How often a waiting user refreshes the page."""
 
 
 class Waiting(Buyer):
-    """Somebody who looks while the doors are closed, and takes what was seen when they open."""
+    """A buyer that looks before the sale opens, and takes what it saw when the sale opens."""
 
     _ready = False
 
@@ -27,7 +27,7 @@ class Waiting(Buyer):
         return min(waiting_s, self.chance.uniform(*REFRESH_S))
 
     def look(self) -> None:
-        """The first click goes to the page that is open; whoever came late has to look first."""
+        """The first click uses the open page. A late buyer has to look first."""
         if not self._ready:
             super().look()
         self._ready = False

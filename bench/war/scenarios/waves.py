@@ -6,11 +6,11 @@ from bench.war.scenarios.scenario import LAG, Role, Scenario, Stage
 
 WAVE_COUNT = 10
 HOLDS = 3
-"""How often everybody tries in one wave: enough to hold most of the hall."""
+"""Attempts of each user in one wave: enough to hold most of the hall."""
 
 
 class Surging(Buyer):
-    """Somebody who comes with each wave and nearly always walks away."""
+    """A buyer that comes with each wave and nearly always abandons its booking."""
 
     def arrive(self) -> float:
         """Wait for the next wave."""
