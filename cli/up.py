@@ -69,6 +69,8 @@ async def _up(listen: _Listen, data: Path, wanted: settings.Settings) -> None:
         environ = _environ(embedded, wanted)
         await _migrate(environ["DATABASE_URL"])
         _tell(listen, data, embedded)
+        if wanted.customers_confirm:
+            _say("payments  not checked: customers confirm, see docs/payments.md")
         ready = asyncio.create_task(_say_when_ready(listen, stop))
         servers_kept = asyncio.create_task(_keep_servers(embedded, stop))
         # Behind the drain come the mails and the connections of the process.

@@ -289,7 +289,7 @@ async def test_confirm_booking_keeps_so_many_payments_and_no_more(office: BoxOff
         with pytest.raises(PaidTwice):
             await office.pay(held, f"pi_{n}")
     refused = await office.refused(TooManyPayments, office.pay(held, "pi_50"))
-    assert refused.found == ("50",)
+    assert refused.found == ("50", "1500", "EUR")
     assert (await office.pay(held, "pi_0")).status == "confirmed"
 
 

@@ -63,6 +63,7 @@ _LAID_OUT = {
 }
 
 SALE: dict[type, Any] = {
+    bookings.ConfirmBody: {"boxOffice": True, "note": "cash, till 2"},
     bookings.HoldBody: {"seatIds": ["gala:A-1-1", "gala:A-1-2"]},
     events.SalesBody: {"sales": "open", "opensAt": "2030-06-01T10:00:00Z", "closesAt": None},
     events.SeatIdsBody: {"seatIds": ["gala:A-1-1"]},
