@@ -98,7 +98,7 @@ PLANTED = (
     ),
     _p(
         "count not moved",
-        "confirm_booking",
+        "lib/bookings",
         '  event.move(box, "held", "sold", claim.places)\n',
     ),
     _p("map not written", "lib/seats", '    redis.call("SETRANGE", box.map, seat.index, letter)\n'),
@@ -115,7 +115,7 @@ PLANTED = (
         "hold_seats",
         'redis.call("ZADD", box.deadlines, expires_at_ms, ulid)\n',
     ),
-    _p("deadline not taken off", "confirm_booking", '  redis.call("ZREM", box.deadlines, ulid)\n'),
+    _p("deadline not taken off", "lib/bookings", '  redis.call("ZREM", box.deadlines, ulid)\n'),
     _p("customer not listed", "hold_seats", "bookings.list_for_customer(box, ulid, record)\n"),
     _p(
         "customer not taken off",
@@ -181,8 +181,9 @@ PLANTED = (
     _p(
         "refund in part forgotten",
         "lib/payments",
-        " - (one.refunded_minor or 0)), reason\n",
-        "), reason\n",
+        "reason = math.max(0, one.amount_minor - (one.refunded_minor or 0)), reason\n"
+        "  payments.sum",
+        "reason = one.amount_minor, reason\n  payments.sum",
     ),
     _p(
         "deadline of a slow payment stays",
