@@ -22,7 +22,7 @@ from engine.metrics import metrics
 from engine.settings.settings import Settings
 
 if TYPE_CHECKING:
-    from persistence.reconcile.report import Report
+    from persistence.reconcile.report import ReconcileReport
 
 NICE = 10
 """Niceness of the rounds, so that a sale on the same machine comes first."""
@@ -127,7 +127,7 @@ async def _reconcile(
     return 0 if report.clean else 1
 
 
-def _show(report: "Report", as_json: bool) -> None:
+def _show(report: "ReconcileReport", as_json: bool) -> None:
     if as_json:
         output.show_json(report)
     elif rows := [

@@ -74,6 +74,8 @@ async def _up(listen: _Listen, data: Path, wanted: settings.Settings) -> None:
         await _migrate(environ["DATABASE_URL"])
         embedded.announce_api(url_of(listen.host, listen.port))
         _show(listen, data, embedded)
+        if wanted.customers_confirm:
+            _say("payments  not checked: customers confirm, see docs/payments.md")
         ready = asyncio.create_task(_say_when_ready(listen, stop))
         servers_kept = asyncio.create_task(_keep_servers(embedded, stop))
         # After the drain, the API process still sends its mails and closes its connections.

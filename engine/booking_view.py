@@ -7,6 +7,7 @@ language reads one shape.
 from msgspec import Struct
 
 from engine.models import AreaQuantity, Booking, BookingStatus
+from engine.payments import is_processing
 from engine.ports.webhooks import MessageKind
 from engine.timestamps import rfc3339, rfc3339_or_none
 
@@ -19,7 +20,10 @@ class AreaView(Struct, frozen=True, gc=False, rename="camel"):
 
 
 class BookingView(Struct, frozen=True, gc=False, kw_only=True, rename="camel"):
-    """A booking. `late`: its payment came after the deadline, and its places were still free."""
+    """A booking. `late`: its payment came after the deadline, and its places were still free.
+
+    `paymentProcessing`: a payment takes days, and `expiresAt` waits for it.
+    """
 
     id: str
     event_id: str
@@ -35,6 +39,7 @@ class BookingView(Struct, frozen=True, gc=False, kw_only=True, rename="camel"):
     ended_at: str | None = None
     refund_minor: int = 0
     refund_reason: str | None = None
+    payment_processing: bool = False
 
 
 class MessageBooking(BookingView, frozen=True, gc=False, kw_only=True):
@@ -68,6 +73,7 @@ def view_of(booking: Booking) -> BookingView:
         ended_at=rfc3339_or_none(booking.ended_at_ms),
         refund_minor=booking.refund_minor,
         refund_reason=booking.refund_reason,
+        payment_processing=is_processing(booking),
     )
 
 

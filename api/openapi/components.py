@@ -110,6 +110,13 @@ REQUEST_HEADERS: _Parts = {
         ),
         "schema": {"type": "string"},
     },
+    "Stripe-Signature": {
+        "name": "Stripe-Signature",
+        "in": "header",
+        "required": True,
+        "description": "`t=<Unix seconds>,v1=<hex>`, as Stripe signs its events.",
+        "schema": {"type": "string"},
+    },
     "If-None-Match": {
         "name": "If-None-Match",
         "in": "header",

@@ -26,7 +26,9 @@ async def test_refund_is_shown_and_settled_once_by_whoever_says_so_first(api: Ap
     await _open(api)
     booking_id = await owe(api)
     (shown,) = (await api.call("GET", REFUNDS, orla())).json()["data"]
+    assert shown.pop("id").startswith("ref_")
     assert shown == {
+        "paymentId": f"unchecked:{booking_id[5:]}",
         "bookingId": booking_id,
         "eventId": "gala",
         "customerId": "customer-1",

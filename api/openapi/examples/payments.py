@@ -2,18 +2,20 @@
 
 from typing import Any
 
-from api import payment_notices, refunds, webhooks
+from api import payment_notices, refunds, stripe_events, webhooks
 from engine.booking_view import Message
 
 _BOOKING = "gala:01JDTESTTESTTESTTESTTESTTE"
 _REFUND = {
+    "id": "ref_0123456789abcdef0123456789abcdef",
+    "paymentId": "pi_1",
     "bookingId": _BOOKING,
-    "eventId": "gala",
-    "customerId": "acc_01JDTESTTESTTESTTESTTESTTE",
     "amountMinor": 9800,
     "currency": "EUR",
     "reason": "cancelled",
     "dueAt": "2030-06-01T20:00:00.000Z",
+    "eventId": "gala",
+    "customerId": "acc_01JDTESTTESTTESTTESTTESTTE",
     "settledAt": "2030-06-03T09:00:00.000Z",
     "settledBy": "orla",
     "reference": "bank 77",
@@ -24,6 +26,7 @@ _NOTICE = {
     "bookingId": _BOOKING,
     "outcome": "amount_differs",
     "receivedAt": "2030-06-01T19:31:00.000Z",
+    "paymentId": "pi_1",
     "amountMinor": 980,
     "currency": "EUR",
 }
@@ -72,7 +75,26 @@ PAYMENTS: dict[type, Any] = {
     payment_notices.NoticeBody: {
         "id": "evt_1",
         "type": "payment.succeeded",
-        "data": {"bookingId": _BOOKING, "amountMinor": 9800, "currency": "EUR"},
+        "data": {
+            "bookingId": _BOOKING,
+            "paymentId": "pi_1",
+            "amountMinor": 9800,
+            "currency": "EUR",
+        },
+    },
+    stripe_events.StripeEventBody: {
+        "id": "evt_1",
+        "type": "payment_intent.succeeded",
+        "data": {
+            "object": {
+                "id": "pi_1",
+                "object": "payment_intent",
+                "currency": "eur",
+                "metadata": {"bookingId": _BOOKING},
+                "amount": 9800,
+                "amount_received": 9800,
+            }
+        },
     },
     payment_notices.NoticeTaken: {"outcome": "confirmed"},
     payment_notices.NoticeList: {"data": [_NOTICE], "next": None},

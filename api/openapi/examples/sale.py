@@ -85,6 +85,7 @@ _LAID_OUT = {
 }
 
 SALE: dict[type, Any] = {
+    bookings.ConfirmBody: {"boxOffice": True, "note": "cash, till 2"},
     bookings.HoldBody: {"seatIds": ["gala:SC-A-1", "gala:SC-A-2"]},
     events.TermsBody: {
         "sales": "open",
