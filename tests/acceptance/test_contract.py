@@ -16,7 +16,7 @@ CONFIG = """
 [checks]
 # What is of the right form may still be refused: two seats of two events, an address in use.
 positive_data_acceptance.expected-statuses = [
-  "2xx", "304", "401", "403", "404", "409", "410", "422",
+  "2xx", "304", "401", "403", "404", "409", "410", "412", "422",
 ]
 negative_data_rejection.expected-statuses = ["4xx"]
 """
