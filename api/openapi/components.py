@@ -75,6 +75,8 @@ PATH_PARAMETERS: _Parts = {
     },
 }
 
+_ENTITY_TAGS = r'^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$'
+
 REQUEST_HEADERS: _Parts = {
     "Idempotency-Key": {
         "name": "Idempotency-Key",
@@ -108,7 +110,7 @@ REQUEST_HEADERS: _Parts = {
             "ETags, or `*`: the change is made only if the event has one of them; otherwise the "
             "response is 412. A weak tag never matches."
         ),
-        "schema": {"type": "string"},
+        "schema": {"type": "string", "pattern": _ENTITY_TAGS},
     },
     "Stripe-Signature": {
         "name": "Stripe-Signature",

@@ -15,8 +15,9 @@ EXAMPLES = os.environ.get("CONTRACT_EXAMPLES", "10")
 CONFIG = """
 [checks]
 # What is of the right form may still be refused: two seats of two events, an address in use.
+# 400: an If-None-Match that is no list of tags, which a PATCH refuses and a GET ignores.
 positive_data_acceptance.expected-statuses = [
-  "2xx", "304", "401", "403", "404", "409", "410", "422",
+  "2xx", "304", "400", "401", "403", "404", "409", "410", "412", "422",
 ]
 negative_data_rejection.expected-statuses = ["4xx"]
 """
