@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from starlette.applications import Starlette
 from starlette.routing import Route as StarletteRoute
 
-from api import document
+from api import document, problem_pages
 from api.http.calls import Route
 from api.http.cors import with_cors
 from api.http.middleware import Edge
@@ -48,6 +48,7 @@ def create_app(engine_settings: Settings, stores: Stores | None = None) -> Starl
         await services.stores.close()
 
     services.document = document.document()
+    services.problem_pages = problem_pages.problem_pages()
     paths: dict[str, list[Route]] = {}
     for route in ROUTES:
         paths.setdefault(route.path, []).append(route)

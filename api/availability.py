@@ -4,7 +4,9 @@ The layout never changes under its version, and is sent gzipped, as Redis stores
 changes is in one small snapshot; its ETag is its position in the journal.
 """
 
-from msgspec import UNSET, UnsetType
+from typing import Annotated
+
+from msgspec import UNSET, Meta, UnsetType
 
 from api.http.caching import CHECK_AGAIN, Gzipped, is_known
 from api.http.calls import Call
@@ -17,7 +19,9 @@ FOR_EVER: Header = (b"cache-control", b"public, max-age=31536000, immutable")
 class LayoutQuery(RequestBody, frozen=True):
     """A URL that has the layout's version may be cached for ever."""
 
-    version: IdText | UnsetType = UNSET
+    version: Annotated[IdText, Meta(description="`layoutVersion` of the event.")] | UnsetType = (
+        UNSET
+    )
 
 
 async def read_layout(call: Call[LayoutQuery, None]) -> Response:

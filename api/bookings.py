@@ -13,6 +13,7 @@ from api.http.payloads import (
     IdText,
     Limit,
     NoQuery,
+    OneEvent,
     RequestBody,
     SeatIdText,
     encode,
@@ -22,9 +23,10 @@ from api.http.responses import Response
 from engine import ids
 from engine.booking_view import BookingView, view_of
 from engine.ids import CustomerId, EventId, SeatId
-from engine.models import AreaQuantity, Booking, Selection
+from engine.models import AreaQuantity, Booking, PaymentReport, PaymentSource, Selection
 
 PATH = f"{V1}/booking"
+_LINE = r"^[^\x00-\x1f\x7f]+$(?!\n)"
 PLACES_MAX = 50
 """The most seats or areas that one request may name; the limit of an event may be lower."""
 
@@ -34,7 +36,7 @@ AreaIdText = Annotated[IdText, Meta(extra_json_schema={"pattern": f"^{ids.PLACE_
 class MineQuery(RequestBody, frozen=True):
     """Which of the caller's bookings; without `eventId`, of every event."""
 
-    event_id: EventIdText | UnsetType = UNSET
+    event_id: OneEvent | UnsetType = UNSET
     limit: Limit = 20
     cursor: Cursor | UnsetType = UNSET
 
@@ -53,6 +55,13 @@ class HoldBody(RequestBody, frozen=True):
     seat_ids: Annotated[tuple[SeatIdText, ...], Meta(min_length=1, max_length=PLACES_MAX)] = ()
     event_id: EventIdText | UnsetType = UNSET
     areas: Annotated[tuple[AreaRequest, ...], Meta(min_length=1, max_length=PLACES_MAX)] = ()
+
+
+class ConfirmBody(RequestBody, frozen=True):
+    """Left out by a customer. With `boxOffice`, the organiser has taken the money, and says how."""
+
+    box_office: bool = False
+    note: Annotated[str, Meta(min_length=1, max_length=200, pattern=_LINE)] | UnsetType = UNSET
 
 
 class BookingList(Struct, frozen=True):
@@ -100,18 +109,36 @@ async def release_booking(call: Call[NoQuery, None]) -> Response:
     return _response(await call.bookings.release_booking(call.booking_id, call.customer))
 
 
-async def confirm_booking(call: Call[NoQuery, None]) -> Response:
+async def confirm_booking(call: Call[NoQuery, ConfirmBody]) -> Response:
     """Confirm that a booking is paid; its places are then sold. Repeatable.
 
-    A payment after the deadline gets the same places if they are still free. Otherwise a refund
-    obligation is recorded and the response is `refund_due`.
+    With a payment provider, only its notices confirm, or the organiser with `boxOffice`; a customer
+    can confirm a booking that costs nothing. A payment after the deadline gets the same places if
+    they are still free. Otherwise a refund obligation is recorded and the response is `refund_due`.
     """
-    return _response(await call.bookings.confirm_booking(call.booking_id, call.customer))
+    return _response(
+        await call.bookings.confirm_booking(call.booking_id, call.customer, _reported(call))
+    )
 
 
 async def cancel_booking(call: Call[NoQuery, None]) -> Response:
-    """Cancel a confirmed booking; the amount paid becomes a refund obligation. Repeatable."""
+    """Cancel a confirmed booking; the amount paid becomes a refund obligation. Repeatable.
+
+    The organiser of the event can always do so, the customer until the time that the event names.
+    """
     return _response(await call.bookings.cancel_booking(call.booking_id, call.customer))
+
+
+def _reported(call: Call[NoQuery, ConfirmBody]) -> PaymentReport:
+    body = call.body
+    if body.box_office:
+        if body.note is UNSET:
+            raise invalid("note", "a payment at the box office needs a note for the journal")
+        return PaymentReport(source=PaymentSource.BOX_OFFICE, note=body.note)
+    if body.note is not UNSET:
+        raise invalid("note", "only with boxOffice")
+    is_checked = not call.services.settings.customers_confirm
+    return PaymentReport(source=PaymentSource.FREE if is_checked else PaymentSource.UNCHECKED)
 
 
 def _response(booking: Booking) -> Response:

@@ -8,12 +8,13 @@ of every route and their codes.
 
 import inspect
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from http import HTTPStatus
 from typing import Any, TypeAlias
 
 import msgspec
+from msgspec.inspect import DictType, ListType, Metadata, StructType, UnionType, VarTupleType
 
 from api.http.caching import Gzipped
 from api.http.calls import Route
@@ -23,16 +24,22 @@ from api.http.problems import KINDS
 from api.openapi.components import (
     HEADERS,
     INFO,
+    MESSAGE_DESCRIPTION,
+    MESSAGE_HEADERS,
+    MESSAGES,
     PATH_PARAMETERS,
     PROBLEM,
     REQUEST_HEADERS,
     SCHEMA_NAMES,
     SECURITY,
+    TAG_DESCRIPTIONS,
     TAGS,
 )
 from api.openapi.examples import EXAMPLES
 from api.openapi.examples.problems import problem_example
 from api.routes import ROUTES, refusals_of
+from engine.booking_view import Message
+from engine.ports.webhooks import MessageKind
 
 Json: TypeAlias = dict[str, Any]
 
@@ -58,19 +65,21 @@ def describe(routes: Sequence[Route]) -> Json:
     for route in described:
         paths[route.path][route.method.lower()] = _operation(route, schemas)
     codes = sorted(set().union(*map(refusals_of, described)))
+    tags = sorted(set(map(_tag, described)))
     return {
         "openapi": "3.1.0",
         "info": INFO,
         "servers": [{"url": "/"}],
         "paths": dict(paths),
+        "webhooks": {kind.value: {"post": _message(kind, schemas)} for kind in MessageKind},
         "components": {
             "schemas": {**schemas.components, "ProblemDetails": _problem_schema()},
             "examples": {code: {"value": problem_example(code)} for code in codes},
             "headers": HEADERS,
-            "parameters": REQUEST_HEADERS,
+            "parameters": {**REQUEST_HEADERS, **MESSAGE_HEADERS},
             "securitySchemes": SECURITY,
         },
-        "tags": [{"name": name} for name in dict.fromkeys(map(_tag, described))],
+        "tags": [{"name": name, "description": TAG_DESCRIPTIONS[name]} for name in tags],
     }
 
 
@@ -79,10 +88,14 @@ class Schemas:
 
     def __init__(self, routes: Sequence[Route]) -> None:
         types = list(dict.fromkeys(kind for route in routes for kind in _types_of(route)))
+        types.append(Message)
         found, components = msgspec.json.schema_components(types, ref_template=_SCHEMA_REF)
         self._of: dict[type, Json] = {
             kind: _published(schema) for kind, schema in zip(types, found, strict=True)
         }
+        responses = {kind for route in routes for kind in _responses_of(route)} | {Message}
+        for kind in _structs_of(responses):
+            _always_there(components[kind.__name__], omits=kind.__struct_config__.omit_defaults)
         self.components: Json = _published(components)
         queries = {route.query for route in routes}
         names = {kind: self._of[kind]["$ref"].rpartition("/")[2] for kind in queries}
@@ -113,9 +126,43 @@ class Schemas:
 
 
 def _types_of(route: Route) -> Iterator[type]:
-    yield from (route.query, route.response, *route.other_responses.values())
+    yield from (route.query, *_responses_of(route))
     if route.body:
         yield route.body.kind
+
+
+def _responses_of(route: Route) -> Iterator[type]:
+    yield from (route.response, *route.other_responses.values())
+
+
+def _structs_of(kinds: Iterable[type]) -> set[Any]:
+    """Every struct class in these types, at any depth."""
+    found: set[Any] = set()
+    todo: list[Any] = list(msgspec.inspect.multi_type_info(kinds))
+    while todo:
+        match todo.pop():
+            case StructType(cls=cls, fields=fields):
+                if cls not in found:
+                    found.add(cls)
+                    todo += [field.type for field in fields]
+            case ListType(item_type=item) | VarTupleType(item_type=item) | Metadata(type=item):
+                todo.append(item)
+            case DictType(value_type=item):
+                todo.append(item)
+            case UnionType(types=items):
+                todo += items
+    return found
+
+
+def _always_there(schema: Json, *, omits: bool) -> None:
+    """Say what a response has: all its properties, unless its struct leaves defaults out.
+
+    A default is for requests: it says what the server takes for a field that is absent.
+    """
+    for of_field in schema["properties"].values():
+        of_field.pop("default", None)
+    if not omits:
+        schema["required"] = list(schema["properties"])
 
 
 def _published(schema: Any) -> Any:
@@ -149,6 +196,27 @@ def _operation(route: Route, schemas: Schemas) -> Json:
         optional = isinstance(route.body, JsonBody) and route.body.optional
         operation["requestBody"] = {"required": not optional, "content": content}
     return operation
+
+
+def _message(kind: MessageKind, schemas: Schemas) -> Json:
+    """A message that the deliverer posts to an organiser's webhook."""
+    content = _content("application/json", Message, schemas)
+    of_json = content["application/json"]
+    of_json["example"] = {**of_json["example"], "type": kind.value}
+    return {
+        "operationId": f"receive_{kind.name.lower()}",
+        "tags": ["webhooks"],
+        "summary": MESSAGES[kind],
+        "description": MESSAGE_DESCRIPTION,
+        "security": [],
+        "parameters": [{"$ref": _REF.format("parameters", name)} for name in MESSAGE_HEADERS],
+        "requestBody": {"required": True, "content": content},
+        "responses": {
+            "2XX": {"description": "The message was processed; the response's body is not read."},
+            "410": {"description": "The webhook is disabled, and its pending messages are dead."},
+            "default": {"description": "A failure: the message is sent again, with backoff."},
+        },
+    }
 
 
 def _tag(route: Route) -> str:

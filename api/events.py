@@ -61,13 +61,34 @@ whole house. A plan says 0 for no limit."""
 
 
 class NewEventQuery(RequestBody, frozen=True):
-    """Options of a plan. `prices` and `deriveIds` are for pretix plans only."""
+    """Options of a plan. `prices` and `deriveIds` are for pretix plans only.
 
-    id: EventIdText | UnsetType = UNSET
-    name: EventName | UnsetType = UNSET
-    currency: IdText | UnsetType = UNSET
-    prices: Annotated[str, Meta(min_length=1, max_length=4000)] | UnsetType = UNSET
-    derive_ids: bool = False
+    `prices` are in minor units: `5000` for every category, `Stalls=5000,Box=9000`, or JSON,
+    `{"Stalls, left": 5000}`. The plan itself may have that object as its field `prices`.
+    """
+
+    id: (
+        Annotated[EventIdText, Meta(description="The id of the event; without it, a new one.")]
+        | UnsetType
+    ) = UNSET
+    name: Annotated[EventName, Meta(description="Instead of the plan's name.")] | UnsetType = UNSET
+    currency: Annotated[IdText, Meta(description="Instead of the plan's currency.")] | UnsetType = (
+        UNSET
+    )
+    prices: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                max_length=4000,
+                description="Prices of a pretix plan in minor units: `5000`, or `Stalls=5000,…`.",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    derive_ids: Annotated[
+        bool, Meta(description="Make the seat ids of a pretix plan from zone, row and number.")
+    ] = False
 
 
 class SeatIdsBody(RequestBody, frozen=True):
@@ -118,10 +139,8 @@ class TermsBody(RequestBody, frozen=True):
 
 
 class EventView(View, frozen=True):
-    """An event with its counts. Without `customerMax` there is no purchase limit.
-
-    Other terms that are left out are not set.
-    """
+    """An event with its counts. A term that is null, 0 or empty is not set: `customerMax` 0 is no
+    purchase limit."""
 
     id: str
     name: str
@@ -141,6 +160,12 @@ class EventView(View, frozen=True):
     cancel_until: str | None = None
     payment_max_ms: int = 0
     customer_max: int = 0
+
+
+class NewEventView(EventView, frozen=True):
+    """An event that was created. `notes` tell what of its plan was passed over or assumed."""
+
+    notes: tuple[str, ...] = ()
 
 
 class EventList(Struct, frozen=True):
@@ -184,8 +209,9 @@ async def create_event(call: Call[NewEventQuery, bytes]) -> Response:
     plan = await asyncio.to_thread(parse_event, call.body, options)
     terms = msgspec.structs.replace(plan.terms, owner_id=call.caller.customer_id)
     created = await call.engine.events.load_event(event, plan.layout, terms)
+    view = NewEventView(**msgspec.structs.asdict(view_of(created)), notes=plan.notes)
     location = (b"location", f"{PATH}/{event}".encode())
-    return Response(encode(view_of(created)), (location, tag_header(created.version)))
+    return Response(encode(view), (location, tag_header(created.version)))
 
 
 async def add_seats(call: Call[NoQuery, bytes]) -> Response:

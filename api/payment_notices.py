@@ -1,12 +1,9 @@
-"""Notices of the payment provider: verified, applied, recorded, and listed for the organiser.
+"""The standard notice of a payment provider, and the list of notices for the organiser.
 
-A notice is applied first, in Redis alone. A confirmation or a refund obligation is then in the
-journal, so the response is 200 even while Postgres is down, and recording is best effort. For any
-other notice about money its record is the only trace: while Postgres is down the response is 503,
-and the provider retries.
+`api.notice_effects` acts on a notice; `api.stripe_events` reads Stripe's form of it.
 """
 
-import asyncio
+import re
 from typing import Annotated
 
 import msgspec
@@ -19,38 +16,33 @@ from api.http.paging import number_of
 from api.http.payloads import NoQuery, PageQuery, View, encode
 from api.http.problems import Problem, invalid
 from api.http.responses import Response
-from api.signatures import HEADER
-from engine import Unavailable, ids, logs
-from engine.errors import (
-    AmountDiffers,
-    BookingCancelled,
-    BookingNotFound,
-    EventNotFound,
-    RefundDue,
-)
-from engine.ids import BookingId, EventId, InvalidId
-from engine.metrics import metrics
-from engine.ports.payments import Notice, NoticeOutcome
+from api.notice_effects import ProviderNotice, count_notice, take_notice
+from engine.models import PaymentReport, PaymentSource
+from engine.ports.payments import Notice, NoticeKind, NoticeOutcome
 from engine.timestamps import rfc3339
 
-SUCCEEDED, FAILED = "payment.succeeded", "payment.failed"
-RECORD_TIMEOUT_S = 5.0
-BEST_EFFORT_TIMEOUT_S = 0.5
-"""Timeout of a record that the response does not depend on."""
-
-_IN_JOURNAL = (NoticeOutcome.CONFIRMED, NoticeOutcome.REFUND_DUE)
-_log = logs.get("payments")
+AMOUNT_MAX = 10**14 - 1
+"""The largest amount that the scripts' JSON encodes exactly."""
+_WHOLE = re.compile(r"([0-9]{1,15})(?:\.0+)?")
 
 NoticeId = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[!-~]+$(?!\n)")]
 BookingText = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[ -~]+$(?!\n)")]
-Amount = Annotated[int, Meta(ge=0, le=10**15)]
+PaymentId = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[!-~]+$(?!\n)")]
+Amount = (
+    Annotated[int, Meta(ge=0, le=AMOUNT_MAX)] | Annotated[str, Meta(pattern=_WHOLE.pattern)] | float
+)
+"""A whole number of minor units; some providers write it as a text or as 4900.0."""
 Currency = Annotated[str, Meta(min_length=3, max_length=3, pattern=r"^[A-Za-z]{3}$")]
 
 
 class Payment(Struct, frozen=True, kw_only=True, rename="camel"):
-    """The payment of a notice. The format is the provider's, so unknown fields are ignored."""
+    """The payment of a notice. The format is the provider's, so unknown fields are ignored.
+
+    `amountMinor` of `payment.refunded` is the total that was paid back of the payment so far.
+    """
 
     booking_id: BookingText
+    payment_id: PaymentId | UnsetType = UNSET
     amount_minor: Amount | UnsetType = UNSET
     currency: Currency | UnsetType = UNSET
 
@@ -64,7 +56,11 @@ class Envelope(Struct, frozen=True, kw_only=True):
 
 
 class NoticeBody(Struct, frozen=True, kw_only=True):
-    """A notice: `payment.succeeded` or `payment.failed`; any other type is ignored."""
+    """A notice.
+
+    `payment.succeeded`, `payment.processing`, `payment.failed`, `payment.refunded` or
+    `payment.disputed`; any other type is ignored.
+    """
 
     id: NoticeId
     type: Annotated[str, Meta(min_length=1, max_length=100)]
@@ -85,6 +81,7 @@ class NoticeView(View, frozen=True):
     booking_id: str
     outcome: NoticeOutcome
     received_at: str
+    payment_id: str | None = None
     amount_minor: int | None = None
     currency: str | None = None
 
@@ -99,38 +96,37 @@ class NoticeList(Struct, frozen=True):
 class NoticesQuery(PageQuery, frozen=True):
     """Which notices of an event."""
 
-    outcome: NoticeOutcome | UnsetType = UNSET
+    outcome: (
+        Annotated[NoticeOutcome, Meta(description="Only notices with this outcome.")] | UnsetType
+    ) = UNSET
 
 
+_KINDS = frozenset(NoticeKind)
 _decode_envelope = msgspec.json.Decoder(Envelope).decode
 _decode_payment = msgspec.json.Decoder(Payment).decode
 
 
 async def receive_notice(call: Call[NoQuery, bytes]) -> Response:
-    """Receive a notice of the payment provider: a booking is paid, or a payment failed.
+    """Receive a notice of the payment provider about a payment of a booking.
 
     The signature is in `Payment-Signature`. Duplicate notices, in any order, have one effect. The
     response is 200 with the outcome, or 503 to make the provider retry. A failed payment changes
     nothing: the customer can pay again until the deadline.
     """
-    call.services.payment_signatures.check(call.headers.get(HEADER), call.body)
+    call.services.payment_signatures.check(call.headers, call.body)
     envelope: Envelope = decode_body(call.body, _decode_envelope)
     outcome = NoticeOutcome.IGNORED
-    if envelope.type in (SUCCEEDED, FAILED):
-        payment = _payment_of(envelope)
-        outcome = NoticeOutcome.PAYMENT_FAILED
-        if envelope.type == SUCCEEDED:
-            outcome = await _confirm(call, payment)
-        await _record(call, _notice(envelope, payment, outcome))
-    metrics.payment_notices.labels(outcome).inc()
+    if envelope.type in _KINDS:
+        outcome = await take_notice(call, _notice_of(envelope))
+    count_notice(outcome)
     return Response(encode(NoticeTaken(outcome=outcome)))
 
 
 async def list_notices(call: Call[NoticesQuery, None]) -> Response:
     """The payment provider's notices about an event's bookings, newest first.
 
-    The outcomes of payments that sold nothing are `amount_differs`, `booking_not_found` and
-    `booking_cancelled`.
+    The outcomes of payments that sold nothing are `paid_twice`, `amount_differs`,
+    `booking_not_found`, `booking_cancelled` and `disputed`.
     """
     query = call.query
     await owned_event(call, call.event_id)
@@ -143,71 +139,35 @@ async def list_notices(call: Call[NoticesQuery, None]) -> Response:
     return Response(encode(NoticeList(views, str(found[query.limit - 1].number) if more else None)))
 
 
-def _payment_of(envelope: Envelope) -> Payment:
-    """The payment of a notice. Raises the problem `invalid`."""
+def _notice_of(envelope: Envelope) -> ProviderNotice:
+    """A notice about a payment. Raises the problem `invalid`."""
     try:
         payment: Payment = decode_body(bytes(envelope.data), _decode_payment)
     except Problem as problem:
         field = problem.extras.get("field")
         raise invalid(f"data.{field}" if field else "data", problem.detail) from problem
-    return payment
-
-
-async def _confirm(call: Call[NoQuery, bytes], payment: Payment) -> NoticeOutcome:
-    amount_minor = None if payment.amount_minor is UNSET else payment.amount_minor
-    currency = "" if payment.currency is UNSET else payment.currency.upper()
-    try:
-        ids.split_booking(payment.booking_id)
-        await call.bookings.confirm_booking(
-            BookingId(payment.booking_id), None, amount_minor=amount_minor, currency=currency
-        )
-    except RefundDue:
-        return NoticeOutcome.REFUND_DUE
-    except AmountDiffers:
-        return NoticeOutcome.AMOUNT_DIFFERS
-    except BookingCancelled:
-        return NoticeOutcome.BOOKING_CANCELLED
-    except (InvalidId, BookingNotFound, EventNotFound):
-        return NoticeOutcome.BOOKING_NOT_FOUND
-    return NoticeOutcome.CONFIRMED
-
-
-async def _record(call: Call[NoQuery, bytes], notice: Notice) -> None:
-    """Record a notice. Raises Unavailable if that fails for money that has no other trace."""
-    required = notice.outcome not in (*_IN_JOURNAL, NoticeOutcome.PAYMENT_FAILED)
-    if required:
-        _log.warning(
-            "payment_sold_nothing",
-            notice_id=notice.id,
-            booking_id=notice.booking_id,
-            outcome=notice.outcome,
-        )
-    try:
-        async with asyncio.timeout(RECORD_TIMEOUT_S if required else BEST_EFFORT_TIMEOUT_S):
-            await call.services.stores.payments.record_notice(notice)
-    except (TimeoutError, Unavailable) as error:
-        if required:
-            raise Unavailable("the notice could not be recorded") from error
-        _log.warning("notice_not_recorded", notice_id=notice.id, outcome=notice.outcome)
-
-
-def _notice(envelope: Envelope, payment: Payment, outcome: NoticeOutcome) -> Notice:
-    return Notice(
+    return ProviderNotice(
         id=envelope.id,
-        kind=envelope.type,
+        kind=NoticeKind(envelope.type),
         booking_id=payment.booking_id,
-        event_id=_event_of(payment.booking_id),
-        outcome=outcome,
-        amount_minor=None if payment.amount_minor is UNSET else payment.amount_minor,
-        currency=None if payment.currency is UNSET else payment.currency.upper(),
+        payment=PaymentReport(
+            source=PaymentSource.PROVIDER,
+            id="" if payment.payment_id is UNSET else payment.payment_id,
+            amount_minor=None if payment.amount_minor is UNSET else _exact(payment.amount_minor),
+            currency="" if payment.currency is UNSET else payment.currency.upper(),
+        ),
     )
 
 
-def _event_of(booking_id: str) -> EventId | None:
-    try:
-        return ids.split_booking(booking_id)[0]
-    except InvalidId:
-        return None
+def _exact(amount: int | float | str) -> int:
+    """A whole number of minor units, however it was written. Raises the problem `invalid`."""
+    whole = _WHOLE.fullmatch(amount) if isinstance(amount, str) else None
+    number = int(whole[1]) if whole else amount
+    if isinstance(number, float) and number.is_integer():
+        number = int(number)
+    if not isinstance(number, int) or not 0 <= number <= AMOUNT_MAX:
+        raise invalid("data.amountMinor", f"a whole number of minor units, 0 to {AMOUNT_MAX}")
+    return number
 
 
 def _view(notice: Notice) -> NoticeView:
@@ -215,6 +175,7 @@ def _view(notice: Notice) -> NoticeView:
         id=notice.id,
         type=notice.kind,
         booking_id=notice.booking_id,
+        payment_id=notice.payment_id,
         outcome=notice.outcome,
         received_at=rfc3339(notice.received_at_ms),
         amount_minor=notice.amount_minor,

@@ -11,18 +11,21 @@ from api.http.payloads import NoQuery, PageQuery, RequestBody, View, encode
 from api.http.problems import Problem, invalid
 from api.http.responses import Response
 from engine import ids
-from engine.ids import ULID_PATTERN, BookingId
 from engine.ports.payments import Refund
 from engine.timestamps import rfc3339, rfc3339_or_none
 
-_CURSOR = re.compile(rf"([0-9]{{1,15}})\.({ULID_PATTERN})")
+_REFUND = r"ref_[0-9a-f]{32}"
+_CURSOR = re.compile(rf"([0-9]{{1,15}})\.({_REFUND})")
 _LINE = r"^[^\x00-\x1f\x7f]+$(?!\n)"
 
 
 class RefundsQuery(PageQuery, frozen=True):
     """Which obligations of an event; without `settled`, all of them."""
 
-    settled: bool | UnsetType = UNSET
+    settled: (
+        Annotated[bool, Meta(description="Only those that are paid back, or only the others.")]
+        | UnsetType
+    ) = UNSET
 
 
 class SettleBody(RequestBody, frozen=True):
@@ -32,15 +35,20 @@ class SettleBody(RequestBody, frozen=True):
 
 
 class RefundView(View, frozen=True):
-    """Money to pay back. `reason`: `cancelled`, or why a late payment got no places."""
+    """Money of one payment to pay back. `reason`: `cancelled`, or why it bought nothing.
 
+    `eventId` and `customerId` are left out if the booking is not known.
+    """
+
+    id: str
+    payment_id: str
     booking_id: str
-    event_id: str
-    customer_id: str
     amount_minor: int
     currency: str
     reason: str
     due_at: str
+    event_id: str | None = None
+    customer_id: str | None = None
     settled_at: str | None = None
     settled_by: str | None = None
     reference: str | None = None
@@ -61,7 +69,7 @@ async def list_refunds(call: Call[RefundsQuery, None]) -> Response:
         found = _CURSOR.fullmatch(query.cursor)
         if not found:
             raise invalid("cursor", "not a cursor of this list")
-        after = int(found[1]), f"{event}:{found[2]}"
+        after = int(found[1]), found[2]
     await owned_event(call, event)
     settled = None if query.settled is UNSET else query.settled
     refunds = await call.services.stores.payments.list_refunds(
@@ -73,16 +81,34 @@ async def list_refunds(call: Call[RefundsQuery, None]) -> Response:
 
 
 async def settle_refund(call: Call[NoQuery, SettleBody]) -> Response:
-    """Mark an obligation as paid back. Repeatable: the first call is recorded."""
-    booking = BookingId(call.path["refund_id"])
-    await owned_event(call, ids.split_booking(booking)[0])
+    """Mark an obligation as paid back. Repeatable: the first call is recorded.
+
+    The id is the obligation's, or the booking's if it has one obligation.
+    """
+    text, payments = call.path["refund_id"], call.services.stores.payments
+    if ":" in text and not call.privileged:
+        await owned_event(call, ids.split_booking(text)[0])
+    found = await payments.find_refunds(text)
+    if not found:
+        raise refund_not_found(text)
+    if len(found) > 1:
+        named = [refund.id for refund in found]
+        raise Problem("refund_ambiguous", "name one of them", {"refundIds": named})
+    refund = found[0]
+    if not call.privileged:
+        if refund.event_id is None:
+            raise refund_not_found(text)
+        await owned_event(call, refund.event_id)
     reference = None if call.body.reference is UNSET else call.body.reference
-    refund = await call.services.stores.payments.settle_refund(
-        booking, call.caller.customer_id, reference
-    )
-    if refund is None:
-        raise refund_not_found(booking)
-    return Response(encode(_view(refund)))
+    settled = await payments.settle_refund(refund, call.caller.customer_id, reference)
+    return Response(encode(_view(settled)))
+
+
+def refund_id(text: str) -> str:
+    """The id of an obligation, or of a booking. Raises InvalidId."""
+    if not re.fullmatch(_REFUND, text):
+        ids.split_booking(text)
+    return text
 
 
 def refund_not_found(text: str) -> Problem:
@@ -91,11 +117,13 @@ def refund_not_found(text: str) -> Problem:
 
 
 def _cursor(refund: Refund) -> str:
-    return f"{refund.due_at_ms}.{refund.booking_id.rpartition(':')[2]}"
+    return f"{refund.due_at_ms}.{refund.id}"
 
 
 def _view(refund: Refund) -> RefundView:
     return RefundView(
+        id=refund.id,
+        payment_id=refund.payment_id,
         booking_id=refund.booking_id,
         event_id=refund.event_id,
         customer_id=refund.customer_id,

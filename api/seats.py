@@ -1,13 +1,14 @@
 """Available seats over HTTP: `GET /booking`. `api.seat_picker` spreads them over the venue."""
 
 import time
+from typing import Annotated
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api import seat_picker
 from api.http.calls import Call
 from api.http.paging import Part, over_events
-from api.http.payloads import Cursor, EventIdText, IdText, Limit, RequestBody, View, encode
+from api.http.payloads import Cursor, IdText, Limit, OneEvent, RequestBody, View, encode
 from api.http.problems import invalid
 from api.http.responses import Response
 from api.seat_picker import Walk
@@ -19,9 +20,9 @@ from engine.models import Availability, SalesState
 class SeatsQuery(RequestBody, frozen=True):
     """Which available seats; without `eventId`, of every event that is on sale."""
 
-    event_id: EventIdText | UnsetType = UNSET
-    section: IdText | UnsetType = UNSET
-    category: IdText | UnsetType = UNSET
+    event_id: OneEvent | UnsetType = UNSET
+    section: Annotated[IdText, Meta(description="Only this section.")] | UnsetType = UNSET
+    category: Annotated[IdText, Meta(description="Only this category.")] | UnsetType = UNSET
     limit: Limit = 10
     cursor: Cursor | UnsetType = UNSET
 

@@ -8,11 +8,13 @@ notice. Other schemes in the header are ignored.
 import hmac
 import re
 import time
+from collections.abc import Mapping
 
 from api.http.problems import Problem
 from engine.errors import Misconfigured
 
 HEADER = b"payment-signature"
+STRIPE_HEADER = b"stripe-signature"
 SECRET_BYTES_MIN = 32
 TOLERANCE_S = 300
 """How far `t` may differ from the local clock, either way."""
@@ -22,25 +24,26 @@ _TIME = re.compile(rb"[0-9]{1,12}")
 
 
 class PaymentSignatures:
-    """Verifies signatures. Raises Misconfigured for a secret shorter than 32 bytes."""
+    """Verifies the signatures in one header. Raises Misconfigured for a secret under 32 bytes."""
 
-    def __init__(self, secrets: str) -> None:
+    def __init__(
+        self, secrets: str, header: bytes = HEADER, variable: str = "PAYMENT_WEBHOOK_SECRET"
+    ) -> None:
+        self._header, self._variable = header, variable
         self._secrets = [part.strip().encode() for part in secrets.split(",") if part.strip()]
         for secret in self._secrets:
             if len(secret) < SECRET_BYTES_MIN:
                 raise Misconfigured(
-                    f"PAYMENT_WEBHOOK_SECRET: {len(secret)} bytes, "
-                    f"at least {SECRET_BYTES_MIN} are needed"
+                    f"{variable}: {len(secret)} bytes, at least {SECRET_BYTES_MIN} are needed"
                 )
 
-    def check(self, header: bytes | None, body: bytes) -> None:
+    def check(self, headers: Mapping[bytes, bytes], body: bytes) -> None:
         """Raises the problems `signature_invalid`, and `not_found` where no secret is set."""
         if not self._secrets:
-            raise Problem(
-                "not_found", "payment notices are disabled: PAYMENT_WEBHOOK_SECRET is not set"
-            )
+            raise Problem("not_found", f"payment notices are disabled: {self._variable} is not set")
+        header = headers.get(self._header)
         if header is None:
-            raise _invalid("the header Payment-Signature is missing")
+            raise _invalid(f"the header {self._header.decode().title()} is missing")
         timestamp, signatures = _parse(header)
         expected = [
             hmac.new(secret, timestamp + b"." + body, "sha256").hexdigest().encode()

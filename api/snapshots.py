@@ -3,9 +3,10 @@
 The engine returns the same object until the event changes, so its identity is the cache key.
 """
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from cachetools import LRUCache
+from msgspec import Meta
 
 from api.http.caching import CHECK_AGAIN
 from api.http.payloads import CountsView, View, counts_view, encode
@@ -16,16 +17,30 @@ from engine.ids import EventId
 from engine.models import Availability, SalesState
 from engine.timestamps import rfc3339_or_none
 
+SeatMap = Annotated[
+    str,
+    Meta(
+        pattern="^[ahsb/]*$",
+        description=(
+            "One letter for each seat, at the index that the layout gives it: `a` available, "
+            "`h` held, `s` sold, `b` blocked; `/` stands between rows. A row of the layout has "
+            "the `index` of its first seat, and the others follow it. Standing areas are in "
+            "`areas`, with the places that are left."
+        ),
+    ),
+]
+
 
 class AvailabilityView(View, frozen=True):
-    """The whole event at one position; see `engine.models.Availability` for the map."""
+    """The whole event at one position. The seat with index `i` of the layout is letter `i` of
+    `map`."""
 
     event_id: str
     layout_version: str
     position: str
     sales: SalesState
     counts: CountsView
-    map: str
+    map: SeatMap
     areas: tuple[AreaView, ...]
     opens_at: str | None = None
     closes_at: str | None = None

@@ -7,7 +7,7 @@ raises `engine.Unavailable` in that case.
 from typing import Any, Protocol
 
 from engine.errors import Unavailable
-from engine.ids import BookingId, EventId
+from engine.ids import EventId
 from engine.ports.accounts import (
     AboveOwn,
     Addressee,
@@ -97,7 +97,10 @@ class PaymentStore(Protocol):
     """Notices of the payment provider, and refund obligations."""
 
     async def record_notice(self, notice: Notice) -> None:
-        """Record a notice once, by its id; if its booking is gone, record a refund obligation."""
+        """Record a notice once, by its id and booking; owe what no record in Redis keeps."""
+
+    async def find_booking(self, payment_id: str) -> str | None:
+        """The booking that a payment was for, if Postgres has it."""
 
     async def list_notices(
         self, event: EventId, outcome: NoticeOutcome | None, below: int | None, limit: int
@@ -107,12 +110,13 @@ class PaymentStore(Protocol):
     async def list_refunds(
         self, event: EventId, settled: bool | None, after: tuple[int, str] | None, limit: int
     ) -> list[Refund]:
-        """The refund obligations of an event after (due_at_ms, booking), oldest first."""
+        """The refund obligations of an event after (due_at_ms, id), oldest first."""
 
-    async def settle_refund(
-        self, booking: BookingId, settled_by: str, reference: str | None
-    ) -> Refund | None:
-        """Mark an obligation as settled, once; None: the booking has none."""
+    async def find_refunds(self, refund_or_booking: str) -> list[Refund]:
+        """The obligation with this id, or all those of a booking."""
+
+    async def settle_refund(self, refund: Refund, settled_by: str, reference: str | None) -> Refund:
+        """Mark an obligation as settled, once."""
 
 
 class WebhookStore(Protocol):

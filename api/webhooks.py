@@ -63,7 +63,9 @@ class WebhooksQuery(PageQuery, frozen=True):
 class DeliveriesQuery(PageQuery, frozen=True):
     """Which deliveries of a webhook."""
 
-    state: DeliveryState | UnsetType = UNSET
+    state: (
+        Annotated[DeliveryState, Meta(description="Only deliveries in this state.")] | UnsetType
+    ) = UNSET
 
 
 class WebhookView(View, frozen=True):

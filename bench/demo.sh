@@ -3,7 +3,9 @@
 # A Prometheus watches, if there is one on the PATH.
 set -eu
 data=$(mktemp -d "${TMPDIR:-/tmp}/ticket-war.XXXXXX")
-port=${PORT:-8000}
+wanted=${PORT:-8000}
+port=$(python -c "from bench.rig.stand import this_or_free_port as p; print(p($wanted))")
+[ "$port" = "$wanted" ] || echo "Port $wanted is taken; the demo uses port $port."
 here=$(dirname "$0")
 watcher=
 

@@ -1,4 +1,4 @@
-"""The app of one API process, put together: `uvicorn --factory cli.app:app_factory`."""
+"""Assembles the app of one API process: `uvicorn --factory cli.app:app_factory`."""
 
 import gc
 from collections.abc import AsyncIterator
@@ -15,11 +15,11 @@ from engine.settings import settings
 from persistence.stores.stores import PostgresStores
 
 GARBAGE_COUNT = 10_000
-"""Objects made until the collector looks at the young: a request makes dozens and leaves none."""
+"""New objects that start a collection: a request creates dozens and leaves none."""
 
 
 def app_factory() -> ASGIApp:
-    """The app with the settings of the environment. Postgres is asked when it is first needed."""
+    """The app with the settings of the environment. Connects to Postgres at first use."""
     found = settings.load()
     logs.configure(found.log_level)
     logs.say_crashes("api")
@@ -31,7 +31,7 @@ def app_factory() -> ASGIApp:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         with draining_on_signals(found.drain_wait_s):
             async with running(app):
-                gc.freeze()  # what is there now stays: the collector need not look at it again
+                gc.freeze()  # objects made so far stay: exempt them from collection
                 gc.set_threshold(GARBAGE_COUNT)
                 yield
             await tracing.flush(provider)

@@ -1,11 +1,15 @@
-"""The `engine` command: the composition root, the only part that knows every package.
+"""The `engine` command: the composition root, the only package that imports all others.
 
-One module a group of commands; an error of the engine's tree ends a command with one clear line
-and exit code 2. Exit code 1 is kept for "looked, and it is not clean".
+Each group of commands has a module. An `EngineError` ends a command with one line that says what
+is wrong, and exit code 2. Exit code 1 means: checked, and problems were found.
 """
+
+import sys
+from typing import IO, Any
 
 import click
 
+from cli import output
 from cli.load import load
 from cli.log_level import log_level
 from cli.lua import lua
@@ -27,11 +31,16 @@ from engine.errors import EngineError
 class _Failed(click.ClickException):
     exit_code = 2
 
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Write to `sys.stderr` as it is: click would replace its encoding."""
+        super().show(file or sys.stderr)
+
 
 class _Commands(click.Group):
     def invoke(self, context: click.Context) -> object:
         try:
-            logs.configure("warning")  # what serves logs as LOG_LEVEL says, what looks prints
+            output.show_undecodable_as_question_marks()
+            logs.configure("warning")  # parts log at LOG_LEVEL; other commands print
             check_environment()
             return super().invoke(context)
         except EngineError as error:
@@ -46,7 +55,7 @@ def main() -> None:
     \b
     engine up                                  everything on this machine
     engine load venue:hall --event gala        a concert hall, on sale at once
-    engine status gala                         live: places, rates, refusals, how far the writer is
+    engine status gala                         live: places, rates, refusals, lag of the writer
     engine war --event gala                    a ticket war, and its verdict
     """
 

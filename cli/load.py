@@ -1,4 +1,4 @@
-"""`engine load`: an event from a plan, on sale at once unless told otherwise."""
+"""`engine load`: load an event from a plan; by default it is on sale at once."""
 
 import asyncio
 from pathlib import Path
@@ -9,13 +9,14 @@ import msgspec
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cli import output
+from cli.durations import Seconds
 from cli.sources import data_option, json_option, settings_for
 from engine import ids
 from engine.engine import Engine
-from engine.errors import Misconfigured
+from engine.errors import EventExists, EventInUse, Misconfigured
 from engine.ids import InvalidId
 from engine.models import Event, Sales, Terms
-from engine.plans import Plan, PlanOptions, read_plan
+from engine.plans import Plan, PlanOptions, PriceUnit, read_plan
 from engine.plans import layout as layouts
 from engine.plans.event_json import Moment, milliseconds
 from engine.settings.settings import Settings
@@ -25,26 +26,40 @@ from engine.terms import problems_of
 @click.command()
 @click.argument("file")
 @click.option("--event", required=True, help="The event's id: letters, digits, `_.-`.")
-@click.option("--name", help="The event's name; the plan's own without it.")
+@click.option("--name", help="The event's name; by default, that of the plan.")
 @click.option("--currency", help="ISO 4217 code; EUR unless the plan says.")
-@click.option("--prices", help="For a pretix plan: a JSON or CSV file, or `Stalls=5000,Box=9000`.")
-@click.option("--hold-ttl", type=float, help="Seconds a hold lives; 900 unless the plan says.")
-@click.option("--max-seats", type=int, help="Most places of one booking, 1 to 50; 10.")
-@click.option("--customer-max", type=int, help="Most places of one customer; no limit.")
+@click.option(
+    "--prices",
+    help="For a pretix plan: a JSON or CSV file, `Stalls=5000,Box=9000`, "
+    'or JSON, `{"Stalls, left": 5000}`.',
+)
+@click.option(
+    "--price-unit",
+    type=click.Choice([unit.value for unit in PriceUnit]),
+    help="Unit of the prices in a CSV and in --prices: minor (4500) or major (45.00); minor.",
+)
+@click.option("--delimiter", help="Of a CSV: one character, or `tab`; detected without it.")
+@click.option("--encoding", help="Of a CSV, as cp1252; without it UTF-8, or UTF-16 if it is that.")
+@click.option(
+    "--hold-ttl", type=Seconds(0), help="Seconds that a hold lasts; 900 unless the plan says."
+)
+@click.option("--max-seats", type=int, help="Most places of one booking, 1 to 50; by default 10.")
+@click.option("--customer-max", type=int, help="Most places of one customer; by default no limit.")
 @click.option("--sales", type=click.Choice(["open", "paused"]), help="Open unless the plan says.")
 @click.option("--starts-at", help="When the event starts, as `2030-06-01T19:30:00+02:00`.")
 @click.option("--time-zone", help="Where the event is: an IANA name as `Europe/Berlin`.")
 @click.option("--derive-ids", is_flag=True, help="Make seat ids from section, row and number.")
-@click.option("--replace", is_flag=True, help="Load again, while nothing is held or sold.")
-@click.option("--url", help="Redis to load into.")
+@click.option(
+    "--replace", is_flag=True, help="Load again, while nothing is held or sold; the owner stays."
+)
+@click.option(
+    "--url", help="The Redis to load into; by default REDIS_URL, or that of `engine up` in --data."
+)
 @data_option
 @json_option
 def load(
     file: str,
     event: str,
-    currency: str | None,
-    prices: str | None,
-    derive_ids: bool,
     replace: bool,
     url: str | None,
     data: Path,
@@ -57,29 +72,40 @@ def load(
     engine load hall.json --event gala
     engine load theatre.json --event hamlet --prices 'Stalls=5000,Circle=3000' --derive-ids
     engine load seats.csv --event derby --hold-ttl 300 --sales paused
-    engine load venue:stadium --event final       50,000 seats of our own making
+    engine load sitze.csv --event derby --price-unit major --encoding cp1252
+    engine load venue:stadium --event final       a made-up stadium of 50,000 seats
     """
     try:
         event_id = ids.event_id(event)
     except InvalidId as error:
         raise Misconfigured(f"--event: {error}") from error
-    options = PlanOptions(
-        derive_ids=derive_ids, prices=prices, currency=currency, name=asked["name"]
-    )
-    plan = read_plan(file, options)
+    plan = read_plan(file, _options(asked))
     terms = _terms(event, plan, asked)
     plan = msgspec.structs.replace(plan, terms=terms)
     settings = settings_for(None if url else data, url)
     loaded = asyncio.run(_load(settings, event_id, plan, replace=replace, quiet=as_json))
-    if as_json:
-        output.show_json(loaded)
-        return
-    counts = loaded.counts
+    with output.report():
+        if as_json:
+            output.show_json({**msgspec.to_builtins(loaded), "notes": plan.notes})
+        else:
+            for note in plan.notes:
+                output.say(f"note: {note}")
+            _show(loaded)
+
+
+def _show(loaded: Event) -> None:
     output.say(
-        f"[bold]{loaded.name}[/bold] is loaded as [bold]{loaded.id}[/bold]: "
-        f"{loaded.capacity:,} places, {counts.blocked:,} blocked, sales {loaded.sales}, "
-        f"holds live {loaded.hold_ttl_ms / 1000:g} s, {_limit_of(loaded)}"
+        *((loaded.name, "bold"), " is loaded as ", (loaded.id, "bold")),
+        f": {loaded.capacity:,} places, {loaded.counts.blocked:,} blocked, sales {loaded.sales}, "
+        f"holds last {loaded.hold_ttl_ms / 1000:g} s, {_limit_of(loaded)}",
     )
+
+
+def _options(asked: dict[str, Any]) -> PlanOptions:
+    names = ("derive_ids", "prices", "currency", "name", "delimiter", "encoding")
+    unit = asked["price_unit"]
+    given = {name: asked[name] for name in names}
+    return PlanOptions(**given, price_unit=unit and PriceUnit(unit))
 
 
 def _limit_of(event: Event) -> str:
@@ -89,7 +115,7 @@ def _limit_of(event: Event) -> str:
 
 
 def _terms(event: str, plan: Plan, asked: dict[str, Any]) -> Terms:
-    """The plan's terms, and over them what was asked for. Raises Misconfigured."""
+    """The plan's terms, replaced where an option is given. Raises Misconfigured."""
     ttl = asked["hold_ttl"]
     over = {
         "name": asked["name"] or plan.terms.name or event,
@@ -122,22 +148,34 @@ async def _load(
     settings: Settings, event: ids.EventId, plan: Plan, *, replace: bool, quiet: bool
 ) -> Event:
     bar = Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         console=output.console,
         transient=True,
-        disable=quiet,
+        disable=quiet or not output.console.is_terminal,
     )
     seat_count = sum(len(row.seats) for row in layouts.rows_of(plan.layout))
     with bar:
         task = bar.add_task("staging seats", total=seat_count)
         async with await Engine.connect(settings) as engine:
-            return await engine.events.load_event(
-                event,
-                plan.layout,
-                plan.terms,
-                replace=replace,
-                progress=lambda count: bar.advance(task, count),
-            )
+            try:
+                return await engine.events.load_event(
+                    event,
+                    plan.layout,
+                    plan.terms,
+                    replace=replace,
+                    progress=lambda count: bar.advance(task, count),
+                )
+            except EventExists as error:
+                raise Misconfigured(
+                    f"{event} is loaded already: choose another --event, or load it again with "
+                    "--replace while nothing is held or sold"
+                ) from error
+            except EventInUse as error:
+                held, sold = error.found
+                raise Misconfigured(
+                    f"{event} has {held} places held and {sold} sold, so it cannot be replaced: "
+                    "choose another --event"
+                ) from error

@@ -1,4 +1,4 @@
-"""`engine log-level`: hear more, or less, of what runs, without a restart."""
+"""`engine log-level`: change the log level of running processes, without a restart."""
 
 import asyncio
 from pathlib import Path
@@ -17,13 +17,13 @@ SECONDS_MAX = 86_400
 @click.argument("level", type=click.Choice([*logs.LEVELS, "reset"]), required=False)
 @click.option(
     "--seconds", default=900, show_default=True, type=click.IntRange(1, SECONDS_MAX),
-    help="How long it holds; then LOG_LEVEL counts again.",
+    help="How long the level applies; then LOG_LEVEL applies again.",
 )  # fmt: skip
 @data_option
 def log_level(level: str | None, seconds: int, data: Path) -> None:
-    """Log at another level, in every process of this Redis, within a second or two.
+    """Set the log level of every process of this Redis, within a second or two.
 
-    Without a level: say which is set. `debug` has a line for every request.
+    Without LEVEL, print the current one. `debug` logs a line for every request.
     """
     click.echo(asyncio.run(_change(settings_for(data), level, seconds)))
 
@@ -36,4 +36,4 @@ async def _change(settings: Settings, level: str | None, seconds: int) -> str:
         elif level:
             await setting.set(level, seconds)
         found, left_s = await setting.read(), await setting.seconds_left()
-    return f"{found} for {left_s} s" if found else "as LOG_LEVEL says of each process"
+    return f"{found} for {left_s} s" if found else "as LOG_LEVEL says in each process"

@@ -1,4 +1,4 @@
-"""`engine lua`: the scripts as Redis gets them."""
+"""`engine lua`: the scripts as they are sent to Redis."""
 
 import click
 
@@ -8,7 +8,7 @@ from engine.errors import Misconfigured
 
 @click.group()
 def lua() -> None:
-    """Look at the scripts."""
+    """Show the scripts."""
 
 
 @lua.command()

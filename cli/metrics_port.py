@@ -1,7 +1,7 @@
-"""`--metrics-port`: what a part that shares no metrics folder with the API shows by itself.
+"""`--metrics-port`: metrics of a part that shares no metrics folder with the API.
 
-prometheus-client's own server, on a thread of its own. Of a part that does share the folder it
-shows this part's metrics alone.
+Runs the server of prometheus-client on its own thread. It serves only this part's metrics, even if
+the part shares a folder.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,24 +18,26 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def metrics_port_option(command: F) -> F:
-    """`--metrics-port N`: where Prometheus finds this part."""
+    """`--metrics-port N`: the port where Prometheus reads this part's metrics."""
     return click.option(
         "--metrics-port",
         type=click.IntRange(1, 65535),
-        help="Show this part's metrics to Prometheus there, on every address of the machine.",
+        help="Serve this part's metrics to Prometheus on this port, on all addresses.",
     )(command)
 
 
 @contextmanager
 def metrics_shown(port: int | None) -> Iterator[None]:
-    """Answer GET /metrics on the port while the block lasts; None: nowhere."""
+    """Answer GET /metrics on the port during the block; None: do not."""
     if port is None:
         yield
         return
     try:
         server, thread = start_http_server(port, registry=Own())
     except OSError as error:
-        raise Misconfigured(f"--metrics-port {port}: {error.strerror}") from error
+        raise Misconfigured(
+            f"--metrics-port {port}: {error.strerror}; choose another port"
+        ) from error
     try:
         yield
     finally:

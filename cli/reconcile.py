@@ -1,14 +1,16 @@
-"""`engine reconcile`: compare both sides once, or again and again as a part of its own."""
+"""`engine reconcile`: compares Redis with Postgres once, or again and again as a part."""
 
 import asyncio
 import contextlib
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from cli import output
+from cli.durations import Seconds
 from cli.metrics_port import metrics_port_option, metrics_shown
 from cli.sources import data_option, event_id_of, json_option, refuse_without_database, settings_for
 from cli.workers import log_as, run_part
@@ -19,22 +21,27 @@ from engine.ids import EventId
 from engine.metrics import metrics
 from engine.settings.settings import Settings
 
+if TYPE_CHECKING:
+    from persistence.reconcile.report import ReconcileReport
+
 NICE = 10
-"""How far the rounds stand back behind a sale on the same machine."""
+"""Niceness of the rounds, so that a sale on the same machine comes first."""
 
 _RETRY_S = 5.0
 
 
 @click.command()
 @click.argument("event", required=False)
-@click.option("--repair", is_flag=True, help="Mend what is safe to mend, and say what was done.")
 @click.option(
-    "--lag", type=click.FloatRange(0), default=5.0, show_default=True,
+    "--repair", is_flag=True, help="Repair what is safe to repair, and report what was done."
+)
+@click.option(
+    "--lag", type=Seconds(0), default=5.0, show_default=True,
     help="Seconds the writer may be behind before it counts as a difference.",
 )  # fmt: skip
 @click.option(
-    "--every", type=click.FloatRange(0, min_open=True), metavar="SECONDS",
-    help="Run for ever: look at every event so often, set the metrics, log one line.",
+    "--every", type=Seconds(0, min_open=True), metavar="SECONDS",
+    help="Run until stopped: compare every event at this interval, set the metrics, log one line.",
 )  # fmt: skip
 @metrics_port_option
 @data_option
@@ -48,10 +55,11 @@ def reconcile(
     data: Path,
     as_json: bool,
 ) -> None:
-    """Compare Redis with Postgres for EVENT, or every event, and name each difference.
+    """Compare Redis with Postgres for EVENT, or every event, and list each difference.
 
-    Exit code 0 when they agree, 1 when not; with --repair, 0 when all was mended. With --every it
-    runs until SIGTERM, mends nothing, and what the writer has still to write is no difference.
+    Exit code 0 if they agree, otherwise 1; with --repair, 0 if everything was repaired. With
+    --every it runs until SIGTERM and repairs nothing, and entries that the writer has not written
+    yet are no difference.
     """
     settings = settings_for(data)
     refuse_without_database(settings, data)
@@ -59,7 +67,7 @@ def reconcile(
         chosen = None if event is None else event_id_of(event)
         sys.exit(asyncio.run(_reconcile(settings, chosen, repair, lag, as_json)))
     if event or repair or as_json:
-        raise Misconfigured("--every looks at every event, and mends and prints nothing")
+        raise Misconfigured("--every compares every event, repairs nothing and prints nothing")
     log_as("reconciler", settings)
     os.nice(NICE)
     with metrics_shown(metrics_port):
@@ -67,7 +75,7 @@ def reconcile(
 
 
 class _Rounds:
-    """The rounds, and the wait for servers that are not there when they begin."""
+    """Runs the rounds; waits for servers that are not reachable at the start."""
 
     def __init__(self, settings: Settings, every_s: float) -> None:
         self._settings = settings
@@ -114,14 +122,19 @@ async def _reconcile(
             repair=repair,
             lag_ms=round(lag_s * 1000),
         )
+    with output.report():
+        _show(report, as_json)
+    return 0 if report.clean else 1
+
+
+def _show(report: "ReconcileReport", as_json: bool) -> None:
     if as_json:
         output.show_json(report)
     elif rows := [
         (item.event_id, item.kind, item.subject, item.detail, item.repaired or "")
         for item in report.differences
     ]:
-        columns = ("event", "kind", "subject", "found", "mended")
+        columns = ("event", "kind", "subject", "found", "repaired")
         output.show_table("Differences", columns, rows)
     else:
-        output.say("[green]Redis and Postgres agree[/green]")
-    return 0 if report.clean else 1
+        output.say(("Redis and Postgres agree", "green"))

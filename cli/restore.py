@@ -1,4 +1,4 @@
-"""`engine restore`: Redis from Postgres, event by event, while the others sell."""
+"""`engine restore`: rebuilds events in Redis from Postgres, while the others stay on sale."""
 
 import asyncio
 import sys
@@ -24,18 +24,23 @@ _LINE_EVERY = 0.25
 
 @click.command()
 @click.argument("events", nargs=-1)
-@click.option("--all", "every", is_flag=True, help="Every event Postgres has, sound or not.")
-@click.option("--yes", is_flag=True, help="Do not ask before an event is closed that sells.")
+@click.option(
+    "--all",
+    "every",
+    is_flag=True,
+    help="Restore every event that Postgres has, whatever its state.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask before a working event is fenced.")
 @data_option
 @json_option
 def restore(events: tuple[str, ...], every: bool, yes: bool, data: Path, as_json: bool) -> None:
     """Rebuild EVENTs in Redis from Postgres; without EVENT, those that Redis lost or is behind on.
 
-    An event is closed while it is restored, the others sell on. Its holds end; what Postgres has as
-    sold stays sold. Exit code 0 when all are restored and open, 1 when not.
+    An event is fenced while it is restored; the others stay on sale. Its holds end; sales that
+    Postgres has stay sold. Exit code 0 if all events are restored, otherwise 1.
 
     \b
-    engine restore                    what is closed because Redis lost some of it
+    engine restore                    the events that Redis lost or is behind on
     engine restore gala --yes         one event, whatever its state
     engine restore --all --yes --json
     """
@@ -46,27 +51,30 @@ def restore(events: tuple[str, ...], every: bool, yes: bool, data: Path, as_json
         raise Misconfigured("name events or say --all, not both")
     asker = _Asker(yes=yes, may_ask=not as_json)
     outcomes = asyncio.run(_restore(settings, asked, every, asker, as_json))
-    if as_json:
-        output.show_json(outcomes)
-    else:
-        _tell(outcomes)
+    with output.report():
+        if as_json:
+            output.show_json(outcomes)
+        else:
+            _show(outcomes)
     sys.exit(1 if any(outcome.why for outcome in outcomes) else 0)
 
 
 class _Asker:
-    """Asks before the sale of a sound event is interrupted."""
+    """Asks before the sale of a working event is interrupted."""
 
     def __init__(self, *, yes: bool, may_ask: bool) -> None:
         self._yes = yes
         self._may_ask = may_ask
 
     def agrees(self, event: Event) -> bool:
-        """Whether it is to be closed although nothing is wrong. Raises: Misconfigured."""
+        """Whether to restore an event that is not behind. Raises: Misconfigured."""
         if not (self._yes or self._may_ask):
-            raise Misconfigured(f"{event.id} is not behind Postgres: to restore it, say --yes")
+            raise Misconfigured(
+                f"{event.id} is not behind Postgres: to restore it anyway, add --yes"
+            )
         counts = event.counts
         found = f"{event.sales}, {counts.held:,} held, {counts.sold:,} sold"
-        question = f"{event.id} is not behind Postgres ({found}): close and restore it?"
+        question = f"{event.id} is not behind Postgres ({found}): fence and restore it?"
         return self._yes or click.confirm(question)
 
 
@@ -80,34 +88,34 @@ async def _restore(
         await Engine.connect(settings) as engine,
         await database.connect(settings.database_url) as pool,
     ):
-        with _Shown(quiet=quiet) as shown:
-            restorer = Restorer(engine, pool, shown.advance)
+        with _ProgressView(quiet=quiet) as progress:
+            restorer = Restorer(engine, pool, progress.advance)
             behind = await restorer.find_behind()
             chosen = asked or (list(await event_record.read_newest(pool)) if every else behind)
             agreed = [
                 event
                 for event in chosen
-                if event in behind or await _agrees(engine, event, asker, shown)
+                if event in behind or await _agrees(engine, event, asker, progress)
             ]
             return [await restorer.outcome(event) for event in agreed]
 
 
-async def _agrees(engine: Engine, event: EventId, asker: _Asker, shown: "_Shown") -> bool:
+async def _agrees(engine: Engine, event: EventId, asker: _Asker, progress: "_ProgressView") -> bool:
     try:
         found = await engine.events.read_event(event)
     except EventNotFound:
-        return True  # restore says that Postgres has none either
-    shown.pause()
+        return True  # restore reports that Postgres has none either
+    progress.pause()
     return asker.agrees(found)
 
 
-class _Shown:
-    """Progress: bars on a terminal, a line each quarter elsewhere."""
+class _ProgressView:
+    """Progress: bars on a terminal, otherwise a line at each quarter."""
 
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
         self._bars = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f} %"),
             TimeElapsedColumn(),
@@ -118,7 +126,7 @@ class _Shown:
         self._tasks: dict[EventId, TaskID] = {}
         self._said: dict[EventId, float] = {}
 
-    def __enter__(self) -> "_Shown":
+    def __enter__(self) -> "_ProgressView":
         self._bars.start()
         return self
 
@@ -126,11 +134,11 @@ class _Shown:
         self._bars.stop()
 
     def pause(self) -> None:
-        """Leave the terminal to a question."""
+        """Stop the bars while a question is asked."""
         self._bars.stop()
 
     def advance(self, event: EventId, done: int, total: int) -> None:
-        """Show how far an event is."""
+        """Show the progress of an event."""
         if not self._bars.disable:
             self._bars.start()
             if event not in self._tasks:
@@ -143,17 +151,19 @@ class _Shown:
             output.say(f"{event}: {done / total:.0%} of {total:,}")
 
 
-def _tell(outcomes: "list[RestoreOutcome]") -> None:
+def _show(outcomes: "list[RestoreOutcome]") -> None:
     if not outcomes:
-        output.say("[green]nothing to restore: Redis has what Postgres has[/green]")
+        output.say(("nothing to restore: Redis has what Postgres has", "green"))
     for outcome in outcomes:
         found = outcome.restored
         if found is None or outcome.why:
-            output.say(f"[bold]{outcome.event_id}[/bold]: [red]not restored[/red]: {outcome.why}")
+            failed = ("not restored", "red")
+            output.say((outcome.event_id, "bold"), ": ", failed, f": {outcome.why}")
             continue
         output.say(
-            f"[bold]{found.event_id}[/bold]: restored in {outcome.seconds:.1f} s, sales "
-            f"{found.sales}: {found.sold:,} places sold in {found.confirmed_count:,} bookings, "
+            (found.event_id, "bold"),
+            f": restored in {outcome.seconds:.1f} s, sales {found.sales}: {found.sold:,} places "
+            f"sold in {found.confirmed_count:,} bookings, "
             f"{found.holds_ended:,} holds ended, {found.late_confirmed:,} confirmed late, "
-            f"{found.refunds_due:,} refunds due"
+            f"{found.refunds_due:,} refunds due",
         )

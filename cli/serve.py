@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
+import socket
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -25,14 +27,14 @@ BACKLOG = 4096
 it the kernel drops the first packet, which the client's kernel sends again after 1, 3, 7 s."""
 
 KEEP_ALIVE_S = 75
-"""How long an idle connection is kept: long enough for a customer who chooses seats, and as long as
-common proxies keep theirs. A server that closes first, while a request is on its way, leaves the
-client without an answer."""
+"""How long an idle connection is kept: long enough to choose seats, and as long as
+common proxies keep theirs. If a server closes the connection while a request is in transit, the
+client gets no response."""
 
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=8000, show_default=True)
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True)
 @data_option
 def serve(host: str, port: int, workers: int, data: Path) -> None:
@@ -42,11 +44,12 @@ def serve(host: str, port: int, workers: int, data: Path) -> None:
         raise Misconfigured("JWT_SECRET must have at least 32 bytes; it signs every token")
     logs.configure(settings.log_level)
     asyncio.run(_check(settings))
+    refuse_taken_port(host, port)
     os.environ["REDIS_URL"] = settings.redis_url  # for the worker processes
     os.environ["DATABASE_URL"] = settings.database_url
     os.environ["JWT_SECRET"] = settings.jwt_secret
     os.environ["PUBLIC_URL"] = settings.public_url or url_of(host, port)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again at its end
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn re-raises it when it stops
     config = uvicorn.Config(
         "cli.app:app_factory",
         factory=True,
@@ -67,6 +70,22 @@ def serve(host: str, port: int, workers: int, data: Path) -> None:
     )
     with _metrics_folder(workers):
         run_server(config)
+
+
+def refuse_taken_port(host: str, port: int) -> None:
+    """Raise Misconfigured if this process cannot listen there."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, kind, protocol, _, address in found:
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+    except OSError as error:
+        unusable = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
+        other = "another --host" if unusable else "another --port, or stop what uses this one"
+        raise Misconfigured(
+            f"cannot listen on {host} port {port}: {error.strerror}; choose {other}"
+        ) from error
 
 
 def reachable(host: str) -> str:

@@ -1,6 +1,7 @@
-"""`engine settings`: what every setting is here and now, and where that was read.
+"""`engine settings`: the value of every setting in effect, and its source.
 
-Secrets are never shown, not even in part: of a URL its place, of the others that they are set.
+Secrets are never shown, not even in part: a URL is shown without its password, other secrets only
+as set.
 """
 
 import os
@@ -36,7 +37,7 @@ class SettingView(Struct, frozen=True):
 @data_option
 @json_option
 def show_settings(data: Path, as_json: bool) -> None:
-    """Show every setting as it is in effect, and where it comes from. Secrets stay hidden.
+    """Show every setting that is in effect, and its source. Secrets stay hidden.
 
     \b
     engine settings
@@ -59,7 +60,7 @@ def show_settings(data: Path, as_json: bool) -> None:
 
 
 def check_environment() -> None:
-    """Refuse contradictions, and log a warning for each variable that looks misspelt.
+    """Refuse contradictions, and log a warning for each variable that is probably misspelt.
 
     Raises Misconfigured.
     """

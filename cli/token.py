@@ -10,10 +10,10 @@ from engine.errors import Misconfigured
 
 
 @click.command()
-@click.option("--sub", required=True, help="Who it is for: the customer's id.")
+@click.option("--sub", required=True, help="The customer's id.")
 @click.option(
     "--role", type=click.Choice(["customer", "organizer", "admin"]), default="customer",
-    show_default=True, help="What it may do.",
+    show_default=True, help="The permissions of the token.",
 )  # fmt: skip
 @click.option("--ttl", type=click.IntRange(1), default=86_400, show_default=True, help="Seconds.")
 @data_option
@@ -28,5 +28,7 @@ def token(sub: str, role: Role, ttl: int, data: Path) -> None:
 
     settings = find_settings(data)
     if not settings.jwt_secret:
-        raise Misconfigured(f"no secret: `engine up` never ran in {data}; set JWT_SECRET")
+        raise Misconfigured(
+            f"no secret: `engine up` has not run in {data}; start it there or set JWT_SECRET"
+        )
     click.echo(issue_token(settings.jwt_secret, sub, role, ttl_s=ttl))

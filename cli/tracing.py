@@ -1,9 +1,9 @@
-"""OpenTelemetry, for those who installed `[otel]` and set OTEL_*: request, script, batch, SQL.
+"""OpenTelemetry traces of requests, scripts, batches and SQL: needs the extra `[otel]` and OTEL_*.
 
-What is traced is wrapped from outside when a process starts, as OpenTelemetry's own
-instrumentations do it: without OTEL_* nothing is imported and no call is a nanosecond longer. The
-ASGI instrumentation is not used: it puts the query into its spans, where links of mails have their
-token, and makes three spans of a request. A span never has a header, a body or a query.
+The traced functions are wrapped when a process starts, as by OpenTelemetry's own instrumentations:
+without OTEL_* nothing is imported, and no call takes longer. The ASGI instrumentation is not used:
+it puts the query into its spans, where links in mails have their token, and makes three spans per
+request. A span never contains a header, a body or a query.
 """
 
 import asyncio
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
 FLUSH_MS = 2000
-"""How long the end of a process waits for a collector to take its last spans."""
+"""How long a process waits at its end for the collector to accept the last spans."""
 _WITH_SQL = ("api", "writer")
-"""Parts that ask Postgres only when there is something to do: a deliverer would trace its polls."""
+"""Parts that query Postgres only if there is work: a deliverer would trace its polls."""
 
 _log = logs.get("tracing")
 _Call = Callable[..., Awaitable[Any]]
 
 
 def asked_for(environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether OTEL_* names a collector and nothing switches traces off."""
+    """Whether OTEL_* names a collector and does not switch traces off."""
     if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return False
     if environ.get("OTEL_TRACES_EXPORTER", "otlp") != "otlp":
@@ -41,7 +41,7 @@ def asked_for(environ: Mapping[str, str] = os.environ) -> bool:
 
 
 def begin(part: str) -> "TracerProvider | None":
-    """Trace this process, if that is asked for and installed. To be called once."""
+    """Trace this process if OTEL_* asks for it and the extra is installed. Call it once."""
     if not asked_for():
         return None
     try:
@@ -50,7 +50,7 @@ def begin(part: str) -> "TracerProvider | None":
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError as error:
-        _log.warning("not_traced", why=str(error), mend="pip install ticket-wars[otel]")
+        _log.warning("not_traced", why=str(error), fix="pip install ticket-wars[otel]")
         return None
     named = {"service.name": os.environ.get("OTEL_SERVICE_NAME", f"ticket-wars-{part}")}
     provider = TracerProvider(resource=Described.create(named), shutdown_on_exit=False)
@@ -62,13 +62,13 @@ def begin(part: str) -> "TracerProvider | None":
 
 
 async def flush(provider: "TracerProvider | None") -> None:
-    """Hand over what was traced last; to be called when the process ends."""
+    """Send the last spans; to be called when the process ends."""
     if provider:
         await asyncio.to_thread(provider.force_flush, FLUSH_MS)
 
 
 def trace_engine(tracer: "Tracer") -> Callable[[], None]:
-    """Wrap the script call and the writer's batch. Returns how to take that back."""
+    """Wrap the script call and the writer's batch. Returns a function that undoes it."""
     from persistence.journal.tables import Store
 
     call, write = Scripts.call, Store.write
@@ -93,7 +93,7 @@ def _traced_call(call: _Call, tracer: "Tracer") -> Any:
 
     async def traced(scripts: Scripts, script: Script, *arguments: Any) -> Any:
         if not trace.get_current_span().get_span_context().is_valid:
-            return await call(scripts, script, *arguments)  # nobody's request: a sweep
+            return await call(scripts, script, *arguments)  # no request: a sweep
         with tracer.start_as_current_span(f"script {script.name}") as span:
             answer = await call(scripts, script, *arguments)
             span.set_attribute("script.code", answer[0])
@@ -131,20 +131,22 @@ class TracedApp:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        said = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        parent = self._extract({name: said[name] for name in _PROPAGATED if name in said})
+        headers = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
+        }
+        parent = self._extract({name: headers[name] for name in _PROPAGATED if name in headers})
         with self._tracer.start_as_current_span(
             scope["method"], parent, self._kind, {"http.request.method": scope["method"]}
         ) as span:
 
-            async def watched(message: Message) -> None:
+            async def recorded(message: Message) -> None:
                 if message["type"] == "http.response.start":
                     span.set_attribute("http.response.status_code", message["status"])
                     if message["status"] >= 500:
                         span.set_status(self._failed)
                 await send(message)
 
-            await self._app(scope, receive, watched)
+            await self._app(scope, receive, recorded)
             resource = scope.get("endpoint")
             if isinstance(resource, Resource):
                 span.update_name(f"{scope['method']} {resource.path}")

@@ -1,26 +1,26 @@
-"""`engine up`: everything on this machine, supervised, until Ctrl-C or SIGTERM.
+"""`engine up`: runs everything on this machine, supervised, until Ctrl-C or SIGTERM.
 
-What is named by REDIS_URL or DATABASE_URL is used; the other is embedded. The parts are stopped
-in the order of the flow, so that each can still hand on what it took: the API answers what it
-has begun, the expirer ends its sweep, the writer persists what came last, the deliverer brings
-what is on its way, the servers close.
+A server named by REDIS_URL or DATABASE_URL is used; otherwise an embedded one is started. The parts
+stop in the order of the flow, so that each finishes its work: the API answers the requests it has
+accepted, the expirer ends its sweep, the writer writes the last entries, the deliverer ends its
+attempts, the servers stop.
 """
 
 import asyncio
 import contextlib
 import http.client
 import os
+import shlex
 import shutil
 import signal
-import socket
 import sys
 from pathlib import Path
 
 import click
 import msgspec
 
-from cli.serve import reachable, url_of
-from cli.sources import data_option
+from cli.serve import reachable, refuse_taken_port, url_of
+from cli.sources import DATA, data_option
 from embedded import servers
 from embedded.process import private_folder
 from embedded.supervisor import Part, supervise
@@ -28,9 +28,9 @@ from engine import logs
 from engine.settings import settings
 
 RECONCILE_S = 60
-BEHIND_THE_SALE = 10
-"""Niceness of what may come a second later, on a machine that the sale keeps busy."""
 """How often every event is compared with Postgres."""
+NICENESS = 10
+"""Of the parts that may fall behind by a second while the sale keeps the machine busy."""
 
 
 class _Listen(msgspec.Struct, frozen=True):
@@ -49,17 +49,21 @@ class _Listen(msgspec.Struct, frozen=True):
 def up(port: int, host: str, data: Path, workers: int) -> None:
     """Run everything on this machine until Ctrl-C.
 
-    Valkey and Postgres are started too, unless REDIS_URL and DATABASE_URL name others.
+    Starts Valkey and Postgres too, unless REDIS_URL and DATABASE_URL name others.
+
+    Logs of the parts are lines of plain text here; set LOG_FORMAT=json for JSON.
     """
-    logs.configure(settings.load().log_level)
+    wanted = settings.load()
+    os.environ.setdefault("LOG_FORMAT", "plain")  # for the parts too
+    logs.configure(wanted.log_level)
     listen = _Listen(host, port, workers)
-    _refuse_taken_port(listen)
-    asyncio.run(_up(listen, data, settings.load()))
+    refuse_taken_port(listen.host, listen.port)
+    asyncio.run(_up(listen, data, wanted))
 
 
 async def _up(listen: _Listen, data: Path, wanted: settings.Settings) -> None:
-    stop, hurry = asyncio.Event(), asyncio.Event()
-    _set_on_signals(stop, hurry)
+    stop, force = asyncio.Event(), asyncio.Event()
+    _set_on_signals(stop, force)
     embedded = await asyncio.to_thread(
         servers.start, data, redis=not wanted.redis_url, postgres=not wanted.database_url
     )
@@ -68,12 +72,15 @@ async def _up(listen: _Listen, data: Path, wanted: settings.Settings) -> None:
             return
         environ = _environ(embedded, wanted)
         await _migrate(environ["DATABASE_URL"])
-        _tell(listen, data, embedded)
+        embedded.announce_api(url_of(listen.host, listen.port))
+        _show(listen, data, embedded)
+        if wanted.customers_confirm:
+            _say("payments  not checked: customers confirm, see docs/payments.md")
         ready = asyncio.create_task(_say_when_ready(listen, stop))
         servers_kept = asyncio.create_task(_keep_servers(embedded, stop))
-        # Behind the drain come the mails and the connections of the process.
+        # After the drain, the API process still sends its mails and closes its connections.
         timeout_s = wanted.drain_wait_s + wanted.drain_s_max + 10
-        await supervise(_parts(listen), environ, stop, timeout_s, hurry)
+        await supervise(_parts(listen), environ, stop, timeout_s, force)
         await asyncio.gather(ready, servers_kept)
     finally:
         await asyncio.to_thread(embedded.stop)
@@ -81,21 +88,21 @@ async def _up(listen: _Listen, data: Path, wanted: settings.Settings) -> None:
 
 
 def _parts(listen: _Listen) -> list[Part]:
-    # A part finds its packages as this process did: not in a folder that happens to be here.
+    # A part imports the packages of this process, not those of the current folder.
     path = [] if os.getcwd() in sys.path else ["-P"]
     engine = [sys.executable, *path, "-m", "engine"]
     where = ["--host", listen.host, "--port", str(listen.port), "--workers", str(listen.workers)]
     return [
         Part("api", [*engine, "serve", *where]),
         Part("expirer", [*engine, "expire"]),
-        Part("writer", [*engine, "write"], BEHIND_THE_SALE),
-        Part("deliverer", [*engine, "deliver"], BEHIND_THE_SALE),
+        Part("writer", [*engine, "write"], NICENESS),
+        Part("deliverer", [*engine, "deliver"], NICENESS),
         Part("reconciler", [*engine, "reconcile", "--every", str(RECONCILE_S)]),
     ]
 
 
 def _environ(embedded: servers.Servers, wanted: settings.Settings) -> dict[str, str]:
-    """What the parts are started with; secrets travel here and never in the arguments."""
+    """The environment of the parts. Secrets are here and never in the arguments."""
     metrics = embedded.data / "metrics"
     shutil.rmtree(metrics, ignore_errors=True)
     private_folder(metrics)
@@ -116,53 +123,41 @@ async def _migrate(database_url: str) -> None:
         _say(f"migrated  {name}")
 
 
-def _refuse_taken_port(listen: _Listen) -> None:
-    try:
-        found = socket.getaddrinfo(
-            listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-        for family, kind, protocol, _, address in found:
-            with socket.socket(family, kind, protocol) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind(address)
-    except OSError as error:
-        raise click.ClickException(
-            f"cannot listen on {listen.host} port {listen.port}: {error.strerror}; "
-            "end what runs there or choose another --port"
-        ) from error
-
-
-def _set_on_signals(stop: asyncio.Event, hurry: asyncio.Event) -> None:
-    """A second signal hurries; any number means one stop, which leaves nothing half-stopped."""
+def _set_on_signals(stop: asyncio.Event, force: asyncio.Event) -> None:
+    """The first signal stops; a second one forces the stop. Further signals change nothing."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
             continue  # started with nohup
-        loop.add_signal_handler(number, _begin_stop, stop, hurry)
+        loop.add_signal_handler(number, _begin_stop, stop, force)
 
 
-def _begin_stop(stop: asyncio.Event, hurry: asyncio.Event) -> None:
+def _begin_stop(stop: asyncio.Event, force: asyncio.Event) -> None:
     if stop.is_set():
-        hurry.set()
-    _say("hurriedly stopping" if hurry.is_set() else "stopping")
+        force.set()
+    _say("stopping at once" if force.is_set() else "stopping")
     stop.set()
 
 
-def _tell(listen: _Listen, data: Path, embedded: servers.Servers) -> None:
-    _say(f"Valkey    {embedded.redis_url or 'the one of REDIS_URL'}")
-    _say(f"Postgres  {embedded.database_url or 'the one of DATABASE_URL'}")
-    _say(f"API       {url_of(listen.host, listen.port)}/api/v1  workers: {listen.workers}")
+def _show(listen: _Listen, data: Path, embedded: servers.Servers) -> None:
+    url = url_of(listen.host, listen.port)
+    folder = "" if data == DATA else f" --data {shlex.quote(str(data))}"
+    _say(f"Valkey    {embedded.redis_url or 'as REDIS_URL says'}")
+    _say(f"Postgres  {embedded.database_url or 'as DATABASE_URL says'}")
+    _say(f"API       {url}/api/v1  workers: {listen.workers}")
+    _say(f"docs      {url}/api/docs")
     _say(f"data      {embedded.data}")
-    _say(f"token     engine token --sub me --data {data}")
+    _say(f"token     engine token --sub me{folder}")
+    _say(f"status    engine status{folder}")
 
 
 async def _keep_servers(embedded: servers.Servers, stop: asyncio.Event) -> None:
-    """Start a server that died again; when that fails, all is stopped and the error is told."""
+    """Restart a server that has died; if that fails, stop everything and raise the error."""
     log = logs.get("supervisor")
     try:
         while not stop.is_set():
             for name in await asyncio.to_thread(embedded.revive):
-                log.error("server_runs_again", name=name)
+                log.error("server_restarted", name=name)
             await _stopped_within(stop, 0.5)
     finally:
         stop.set()
@@ -193,5 +188,5 @@ def _is_ready(listen: _Listen) -> bool:
 
 
 def _say(line: str) -> None:
-    with contextlib.suppress(OSError):  # the terminal may be gone: that must not stop the stop
+    with contextlib.suppress(OSError):  # a closed terminal must not interrupt the stop
         click.echo(line)

@@ -1,4 +1,4 @@
-"""`engine user`: accounts from the terminal, the first administrator's among them."""
+"""`engine user`: manages accounts from the terminal, for example the first administrator."""
 
 import asyncio
 import sys
@@ -34,11 +34,11 @@ def user() -> None:
 
 @user.command()
 @click.argument("email")
-@click.option("--role", type=_ROLE, default="USER", show_default=True, help="What it may do.")
+@click.option("--role", type=_ROLE, default="USER", show_default=True, help="The account's role.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @data_option
 def add(email: str, role: str, password_stdin: bool, data: Path) -> None:
-    """Add an account for EMAIL; it needs no verification.
+    """Add an account for EMAIL; its address counts as verified.
 
     \b
     engine user add ann@example.org --role ADMIN
@@ -52,8 +52,11 @@ def add(email: str, role: str, password_stdin: bool, data: Path) -> None:
     text = _valid("password", lambda: checked(password, known))
     account_id = asyncio.run(_add(settings, known, text, role.upper()))
     if account_id is None:
-        raise Misconfigured(f"{known} has an account already: engine user grant {known} {role}")
-    click.echo(f"{known} is {role.upper()}: {account_id}")
+        raise Misconfigured(
+            f"{known} has an account already: use `engine user grant {known} {role}`"
+        )
+    with output.report():
+        output.say(f"{known} is {role.upper()}: {account_id}")
 
 
 @user.command()
@@ -61,7 +64,7 @@ def add(email: str, role: str, password_stdin: bool, data: Path) -> None:
 @click.argument("role", type=_ROLE)
 @data_option
 def grant(email: str, role: str, data: Path) -> None:
-    """Give the account of EMAIL the ROLE in place of its own; its sessions end.
+    """Replace the role of the account of EMAIL by ROLE; its sessions end.
 
     \b
     engine user grant ann@example.org ORGANIZER
@@ -74,8 +77,9 @@ def grant(email: str, role: str, data: Path) -> None:
     if isinstance(ended, LastAdmin):
         raise Misconfigured(f"{known} is the last administrator: give another account ADMIN first")
     if ended is None:
-        raise Misconfigured(f"{known} has no account: engine user add {known} --role {role}")
-    click.echo(f"{known} is {role.upper()}: log in again")
+        raise Misconfigured(f"{known} has no account: use `engine user add {known} --role {role}`")
+    with output.report():
+        output.say(f"{known} is {role.upper()}: log in again")
 
 
 @user.command(name="list")
@@ -121,15 +125,15 @@ async def _grant(settings: Settings, email: str, role: str) -> Ended | LastAdmin
 
 
 async def _revoke(settings: Settings, ended: Ended) -> None:
-    """Tell the API processes. Without Redis the tokens there are end by themselves."""
-    told = False
+    """Revoke the sessions in the API processes. Without Redis, their tokens just expire."""
+    revoked = False
     try:
         async with await Engine.connect(settings) as engine:
-            told = await engine.revocations.revoke(ended.session_ids, settings.access_ttl_s)
+            revoked = await engine.revocations.revoke(ended.session_ids, settings.access_ttl_s)
     except EngineError as error:
         click.echo(str(error), err=True)
-    if not told:
-        click.echo(f"tokens with the old role count for {settings.access_ttl_s} s more", err=True)
+    if not revoked:
+        click.echo(f"tokens with the old role stay valid for {settings.access_ttl_s} s", err=True)
 
 
 async def _list(settings: Settings) -> list[Account]:
@@ -164,7 +168,7 @@ def _asked() -> str:
 
 
 def _valid(name: str, check: Callable[[], str]) -> str:
-    """What the API would take; its "no" in one line."""
+    """The value as the API accepts it. Raises Misconfigured with the API's reason."""
     from api.http.problems import Problem
 
     try:

@@ -1,4 +1,4 @@
-"""`engine war`: a ticket war over HTTP against one event, and the verdict on it."""
+"""`engine war`: runs a ticket war over HTTP against one event, and judges the result."""
 
 import asyncio
 import signal
@@ -11,7 +11,16 @@ import click
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cli import output
-from cli.sources import data_option, event_id_of, json_option, refuse_without_database, settings_for
+from cli.sources import (
+    DEFAULT_API_URL,
+    api_url,
+    data_option,
+    event_id_of,
+    json_option,
+    refuse_without_database,
+    refuse_wrong_url,
+    settings_for,
+)
 from engine.engine import Engine
 from engine.ids import EventId
 from engine.models import Event
@@ -23,11 +32,11 @@ if TYPE_CHECKING:
     from bench.war.verdict import WarVerdict
 
 SHOWN_MAX = 20
-"""How many broken promises of a kind are listed; --json has them all."""
+"""How many findings of a kind are listed; --json has all of them."""
 
 
 class _Command(click.Command):
-    """Lists the scenarios below its help; they are not imported for any other command."""
+    """Lists the scenarios below its help; no other command imports them."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         from bench.war.scenarios import SCENARIOS
@@ -57,30 +66,35 @@ def _read_bounds(_: click.Context, __: click.Parameter, texts: Sequence[str]) ->
 @click.command(cls=_Command)
 @click.option(
     "--scenario", callback=_find_scenario, default="rush", show_default=True, metavar="NAME",
-    help="Who comes, and when: see below.",
+    help="The buyers and their stages: see below.",
 )  # fmt: skip
-@click.option("--event", help="The event to fight for; without it one is made for the scenario.")
-@click.option("--url", default="http://127.0.0.1:8000", show_default=True, help="The API.")
+@click.option("--event", help="The event to fight for; by default, one is made for the scenario.")
+@click.option(
+    "--url",
+    help=f"The API; by default, that of `engine up` in --data, or else {DEFAULT_API_URL}.",
+)
 @click.option(
     "--users", "--buyers", "users", type=click.IntRange(1),
-    help="The most at once; as many as the scenario has.",
+    help="The most at once; by default as the scenario says.",
 )  # fmt: skip
-@click.option("--seconds", type=click.IntRange(1), help="How long; as long as the scenario lasts.")
+@click.option(
+    "--seconds", type=click.IntRange(1), help="How long; by default as the scenario says."
+)
 @click.option(
     "--require", callback=_read_bounds, multiple=True, metavar="BOUND",
-    help="A further threshold: p95_ms<=200, confirmed_count>=1000; may be repeated.",
+    help="A further threshold: p95_ms<=200, confirmed_count>=1000; repeatable.",
 )  # fmt: skip
-@click.option("--web", is_flag=True, help="Show locust's own page while it goes on.")
+@click.option("--web", is_flag=True, help="Serve locust's own page during the war.")
 @click.option(
     "--web-port", type=click.IntRange(1, 65535), default=8089, show_default=True,
-    help="Where that page is, on 127.0.0.1.",
+    help="The port of that page, on 127.0.0.1.",
 )  # fmt: skip
 @data_option
 @json_option
 def war(
     scenario: "Scenario",
     event: str | None,
-    url: str,
+    url: str | None,
     users: int | None,
     seconds: int | None,
     require: list["Bound"],
@@ -89,39 +103,47 @@ def war(
     data: Path,
     as_json: bool,
 ) -> None:
-    """Let hundreds of buyers fight for the seats of an event, and judge what came of it.
+    """Let hundreds of buyers compete for the seats of an event, and check the result.
 
-    Afterwards waits for the last holds to expire (when they live at most 30 s) and for the
-    writer. Exit code 0 only if nothing was sold twice, lost or left over, no call failed, and the
-    scenario's thresholds were kept. The API needs RATE_LIMITS=off: all buyers have one address.
+    Afterwards waits for the last holds to expire (if they last at most 30 s) and for the writer.
+    Exit code 0 only if nothing was sold twice, lost or left over, no call failed, and the
+    thresholds of the scenario were met; for --event they are scaled to the places and holds of that
+    event. The API needs RATE_LIMITS=off, because all buyers have one address.
 
     \b
     engine war --scenario spike
     engine war --scenario waves --users 50 --seconds 10 --json
     engine war --event gala --require 'hold_p95_ms<=100'
     """
-    wanted = scenario.scaled(users, seconds).held_to(require)
+    wanted = scenario.scaled(users, seconds)
+    if url:
+        refuse_wrong_url(url)
     settings = settings_for(data)
     refuse_without_database(settings, data)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # or locust would fight on alone
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # or locust would continue alone
     given = event_id_of(event) if event else None
-    place = _Place(url.rstrip("/"), given, web_port if web else 0, quiet=as_json)
-    outcome = asyncio.run(_fight_and_judge(wanted, place, settings))
-    if as_json:
-        output.show_json(outcome)
-    else:
-        _show(outcome)
+    target = _Target(
+        (url or api_url(data)).rstrip("/"), given, web_port if web else 0, quiet=as_json
+    )
+    outcome = asyncio.run(_fight_and_judge(wanted, require, target, settings))
+    with output.report():
+        if as_json:
+            output.show_json(outcome)
+        else:
+            _show(outcome)
     sys.exit(0 if outcome.clean else 1)
 
 
-class _Place(NamedTuple):
+class _Target(NamedTuple):
     url: str
     event_id: EventId | None
     web_port: int
     quiet: bool
 
 
-async def _fight_and_judge(scenario: "Scenario", place: _Place, settings: Settings) -> "WarVerdict":
+async def _fight_and_judge(
+    scenario: "Scenario", require: Sequence["Bound"], target: _Target, settings: Settings
+) -> "WarVerdict":
     from bench.war.verdict import judge, settle
     from bench.war.war import War, check_ready, fight, open_sale
     from persistence import database
@@ -130,25 +152,32 @@ async def _fight_and_judge(scenario: "Scenario", place: _Place, settings: Settin
         await Engine.connect(settings) as engine,
         await database.connect(settings.database_url) as pool,
     ):
-        event = place.event_id or await open_sale(engine, scenario)
-        war = War(scenario=scenario, event_id=event, url=place.url, web_port=place.web_port)
+        event = target.event_id or await open_sale(engine, scenario)
+        if target.event_id:
+            scenario = scenario.scaled_to(await engine.events.read_event(event))
+        scenario = scenario.held_to(require)
+        war = War(scenario=scenario, event_id=event, url=target.url, web_port=target.web_port)
         check_ready(war, settings.jwt_secret)
-        await engine.events.read_event(event)
-        if place.web_port and not place.quiet:
-            output.say(f"locust's page: http://127.0.0.1:{place.web_port}")
-        with _Bar(scenario.seconds, quiet=place.quiet) as bar:
-            fought = await fight(engine, war, settings.jwt_secret, bar.watch)
-            bar.rest()
+        if target.web_port and not target.quiet:
+            output.say(f"locust's page: http://127.0.0.1:{target.web_port}")
+        with _Bar(scenario.seconds, quiet=target.quiet) as bar:
+            fought = await fight(engine, war, settings.jwt_secret, bar.update)
+            bar.finish()
             await settle(engine, event)
         return await judge(engine, pool, war, fought)
 
 
 class _Bar:
-    """How far the war is, and how the event stands."""
+    """The progress of the war and the places of the event."""
 
     def __init__(self, seconds: float, *, quiet: bool) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-        self._bar = Progress(*columns, console=output.console, transient=True, disable=quiet)
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
+        self._bar = Progress(
+            *columns,
+            console=output.console,
+            transient=True,
+            disable=quiet or not output.console.is_terminal,
+        )
         self._task = self._bar.add_task("", total=seconds)
 
     def __enter__(self) -> Self:
@@ -158,20 +187,22 @@ class _Bar:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def watch(self, event: Event) -> None:
-        """See the event as it is now."""
+    def update(self, event: Event) -> None:
+        """Show the event as it is now."""
         counts = event.counts
         line = f"available {counts.available:,}  held {counts.held:,}  sold {counts.sold:,}"
         elapsed_s = self._bar.tasks[self._task].elapsed or 0
         self._bar.update(self._task, description=line, completed=elapsed_s)
 
-    def rest(self) -> None:
-        """The buyers are gone."""
-        self._bar.update(self._task, description="the last holds end, the writer ends", total=None)
+    def finish(self) -> None:
+        """All buyers have stopped."""
+        self._bar.update(
+            self._task, description="waiting for the last holds and the writer", total=None
+        )
 
 
 def _show(outcome: "WarVerdict") -> None:
-    title = f"The war for {outcome.event_id}: {outcome.scenario}, {outcome.users:,} users"
+    title = f"Ticket war for {outcome.event_id}: {outcome.scenario}, {outcome.users:,} users"
     output.show_table(title, ("what", "figure"), _figures(outcome))
     output.console.print()
     columns = ("response times, ms", "calls", "p50", "p95", "p99", "most")
@@ -189,12 +220,12 @@ def _figures(outcome: "WarVerdict") -> Iterator[tuple[str, str]]:
         yield f"refused: {code}", f"{count:,}"
     yield "confirmed", f"{summary.confirmed_count:,} ({summary.confirmed_places:,} places)"
     yield "released", f"{summary.released_count:,}"
-    yield "abandoned by their buyers", f"{summary.abandoned_count:,}"
+    yield "abandoned by the buyer", f"{summary.abandoned_count:,}"
     yield "expired", f"{outcome.statuses.get('expired', 0):,}"
     yield "still pending", f"{outcome.statuses.get('pending', 0):,}"
     requests_per_s = outcome.figures["requests_per_s"]
     yield "requests", f"{summary.request_count:,} ({requests_per_s:,.0f}/s)"
-    yield "answers 5xx", f"{summary.server_error_count:,}"
+    yield "5xx responses", f"{summary.server_error_count:,}"
     yield "failed connections", f"{summary.unanswered_count:,}"
     yield "failures", f"{sum(summary.failures.values()):,}"
     yield (
@@ -212,28 +243,27 @@ def _times(outcome: "WarVerdict") -> Iterator[tuple[str, ...]]:
 
 
 def _show_verdicts(outcome: "WarVerdict") -> None:
-    """One line a judge, and what it found against the war."""
+    """One line for each check, and its findings."""
     paid = f"{outcome.summary.confirmed_count:,} receipts"
-    for judge, found, praise in (
+    for check, found, praise in (
         ("receipts", outcome.broken_receipts, f"{paid}: nothing lost, nothing sold twice"),
         ("verify", outcome.violations, "every promise holds, nothing is left over"),
         ("reconcile", outcome.differences, "Redis and Postgres agree"),
     ):
         for item in found[:SHOWN_MAX]:
-            output.console.print(f"[red]{judge}: {item.kind} {item.subject}: {item.detail}[/red]")
+            output.say((f"{check}: {item.kind} {item.subject}: {item.detail}", "red"))
         if len(found) > SHOWN_MAX:
-            output.console.print(f"[red]{judge}: and {len(found) - SHOWN_MAX:,} more[/red]")
+            output.say((f"{check}: and {len(found) - SHOWN_MAX:,} more", "red"))
         if not found:
-            output.console.print(f"{judge}: [green]{praise}[/green]")
+            output.say(f"{check}: ", (praise, "green"))
     for checked in outcome.bounds:
-        colour, verdict = ("green", "kept") if checked.kept else ("red", "MISSED")
-        line = f"{checked.bound}: [{colour}]{verdict}, {checked.measured:,g}[/{colour}]"
-        output.console.print(f"threshold {line}")
+        style, result = ("green", "met") if checked.kept else ("red", "MISSED")
+        output.say(f"threshold {checked.bound}: ", (f"{result}, {checked.measured:,g}", style))
     for what, count in outcome.summary.failures.items():
-        output.console.print(f"[red]failure: {what}, {count:,} times[/red]")
+        output.say((f"failure: {what}, {count:,} times", "red"))
     if outcome.backlog_entries:
         entries = f"{outcome.backlog_entries:,} entries"
-        output.console.print(f"[red]writer: {entries} are not in Postgres yet[/red]")
+        output.say((f"writer: {entries} are not in Postgres yet", "red"))
     if limited_count := outcome.summary.refusals.get("rate_limited", 0):
         line = f"{limited_count:,} calls were over a rate limit: the API needs RATE_LIMITS=off"
-        output.console.print(f"[yellow]{line}[/yellow]")
+        output.say((line, "yellow"))

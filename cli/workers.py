@@ -1,6 +1,6 @@
-"""`engine expire`, `write`, `deliver`: the agents behind the sale, one a process; `engine migrate`.
+"""`engine expire`, `write`, `deliver`: one agent per process; and `engine migrate`.
 
-An agent runs until SIGTERM or Ctrl-C, finishes the work it has in hand, and exits with code 0.
+An agent runs until SIGTERM or Ctrl-C, finishes the work it has started, and exits with code 0.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ class _Agent(Protocol):
 @metrics_port_option
 @data_option
 def expire(data: Path, metrics_port: int | None) -> None:
-    """Release bookings whose deadline passed: a listener and a sweep."""
+    """Release bookings whose deadline has passed, by a listener and a sweep."""
     settings = settings_for(data)
     log_as("expirer", settings)
 
@@ -53,7 +53,7 @@ def expire(data: Path, metrics_port: int | None) -> None:
 @metrics_port_option
 @data_option
 def write(data: Path, metrics_port: int | None) -> None:
-    """Persist the journal in Postgres."""
+    """Write the journal to Postgres."""
     from persistence.journal.writer import Writer
 
     with metrics_shown(metrics_port):
@@ -74,7 +74,7 @@ def deliver(data: Path, metrics_port: int | None) -> None:
 @click.command()
 @data_option
 def migrate(data: Path) -> None:
-    """Bring the Postgres schema up to date; safe when several start at once."""
+    """Bring the Postgres schema up to date; safe if several run at once."""
     from persistence import migrations
 
     settings = find_settings(data)

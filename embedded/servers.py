@@ -25,6 +25,7 @@ class ServerUrls(msgspec.Struct, frozen=True):
     redis_url: str
     database_url: str
     pids: dict[str, int]
+    api_url: str = ""
 
 
 class Servers:
@@ -35,6 +36,7 @@ class Servers:
         self.urls = ServerUrls("", "", {})
         self._lock = lock
         self._running: list[EmbeddedServer] = []
+        self._api_url = ""
 
     @property
     def redis_url(self) -> str:
@@ -51,6 +53,11 @@ class Servers:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    def announce_api(self, url: str) -> None:
+        """Write the URL of the API into servers.json, for the commands that call it."""
+        self._api_url = url
+        self._publish()
 
     def revive(self) -> list[str]:
         """Restart the servers that died, under the same URL, and return their names.
@@ -81,7 +88,9 @@ class Servers:
         by_name = {server.name.lower(): server for server in self._running}
         url_of = {name: server.url for name, server in by_name.items()}
         pids = {name: server.pid for name, server in by_name.items()}
-        self.urls = ServerUrls(url_of.get("valkey", ""), url_of.get("postgres", ""), pids)
+        self.urls = ServerUrls(
+            url_of.get("valkey", ""), url_of.get("postgres", ""), pids, self._api_url
+        )
         _write_whole(self.data / "servers.json", msgspec.json.encode(self.urls))
 
 

@@ -4,7 +4,7 @@ import msgspec
 from msgspec import Struct
 
 from engine.ids import AreaId, BookingId, CustomerId, EventId, local_ids, seat_ids
-from engine.models import AreaQuantity, Booking, BookingStatus
+from engine.models import AreaQuantity, Booking, BookingStatus, Payment
 
 
 class BookingRecord(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
@@ -24,6 +24,7 @@ class BookingRecord(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=T
     late: bool = False
     refund_minor: int = 0
     refund_reason: str | None = None
+    payments: tuple[Payment, ...] = ()
 
 
 _decode = msgspec.json.Decoder(BookingRecord, strict=False).decode
@@ -49,6 +50,7 @@ def booking_of(event: EventId, ulid: str, json: bytes) -> Booking:
         late=record.late,
         refund_minor=record.refund_minor,
         refund_reason=record.refund_reason,
+        payments=record.payments,
     )
 
 
@@ -69,6 +71,7 @@ def json_of(booking: Booking) -> bytes:
         late=booking.late,
         refund_minor=booking.refund_minor,
         refund_reason=booking.refund_reason,
+        payments=booking.payments,
     )
     return _encode(record)
 

@@ -1,11 +1,14 @@
 """The public form of a booking: what the API returns and what webhook messages carry.
 
-Field names are camelCase, times are RFC 3339. A field that has its default is left out.
+Field names are camelCase, times are RFC 3339. Every field is always there: a client of a typed
+language reads one shape.
 """
 
 from msgspec import Struct
 
 from engine.models import AreaQuantity, Booking, BookingStatus
+from engine.payments import is_processing
+from engine.ports.webhooks import MessageKind
 from engine.timestamps import rfc3339, rfc3339_or_none
 
 
@@ -16,8 +19,11 @@ class AreaView(Struct, frozen=True, gc=False, rename="camel"):
     quantity: int
 
 
-class BookingView(Struct, frozen=True, gc=False, kw_only=True, rename="camel", omit_defaults=True):
-    """A booking. `late`: its payment came after the deadline, and its places were still free."""
+class BookingView(Struct, frozen=True, gc=False, kw_only=True, rename="camel"):
+    """A booking. `late`: its payment came after the deadline, and its places were still free.
+
+    `paymentProcessing`: a payment takes days, and `expiresAt` waits for it.
+    """
 
     id: str
     event_id: str
@@ -33,6 +39,21 @@ class BookingView(Struct, frozen=True, gc=False, kw_only=True, rename="camel", o
     ended_at: str | None = None
     refund_minor: int = 0
     refund_reason: str | None = None
+    payment_processing: bool = False
+
+
+class MessageBooking(BookingView, frozen=True, gc=False, kw_only=True):
+    """A booking at the moment a message is about, with its customer."""
+
+    customer_id: str
+
+
+class Message(Struct, frozen=True):
+    """The body of a request to a webhook, as Standard Webhooks recommends."""
+
+    type: MessageKind
+    timestamp: str
+    data: MessageBooking
 
 
 def view_of(booking: Booking) -> BookingView:
@@ -52,6 +73,7 @@ def view_of(booking: Booking) -> BookingView:
         ended_at=rfc3339_or_none(booking.ended_at_ms),
         refund_minor=booking.refund_minor,
         refund_reason=booking.refund_reason,
+        payment_processing=is_processing(booking),
     )
 
 

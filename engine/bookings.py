@@ -6,7 +6,7 @@ from full ids to local ids and back.
 
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import Self
+from typing import Literal, Self
 
 from engine import keys
 from engine.booking_json import booking_of, json_of
@@ -15,13 +15,23 @@ from engine.ids import BookingId, CustomerId, EventId, local_ids, new_ulid, spli
 from engine.limits import LimitCheck
 from engine.metrics import metrics
 from engine.metrics.per_tick import observe_all
-from engine.models import AreaQuantity, Booking, BookingStatus, Expired, Page, Selection
+from engine.models import (
+    AreaQuantity,
+    Booking,
+    BookingStatus,
+    Expired,
+    Page,
+    PaymentReport,
+    Selection,
+)
 from engine.scripts import Scripts, checked
 from engine.transport.batcher import Batcher
 from engine.transport.wire import Argument
 
 EXPIRE_MAX = 256
 """Bookings that one `expire_bookings` call releases at most."""
+UNCHECKED = PaymentReport()
+PaymentUpdate = Literal["processing", "failed", "refunded", "disputed"]
 
 
 class Bookings:
@@ -89,23 +99,38 @@ class Bookings:
         self,
         booking: BookingId,
         customer: CustomerId | None,
-        *,
-        amount_minor: int | None = None,
-        currency: str = "",
+        payment: PaymentReport = UNCHECKED,
     ) -> Booking:
-        """Confirm a paid booking; repeatable. An expired one gets its places back if they are free.
+        """Confirm a booking by this payment; repeatable. An expired one gets its free places back.
 
-        `amount_minor` and `currency`, when given, are compared with the booking.
+        A payment that does not buy the places is recorded all the same, and owed.
 
-        Raises: BookingNotFound, BookingCancelled, AmountDiffers, RefundDue.
+        Raises: BookingNotFound, BookingCancelled, AmountDiffers, RefundDue, PaidTwice,
+        PaymentRefunded, TooManyPayments; NotOwner of a box office, PaymentByProvider of `free`.
         """
-        paid = "" if amount_minor is None else amount_minor
-        return await self._run("confirm_booking", booking, customer, paid, currency)
+        return await self._run("confirm_booking", booking, customer, *_told(payment))
+
+    async def update_payment(
+        self, booking: BookingId, what: PaymentUpdate, payment: PaymentReport
+    ) -> Booking:
+        """Record what the provider says of a payment other than that it succeeded; repeatable.
+
+        Raises: EventNotFound, BookingNotFound, TooManyPayments.
+        """
+        event, ulid = split_booking(booking)
+        found = await self._scripts.run(
+            "update_payment",
+            [*keys.of_event(event), keys.hold(event, ulid)],
+            [self.now_ms, ulid, what, *_told(payment)[:3]],
+        )
+        return _answer(event, found)
 
     async def cancel_booking(self, booking: BookingId, customer: CustomerId | None) -> Booking:
-        """Cancel a confirmed booking and record its refund obligation; repeatable.
+        """Cancel a confirmed booking and record what is owed of its payments; repeatable.
 
-        Raises: BookingNotFound, NotConfirmed, BookingExpired, BookingReleased.
+        `customer` may be the organiser of the event too.
+
+        Raises: BookingNotFound, NotConfirmed, BookingExpired, BookingReleased, CancelClosed.
         """
         return await self._run("cancel_booking", booking, customer)
 
@@ -185,6 +210,12 @@ def _answer(event: EventId, found: list[bytes]) -> Booking:
         metrics.tickets_sold.inc(booking.place_count)
     _count_expired("hold", [int(ms) for ms in late])
     return booking
+
+
+def _told(payment: PaymentReport) -> list[Argument]:
+    """A payment as `confirm_booking` reads it; `update_payment` reads the first three."""
+    amount = "" if payment.amount_minor is None else payment.amount_minor
+    return [payment.id, amount, payment.currency, payment.source, payment.note]
 
 
 def _count_expired(path: str, late_ms: Sequence[int]) -> None:

@@ -234,6 +234,32 @@ class AmountDiffers(Refused):
     code, says = "amount_differs", "what was paid is not what the booking costs"
 
 
+class PaidTwice(Refused):
+    """`found`: what is owed of this payment in minor units, and its currency."""
+
+    code, says = "paid_twice", "another payment has bought the booking, this one is owed"
+
+
+class PaymentRefunded(Refused):
+    code, says = "payment_refunded", "the payment has been paid back already"
+
+
+class TooManyPayments(Refused):
+    """`found`: the most payments that a booking keeps, the amount of this one, its currency."""
+
+    code, says = "too_many_payments", "the booking keeps no more payments"
+
+
+class PaymentByProvider(Refused):
+    code, says = "payment_by_provider", "the payment provider confirms bookings here"
+
+
+class CancelClosed(Refused):
+    """`found`: until when customers could cancel, in ms since the epoch; none: never."""
+
+    code, says = "cancel_closed", "only the organiser can cancel the booking"
+
+
 class RefundDue(Refused):
     """`found`: the amount in minor units, and why the seats could not be given."""
 

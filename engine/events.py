@@ -49,6 +49,7 @@ class Events:
         progress: Progress | None = None,
     ) -> Event:
         """Load an event, whole or not at all. `progress` is called with the number of seats staged.
+        An event that is replaced keeps its owner.
 
         Raises: EventExists, EventInUse (with `replace`), LoadIncomplete, TermsContradict.
         """

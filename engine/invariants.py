@@ -1,4 +1,4 @@
-"""Checks the promises G1, G3 and G4 against the raw state of one event.
+"""Checks the promises G1, G3 and G4, and the money, against the raw state of one event.
 
 Used by `engine verify`, reconcile, the tests and the bench. Each rule reports what it found and
 where; a state without violations keeps the promises. The tests plant each violation.
@@ -12,6 +12,7 @@ from msgspec import Struct
 from engine.event_state import EventState
 from engine.ids import local_ids
 from engine.models import Booking, BookingStatus
+from engine.payments import faults
 
 OVERDUE_MS_MAX = 1000
 """Promise G3: a hold ends within its TTL plus this."""
@@ -28,6 +29,7 @@ KINDS = (
     "deadline_differs",
     "customer_differs",
     "overdue_hold",
+    "money_unaccounted",
 )
 """Every kind of violation."""
 
@@ -54,6 +56,7 @@ def check(state: EventState) -> list[Violation]:
         *_areas(state),
         *_lists(state),
         *_overdue(state),
+        *_money(state),
     ]
 
 
@@ -179,3 +182,10 @@ def _overdue(state: EventState) -> Iterator[Violation]:
         late_ms = state.now_ms - booking.expires_at_ms
         if booking.status == BookingStatus.PENDING and late_ms > OVERDUE_MS_MAX:
             yield Violation("overdue_hold", ulid, f"{late_ms} ms past its deadline")
+
+
+def _money(state: EventState) -> Iterator[Violation]:
+    """The sum of an event's payments is what is sold, owed and back: so it is for each booking."""
+    for ulid, booking in state.bookings.items():
+        for fault in faults(booking):
+            yield Violation("money_unaccounted", ulid, fault)

@@ -1,5 +1,7 @@
 """Structured logs: one JSON object a line on stderr, lines of libraries included.
 
+LOG_FORMAT=plain, the default of `engine up`, writes the same lines as text.
+
 A line has `ts`, `level`, `part`, `event` (the name of what happened) and the fields of that event;
 within a request also its `request_id` and the ids in its path. It never has a token, a body or a
 password: no caller passes one, libraries log from `warning` on (their debug lines have headers and
@@ -7,6 +9,7 @@ bodies), and `_masked` catches the rest. `engine/log_level.py` changes the level
 """
 
 import logging
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -51,12 +54,15 @@ def configure(level: str = "info") -> None:
     """Set up logging for one process; safe to call again with another level."""
     global debugging
     debugging = level == "debug"
+    plain = os.environ.get("LOG_FORMAT", "").strip() == "plain"
+    renderer: Processor = _as_text if plain else structlog.processors.JSONRenderer()
     structlog.configure(
-        processors=[*_ENRICH, structlog.processors.JSONRenderer()],
+        processors=[*_ENRICH, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )
+    _LIBRARIES.setFormatter(_formatter(renderer))
     root = logging.getLogger()
     if _LIBRARIES not in root.handlers:
         root.addHandler(_LIBRARIES)
@@ -81,6 +87,24 @@ def say_crashes(part: str) -> None:
             get(part).critical("crashed", error=repr(error), exc_info=error)
 
     sys.excepthook = say
+
+
+def _formatter(renderer: Processor) -> logging.Formatter:
+    """Formats the lines of libraries like all others."""
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[_named_for_logger, *_ENRICH],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+    )
+
+
+def _as_text(_: WrappedLogger, __: str, line: EventDict) -> str:
+    """`10:00:00 warning writer: not connected, why=...`, for people; the time is UTC."""
+    clock, level = line.pop("ts", "")[11:19], line.pop("level", "")
+    part, said = line.pop("part", "engine"), str(line.pop("event", "")).replace("_", " ")
+    trace = line.pop("exception", None)
+    fields = [f"{name}={value}" for name, value in line.items()]
+    text = ", ".join([f"{clock} {level} {part}: {said}", *fields])
+    return f"{text}\n{trace}" if trace else text
 
 
 def _with_ids(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
@@ -118,12 +142,3 @@ _ENRICH: list[Processor] = [
     _masked,
 ]
 _LIBRARIES = _Stderr()
-_LIBRARIES.setFormatter(
-    structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[_named_for_logger, *_ENRICH],
-        processors=[
-            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.JSONRenderer(),
-        ],
-    )
-)

@@ -69,6 +69,63 @@ class SalesState(StrEnum):
     RESTORING = "restoring"
 
 
+class PaymentSource(StrEnum):
+    """Who reported a payment: the provider, the organiser at the box office, the customer alone
+    (`unchecked`), or the customer where nothing is to be paid (`free`)."""
+
+    PROVIDER = "provider"
+    BOX_OFFICE = "box_office"
+    UNCHECKED = "unchecked"
+    FREE = "free"
+
+
+class PaymentOutcome(StrEnum):
+    """What came of a payment. The first two bought the places; the last four have not succeeded,
+    as far as their notices have arrived; any other is owed."""
+
+    CONFIRMED = "confirmed"
+    LATE_CONFIRMED = "late_confirmed"
+    REFUND_DUE = "refund_due"
+    PAID_TWICE = "paid_twice"
+    AMOUNT_DIFFERS = "amount_differs"
+    BOOKING_CANCELLED = "booking_cancelled"
+    PROCESSING = "processing"
+    PAYMENT_FAILED = "payment_failed"
+    REFUNDED = "refunded"
+    DISPUTED = "disputed"
+
+
+class Payment(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """One payment for a booking, as its record keeps it; money in minor units.
+
+    `owed_minor` must go back by the organiser, `refunded_minor` is back by the provider. A payment
+    that was unchecked and that the provider reported later has its id there as `provider_id`.
+    """
+
+    id: str
+    amount_minor: int
+    currency: str
+    source: PaymentSource
+    outcome: PaymentOutcome
+    at_ms: int = 0
+    note: str | None = None
+    provider_id: str | None = None
+    owed_minor: int = 0
+    reason: str | None = None
+    refunded_minor: int = 0
+    disputed_at_ms: int | None = None
+
+
+class PaymentReport(Struct, frozen=True, kw_only=True):
+    """What a caller says of a payment; what is left out is the booking's."""
+
+    source: PaymentSource = PaymentSource.UNCHECKED
+    id: str = ""
+    amount_minor: int | None = None
+    currency: str = ""
+    note: str = ""
+
+
 class AreaQuantity(Struct, frozen=True):
     """Places of one standing area."""
 
@@ -94,6 +151,7 @@ class Booking(Struct, frozen=True, gc=False, kw_only=True):
     late: bool = False
     refund_minor: int = 0
     refund_reason: str | None = None
+    payments: tuple[Payment, ...] = ()
 
     @property
     def place_count(self) -> int:
@@ -233,7 +291,7 @@ class LayoutCategory(Struct, frozen=True, kw_only=True, rename="camel", omit_def
     id: str
     name: str
     price_minor: int
-    color: str | None = None
+    color: Annotated[str | None, Meta(description="Left out if there is none.")] = None
 
 
 class LayoutSeat(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
@@ -244,8 +302,8 @@ class LayoutSeat(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True
     category: str
     x: float | UnsetType = UNSET
     y: float | UnsetType = UNSET
-    accessible: bool = False
-    blocked: bool = False
+    accessible: Annotated[bool, Meta(description="Left out if false.")] = False
+    blocked: Annotated[bool, Meta(description="Left out if false.")] = False
 
 
 class LayoutRow(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):

@@ -19,11 +19,13 @@ from engine.keys import LIMITS
 from engine.limits import LimitCheck
 from engine.metrics import metrics
 from engine.metrics.per_tick import PerTick
+from engine.metrics.refusal_counter import RefusalCounter
 from engine.transport.batcher import Batcher
 from engine.transport.wire import Answer, Argument
 
 _INCLUDE = re.compile(r"^-- @include (\S+)\n", re.MULTILINE)
 TAKE_LIMITS = "take_limits"
+_OK, _UNANSWERED = "ok", "unanswered"
 _GUARDED = "return limits.guard(script, KEYS, ARGV)\n"
 
 
@@ -121,7 +123,7 @@ class Scripts:
         Raises: OutcomeUnknown, Unavailable, Overloaded, Restoring, ScriptDefect.
         """
         started = perf_counter()
-        code, answer = "unanswered", list[bytes]()
+        code, answer = _UNANSWERED, list[bytes]()
         try:
             call = (len(keys), *keys, *arguments)
             reply = await self._batcher.call(("EVALSHA", script.sha, *call))
@@ -130,6 +132,8 @@ class Scripts:
             code, answer = _parse(script.name, reply)
         finally:
             _timed(script.name, code).add(perf_counter() - started)
+            if code not in (_OK, _UNANSWERED):
+                _refusals.add(_event_of(script, keys), code)
         return code, answer
 
     async def _run_uncached(self, script: Script, call: tuple[Argument, ...]) -> object:
@@ -152,6 +156,16 @@ class Scripts:
 def _timed(name: str, code: str) -> PerTick:
     """The metrics of one script and outcome: looking them up costs more than adding to them."""
     return PerTick(metrics.calls.labels(name, code), metrics.call_duration.labels(name))
+
+
+_refusals = RefusalCounter()
+
+
+def _event_of(script: Script, keys: Sequence[str]) -> str:
+    """The event whose keys a script is called with; "" for limits, which belong to no event."""
+    if script.name == TAKE_LIMITS or not keys:
+        return ""
+    return keys[0].partition("}:")[0][1:]
 
 
 def checked(code: str, answer: list[bytes]) -> list[bytes]:

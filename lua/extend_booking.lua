@@ -16,7 +16,6 @@ Returns  {"OK", ulid, record, "new"}
          A refusal writes nothing.
 ]]
 -- @include lib/event
--- @include lib/seats
 -- @include lib/bookings
 -- @include lib/refusals
 local box = event.open(KEYS, ARGV[1])
@@ -37,13 +36,9 @@ local expires_at_ms = math.min(box.now_ms + box.is.hold_ttl_ms,
 if expires_at_ms <= record.expires_at_ms then
   return { "EXTEND_LIMIT", tostring(record.expires_at_ms) }
 end
-local own = bookings.own_seats(box, ulid, record)
 
 -- Writes.
-seats.put(box, own, "h", ulid, expires_at_ms)
-redis.call("ZADD", box.deadlines, expires_at_ms, ulid)
-redis.call("SET", hold_key, "", "PX", expires_at_ms - box.now_ms)
-record.expires_at_ms = expires_at_ms
+bookings.move_deadline(box, hold_key, ulid, record, expires_at_ms)
 local json = bookings.write(box, "booking_extended", ulid, record)
 event.save(box)
 return { "OK", ulid, json, "new" }

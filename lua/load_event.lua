@@ -9,7 +9,7 @@ KEYS[10]   staged     hash     seat -> value; renamed to the seats key
 KEYS[11]   layout     string   gzipped JSON
 
 ARGV[1]    now_ms     "" = the clock of Redis
-ARGV[2]    mode       "new", or "replace" an event that has nothing held or sold
+ARGV[2]    mode       "new", or "replace" an event that has nothing held or sold; the owner stays
 ARGV[3]    seat count that must be staged
 ARGV[4]    map
 ARGV[5]    layout
@@ -42,6 +42,9 @@ local settings = {}
 for i = 7, areas_from - 1, 2 do
   settings[ARGV[i]] = ARGV[i + 1]
 end
+if old then
+  settings.owner_id = old.is.owner_id
+end
 local refusal = terms.contradiction(settings, settings)
 if refusal then
   return refusal
@@ -50,6 +53,7 @@ end
 -- Writes.
 redis.call("DEL", KEYS[2], KEYS[3], KEYS[4])
 redis.call("HSET", KEYS[1], unpack(ARGV, 7, areas_from - 1))
+redis.call("HSET", KEYS[1], "owner_id", settings.owner_id)
 redis.call("HSETNX", KEYS[1], "epoch", 1)
 if seat_count > 0 then
   redis.call("RENAME", staged_key, KEYS[2])

@@ -17,9 +17,9 @@ def cli_page() -> str:
     """The page, as Markdown."""
     parts = [
         "# Command line\n",
-        "Exit codes: 0 done, or looked and it is clean; 1 looked, and it is not clean; 2 refused, "
-        "with one line that says why. `REDIS_URL`, `DATABASE_URL` and `JWT_SECRET` win over what "
-        "`--data` finds: see [settings](../settings.md).\n",
+        "Exit codes: 0 done, or checked and in order; 1 checked, with problems found; 2 refused, "
+        "with one line that says why. `REDIS_URL`, `DATABASE_URL` and `JWT_SECRET` take precedence "
+        "over the servers of `--data`: see [settings](../settings.md).\n",
     ]
     for command, context in commands(
         main, click.Context(main, info_name="engine", **main.context_settings)

@@ -12,10 +12,12 @@ import msgspec
 from engine import logs
 from engine.ids import BookingId, EventId, local_id
 from engine.models import Booking, Terms
+from engine.payments import with_payments
 from engine.plans import layout as layouts
 from engine.positions import Position
 from engine.restore.rebuild import StoredEvent
 from persistence.database import Connection, Pool
+from persistence.journal.columns import booking_of_row
 from persistence.sql import named_queries
 
 QUERIES = named_queries("restore.sql")
@@ -115,9 +117,7 @@ def _held(body: str) -> Iterator[Booking]:
 
 
 def _booking(row: Mapping[str, object]) -> Booking:
-    owed = {
-        "refund_minor": row["obligation_minor"] or row["refund_minor"],
-        "refund_reason": row["refund_reason"] or row["obligation_reason"],
-    }
-    areas = msgspec.json.decode(str(row["areas"]))
-    return msgspec.convert({**row, "id": row["booking_id"], "areas": areas, **owed}, Booking)
+    """A booking with all of its payments, also those that Redis did not know of."""
+    booking = booking_of_row(row)
+    owed = [payment.reason for payment in booking.payments if payment.owed_minor]
+    return with_payments(booking, booking.payments, booking.refund_reason or (owed or [None])[0])

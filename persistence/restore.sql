@@ -53,9 +53,9 @@ SELECT seat_id FROM seats WHERE event_id = $1 AND blocked;
 
 -- name: stream_stored
 -- What Redis would have: sold bookings, and those that ended since $2; and those of $3, however old,
--- for what is claimed of them. What is owed is owed, also where the booking's own row does not say so.
-SELECT b.*, r.amount_minor AS obligation_minor, r.reason AS obligation_reason
-FROM bookings b LEFT JOIN refund_obligations r USING (booking_id)
+-- for what is claimed of them.
+SELECT b.*, payments_of(b.booking_id) AS payments
+FROM bookings b
 WHERE b.event_id = $1 AND (b.status = 'confirmed' OR b.ended_at_ms > $2 OR b.booking_id = ANY ($3::text[]))
 ORDER BY b.booking_id;
 

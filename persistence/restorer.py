@@ -25,6 +25,7 @@ from engine.event_state import read_state
 from engine.ids import EventId
 from engine.metrics import metrics
 from engine.models import Booking, BookingStatus, JournalEntry, Sales, SalesState
+from engine.payments import payments_of
 from engine.restore.rebuild import StoredEvent, rebuild
 from persistence import event_record
 from persistence.database import AWAY, Connection, Pool
@@ -254,13 +255,15 @@ async def _no_writers(lease: Connection, event: EventId) -> AsyncIterator[None]:
 
 def _unsettled_sales(entries: Iterable[JournalEntry]) -> list[Booking]:
     """Who is to have places, or the money back for a payment that came too late."""
-    ended = (BookingStatus.EXPIRED, BookingStatus.RELEASED)
     bookings = [entry.booking for entry in entries if entry.booking]
     return [
         booking
         for booking in bookings
         if booking.status == BookingStatus.CONFIRMED
-        or (booking.status in ended and booking.refund_minor)
+        or (
+            any(payment.owed_minor for payment in payments_of(booking))
+            and (booking.status != BookingStatus.CANCELLED or booking.payments)
+        )
     ]
 
 

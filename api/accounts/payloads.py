@@ -117,26 +117,26 @@ class AssignBody(RequestBody, frozen=True):
     email: EmailText
 
 
-class MailPromised(View, frozen=True, omit_defaults=False):
+class MailPromised(View, frozen=True):
     """The same for every address, so it does not reveal whether an account exists."""
 
     status: Literal["accepted"] = "accepted"
     detail: str = "if the address can be used, a mail with a link is on its way"
 
 
-class Verified(View, frozen=True, omit_defaults=False):
+class Verified(View, frozen=True):
     """The address is confirmed, and the account can log in."""
 
     status: Literal["verified"] = "verified"
 
 
-class PasswordChanged(View, frozen=True, omit_defaults=False):
+class PasswordChanged(View, frozen=True):
     """The password was changed, and every session of the account was ended."""
 
     status: Literal["changed"] = "changed"
 
 
-class SessionEnded(View, frozen=True, omit_defaults=False):
+class SessionEnded(View, frozen=True):
     """The session was ended, and all its tokens are invalid."""
 
     status: Literal["ended"] = "ended"
@@ -158,7 +158,7 @@ class AssignedView(View, frozen=True):
     role: str
 
 
-class RoleView(View, frozen=True, omit_defaults=False):
+class RoleView(View, frozen=True):
     """A role and its permissions."""
 
     id: str

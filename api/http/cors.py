@@ -7,21 +7,28 @@ nothing. Credentials are never allowed: the API has no cookies, a page sends its
 import re
 from functools import partial
 
+from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response as StarletteResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.http.responses import EDGE_HEADERS, STATUS
+from api.http.problems import Problem, response_of
+from api.http.responses import EDGE_HEADERS, SAFE, STATUS
 from engine.errors import Misconfigured
 
 MAX_AGE_S = 600
-REQUEST_HEADERS = (
+DOCUMENTED_HEADERS = (
     "Authorization",
     "Content-Type",
     "Idempotency-Key",
     "If-Match",
     "If-None-Match",
+    "Payment-Signature",
     "X-Request-ID",
 )
+TRACING_HEADERS = ("traceparent", "tracestate", "baggage")
+"""W3C Trace Context and Baggage: a traced page sends them with every call, asked or not."""
+REQUEST_HEADERS = (*DOCUMENTED_HEADERS, *TRACING_HEADERS)
 EXPOSED_HEADERS = (
     "ETag",
     "Location",
@@ -32,6 +39,7 @@ EXPOSED_HEADERS = (
     "RateLimit-Policy",
 )
 
+_OF_TEXT = ("content-type", "content-length")
 _ORIGIN = re.compile(r"https?://[a-zA-Z0-9.:\[\]-]+")
 
 
@@ -52,6 +60,21 @@ def with_cors(app: ASGIApp, setting: str) -> ASGIApp:
 
 class _Cors(CORSMiddleware):
     """Starlette's middleware, which responds to a preflight request by itself."""
+
+    def preflight_response(self, request_headers: Headers) -> StarletteResponse:
+        """As Starlette's; a refusal is a problem that says what is not allowed."""
+        response = super().preflight_response(request_headers)
+        if response.status_code < 400:
+            return response
+        problem = response_of(Problem("preflight_refused", bytes(response.body).decode()))
+        named = {name: value for name, value in response.headers.items() if name not in _OF_TEXT}
+        security = {name.decode(): value.decode() for name, value in SAFE}
+        return StarletteResponse(
+            problem.body,
+            problem.status,
+            {**named, **security, "content-security-policy": problem.policy.decode()},
+            media_type=problem.content_type.decode(),
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "OPTIONS":

@@ -1,6 +1,7 @@
 """Decodes query and body to checked structs; an error becomes a problem that names the field.
 
-A row of the route table names the kind of its body; `body_reader` makes the reader of each kind.
+A row of the route table names the kind of its body; `body_reader` makes the reader of each kind. A
+row without a body gets `refuse_body`: a field that nothing reads must not look as if it had worked.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any, TypeAlias
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote_plus
 
 import msgspec
 from msgspec import Struct
@@ -23,6 +24,7 @@ LONG_BYTES = 65_536
 """A longer body is searched for duplicate fields in a thread, so that it does not block others."""
 PLAN_FACTOR = 256
 """A plan may be this many times larger than any other body."""
+NO_BODY = "this call takes no body"
 _PARAMETERS_MAX = 20
 _KEY = re.compile(rb'"\s*:')
 _NAMED_FIELD = re.compile(r"(?:unknown|required) field `(.*)`$", re.DOTALL)
@@ -57,11 +59,18 @@ Body: TypeAlias = JsonBody | FormBody | PlanBody | RawBody
 BodyReader: TypeAlias = Callable[[Receive, Mapping[bytes, bytes]], Awaitable[Any]]
 
 
-def body_reader(body: Body, bytes_max: int) -> BodyReader:
+def body_reader(body: Body | None, bytes_max: int) -> BodyReader:
     """The function that reads this kind of body from a request with these headers.
 
     It raises the problems of `read_body` and `decode_body`, and `invalid` for a duplicate field.
     """
+    if body is None:
+
+        async def read_nothing(receive: Receive, headers: Mapping[bytes, bytes]) -> None:
+            await refuse_body(receive, headers, bytes_max)
+
+        return read_nothing
+
     if isinstance(body, RawBody):
 
         async def read_raw(receive: Receive, headers: Mapping[bytes, bytes]) -> bytes:
@@ -70,6 +79,7 @@ def body_reader(body: Body, bytes_max: int) -> BodyReader:
         return read_raw
 
     decode: Callable[[bytes], Any]
+    optional = isinstance(body, JsonBody) and body.optional
     if isinstance(body, PlanBody):
         decode, bytes_max = bytes, bytes_max * PLAN_FACTOR
     else:
@@ -77,6 +87,8 @@ def body_reader(body: Body, bytes_max: int) -> BodyReader:
 
     async def read_json(receive: Receive, headers: Mapping[bytes, bytes]) -> Any:
         text = await read_body(receive, headers, bytes_max)
+        if optional and not text:
+            return decode(b"{}")
         if len(text) > LONG_BYTES:
             await asyncio.to_thread(refuse_duplicates, text)
         else:
@@ -89,13 +101,32 @@ def body_reader(body: Body, bytes_max: int) -> BodyReader:
         return decode_query(await read_body(receive, headers, bytes_max, FORM), body.kind)
 
     async def read_optional(receive: Receive, headers: Mapping[bytes, bytes]) -> Any:
-        if b"content-type" not in headers and not may_have_body(headers):
-            return decode(b"{}")
-        return await read_json(receive, headers)
+        return await read_json(receive, headers) if may_have_body(headers) else decode(b"{}")
 
     if isinstance(body, FormBody):
         return read_form
-    return read_optional if isinstance(body, JsonBody) and body.optional else read_json
+    return read_optional if optional else read_json
+
+
+async def refuse_body(receive: Receive, headers: Mapping[bytes, bytes], bytes_max: int) -> None:
+    """Refuse the body of a call that takes none; an empty one and `{}` pass. Raises `invalid`.
+
+    The media type does not matter: a field of JSON or of a form is named, whatever it is called.
+    """
+    text = b""
+    with suppress(Problem):
+        text = (await _read(receive, headers, bytes_max)).strip()
+        if not text:
+            return
+    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        found = msgspec.json.decode(text)
+        if found == {}:
+            return
+        if isinstance(found, dict):
+            raise invalid(next(iter(found)), NO_BODY)
+    if media_of(headers) == FORM and (name := text.partition(b"&")[0].partition(b"=")[0]):
+        raise invalid(unquote_plus(name.decode("utf-8", "replace")), NO_BODY)
+    raise Problem("invalid", NO_BODY)
 
 
 def decode_query(text: bytes, kind: type[Struct]) -> Struct:
@@ -168,6 +199,13 @@ async def read_body(
         raise Problem("unsupported_media_type", f"the body must be {media.decode()}")
     if headers.get(b"content-encoding", b"identity") != b"identity":
         raise Problem("unsupported_media_type", "the body must not be compressed")
+    if headers.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
+        raise Problem("unsupported_media_type", "the only transfer coding is chunked")
+    return await _read(receive, headers, bytes_max)
+
+
+async def _read(receive: Receive, headers: Mapping[bytes, bytes], bytes_max: int) -> bytes:
+    """Read the whole body, whatever it is. Raises `body_too_large`, `malformed`."""
     declared = headers.get(b"content-length", b"")
     size = int(declared) if declared.isdigit() else 0
     body, more, received = b"", True, 0

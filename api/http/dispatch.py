@@ -14,7 +14,7 @@ import msgspec
 from starlette.types import Receive, Scope
 
 from api.http.calls import Call, Route
-from api.http.decoding import PLAN_FACTOR, PlanBody, body_reader, decode_query
+from api.http.decoding import PLAN_FACTOR, PlanBody, body_reader, decode_query, may_have_body
 from api.http.idempotency import replaying
 from api.http.limits import (
     IN_SCRIPT,
@@ -71,7 +71,7 @@ class Operation:
         required = any(field.required for field in msgspec.structs.fields(route.query))
         self._no_query = None if required else decode_query(b"", route.query)
         bytes_max = services.settings.body_bytes_max
-        self._read_body = body_reader(route.body, bytes_max) if route.body else None
+        self._read_body = body_reader(route.body, bytes_max)
         self._is_plan = isinstance(route.body, PlanBody)
 
     async def respond(self, scope: Scope, receive: Receive) -> Response:
@@ -95,7 +95,7 @@ class Operation:
         if scope["query_string"] or query is None:
             query = decode_query(scope["query_string"], route.query)
         body = None
-        if not self._is_plan:
+        if not self._is_plan and (route.body or may_have_body(headers)):
             body = await self._body(receive, headers)
         limit_check = services.limits.check_of(route.limit_class, caller.customer_id, scope)
         call = Call(
@@ -136,8 +136,6 @@ class Operation:
         return with_headers(response, headers)
 
     async def _body(self, receive: Receive, headers: Mapping[bytes, bytes]) -> Any:
-        if self._read_body is None:
-            return None
         self._services.in_flight_count -= 1  # while it waits for its client it costs nothing
         try:
             return await self._read_body(receive, headers)

@@ -21,8 +21,11 @@ SeatIdText = Annotated[
     IdText, Meta(extra_json_schema={"pattern": f"^{ids.EVENT_PATTERN}:{ids.PLACE_PATTERN}$"})
 ]
 """The pattern is for the document only: `engine.ids` checks ids, and its errors name the flaw."""
-Limit = Annotated[int, Meta(ge=1, le=100)]
-Cursor = Annotated[str, Meta(min_length=1, max_length=200)]
+Limit = Annotated[int, Meta(ge=1, le=100, description="The most items of this page.")]
+Cursor = Annotated[
+    str, Meta(min_length=1, max_length=200, description="`next` of the previous page.")
+]
+OneEvent = Annotated[EventIdText, Meta(description="Only this event.", examples=["gala"])]
 Instant = Annotated[datetime, Meta(tz=True)]
 
 
@@ -43,8 +46,9 @@ class PageQuery(RequestBody, frozen=True):
     cursor: Cursor | UnsetType = UNSET
 
 
-class View(Struct, frozen=True, gc=False, kw_only=True, rename="camel", omit_defaults=True):
-    """The base of every response body. Fields with their default value are left out."""
+class View(Struct, frozen=True, gc=False, kw_only=True, rename="camel"):
+    """The base of every response body. Every field is always there, null where nothing is known:
+    a client of a typed language reads one shape."""
 
 
 class CountsView(View, frozen=True):

@@ -2,7 +2,8 @@
 
 A plan may be 256 times as large as any other body and arrive as slowly as its client likes, so
 plans are counted from their headers on, before anything of them is read. A plan that declares no
-length counts with the most it may have.
+length counts with the most it may have; one that declares no more than another body may have is
+not counted.
 """
 
 from collections import Counter
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 
 from engine.errors import Overloaded
 
+SMALL_BYTES = 65_536
 PLANS_BYTES_MAX = 64 * 2**20
 PLANS_PER_CALLER_MAX = 2
 
@@ -25,6 +27,9 @@ class PlanBudget:
     @contextmanager
     def taken(self, caller: str, bytes_count: int) -> Iterator[None]:
         """Hold this much of the budget until the block ends. Raises Overloaded."""
+        if bytes_count <= SMALL_BYTES:
+            yield
+            return
         if self._per_caller[caller] >= PLANS_PER_CALLER_MAX:
             raise Overloaded(f"{PLANS_PER_CALLER_MAX} plans of this caller are on their way")
         if self._bytes + bytes_count > PLANS_BYTES_MAX:

@@ -19,6 +19,8 @@ from engine.plans.problems import PlanError
 from engine.timestamps import rfc3339
 
 CONTENT_TYPE = b"application/problem+json"
+PAGES = "/api/problems"
+"""Where the page of each code is: a problem's `type` is its address, relative to the server."""
 RETRY_AFTER_S = 1
 RETRY_AFTER_S_MAX = 3
 """Retry-After of a 503 is random between the two (jitter), so that clients that an outage failed at
@@ -87,12 +89,14 @@ def _term(name: str) -> str:
 
 KINDS: dict[str, Kind] = {
     "malformed": Kind(400, "Malformed request"),
+    "preflight_refused": Kind(400, "Preflight refused"),
     "unauthenticated": Kind(401, "Not authenticated"),
     "login_refused": Kind(401, "Login refused"),
     "session_ended": Kind(401, "Session ended"),
     "signature_invalid": Kind(401, "Signature invalid"),
     "forbidden": Kind(403, "Permission missing"),
     "not_owner": Kind(403, "Not your event"),
+    "payment_by_provider": Kind(403, "The payment provider confirms"),
     "not_found": Kind(404, "Not found"),
     "event_not_found": Kind(404, "Unknown event"),
     "seat_not_found": Kind(404, "Unknown seat", _all_as("seatIds")),
@@ -123,6 +127,11 @@ KINDS: dict[str, Kind] = {
     "amount_differs": Kind(409, "Amount differs", _each_as(amountMinor=int, currency=str)),
     "request_in_progress": Kind(409, "Request in progress"),
     "refund_due": Kind(409, "Refund due", _each_as(refundMinor=int, refundReason=str)),
+    "paid_twice": Kind(409, "Paid twice", _each_as(refundMinor=int, currency=str)),
+    "payment_refunded": Kind(409, "Payment refunded"),
+    "too_many_payments": Kind(409, "Too many payments", _each_as(limit=int)),
+    "cancel_closed": Kind(409, "Cancellation closed", _each_as(cancelUntil=_time)),
+    "refund_ambiguous": Kind(409, "Several refund obligations"),
     "booking_known": Kind(409, "Booking exists", _each_as(bookingStatus=str)),
     "webhook_limit": Kind(409, "Too many webhooks"),
     "link_invalid": Kind(410, "Link invalid"),
@@ -161,7 +170,7 @@ def response_of(error: Exception) -> Response:
     problem = _problem_of(error)
     kind = KINDS[problem.code]
     body = {
-        "type": f"urn:ticket-wars:{problem.code}",
+        "type": f"{PAGES}/{problem.code}",
         "title": kind.title,
         "status": kind.status,
         "detail": problem.detail,

@@ -1,27 +1,36 @@
 """The parts of the OpenAPI document that no struct describes: headers, ids, problems, the intro."""
 
+from importlib.metadata import version
 from typing import Any
 
 from api.http.idempotency import PATTERN as KEY_PATTERN
 from api.http.permissions import Permission
 from engine.ids import EVENT_PATTERN, ULID_PATTERN
+from engine.ports.webhooks import MessageKind
 
 _Parts = dict[str, dict[str, Any]]
 
 INFO = {
     "title": "Ticket wars",
-    "version": "1",
+    "version": version("ticket-wars"),
     "summary": "Hold, pay and cancel tickets where demand is far above supply.",
     "description": (
         "Single resources are plain JSON, lists are `{data, next}`, where `next` is the cursor of "
         "the next page or null. Names are camelCase, money is in minor units, times are RFC 3339 "
-        "in UTC. An unknown field or parameter is refused.\n\n"
-        "Every error is `application/problem+json` (RFC 9457) with a stable `code`. Every "
+        "in UTC. An unknown field or parameter is refused, and so is a body that a call does not "
+        "take. Every field of a response is always there, null where there is nothing to say; a "
+        "field that may be left out says so.\n\n"
+        "Every error is `application/problem+json` (RFC 9457) with a stable `code`; its `type` is "
+        "the address of a page that explains the code. Every "
         "response has an `X-Request-ID`: the one that the client sent, or a new one.\n\n"
         "A POST without a response may be retried: with the same `Idempotency-Key` it has "
         "one effect; a call that does not take this header is idempotent by itself."
     ),
-    "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    "contact": {"name": "The operator of this server"},
+    "license": {
+        "name": "Apache-2.0",
+        "url": "https://www.apache.org/licenses/LICENSE-2.0",
+    },
 }
 
 SECURITY = {
@@ -101,6 +110,13 @@ REQUEST_HEADERS: _Parts = {
         ),
         "schema": {"type": "string"},
     },
+    "Stripe-Signature": {
+        "name": "Stripe-Signature",
+        "in": "header",
+        "required": True,
+        "description": "`t=<Unix seconds>,v1=<hex>`, as Stripe signs its events.",
+        "schema": {"type": "string"},
+    },
     "If-None-Match": {
         "name": "If-None-Match",
         "in": "header",
@@ -144,6 +160,49 @@ HEADERS: _Parts = {
     },
 }
 
+MESSAGES = {
+    MessageKind.BOOKING_CONFIRMED: "A booking is paid and its places are sold",
+    MessageKind.BOOKING_EXPIRED: "A booking was not paid in time",
+    MessageKind.BOOKING_CANCELLED: "A confirmed booking was cancelled",
+    MessageKind.REFUND_DUE: "Money that was taken must be paid back",
+}
+MESSAGE_DESCRIPTION = (
+    "The deliverer posts this to every webhook that asked for it, as Standard Webhooks describes. "
+    "Verify the signature, remember the `webhook-id`s that you have processed, and respond 2xx "
+    "within 15 s. Delivery is at-least-once."
+)
+"""What is said of every message; see docs/webhooks.md."""
+
+MESSAGE_HEADERS: _Parts = {
+    "webhook-id": {
+        "name": "webhook-id",
+        "in": "header",
+        "required": True,
+        "description": "Identifies the message; the same each time it is sent, replays included.",
+        "schema": {"type": "string", "pattern": "^msg_[0-9a-f]{32}$"},
+        "example": "msg_0123456789abcdef0123456789abcdef",
+    },
+    "webhook-timestamp": {
+        "name": "webhook-timestamp",
+        "in": "header",
+        "required": True,
+        "description": "When this attempt was sent, in Unix seconds.",
+        "schema": {"type": "integer"},
+        "example": 1906572660,
+    },
+    "webhook-signature": {
+        "name": "webhook-signature",
+        "in": "header",
+        "required": True,
+        "description": (
+            "`v1,<base64>`: HMAC-SHA256 over `<webhook-id>.<webhook-timestamp>.<body>`, keyed with "
+            "the base64 part of the webhook's secret after `whsec_`."
+        ),
+        "schema": {"type": "string", "pattern": "^v1,[A-Za-z0-9+/]+=*$"},
+        "example": "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=",
+    },
+}
+
 SCHEMA_NAMES = {
     "AreaRequest": "AreaWish",
     "AreaView": "AreaShown",
@@ -154,6 +213,7 @@ SCHEMA_NAMES = {
     "DeliveryView": "DeliveryShown",
     "EventView": "EventShown",
     "HealthView": "HealthShown",
+    "NewEventView": "NewEventShown",
     "NoticeView": "NoticeShown",
     "PartView": "PartShown",
     "RefundView": "RefundShown",
@@ -170,6 +230,28 @@ names, so renaming a class must not rename its schema."""
 TAGS = {"page": "docs", "payment_notices": "notices", "confirm_booking": "payments"}
 """Published tags by route or module name, where they differ from the module's name."""
 
+TAG_DESCRIPTIONS = {
+    "availability": "The layout of an event and the map of what is free.",
+    "bookings": "Hold, read, extend, release and cancel places: a booking is one id from hold to "
+    "ticket.",
+    "docs": "This document.",
+    "events": "Events of an organiser: create them from a plan, add and block seats, open and "
+    "close the sales.",
+    "health": "Liveness and readiness, for load balancers and orchestrators.",
+    "metrics": "Metrics of this process for Prometheus.",
+    "notices": "Signed notices of the payment provider, and the record of them.",
+    "payments": "Confirm that a booking is paid.",
+    "recovery": "Forgotten passwords.",
+    "refunds": "Refund obligations: money that was taken and must be paid back.",
+    "registration": "Register an account and verify its address.",
+    "roles": "Roles, their permissions and the accounts that have them.",
+    "sales": "What was sold, by category.",
+    "seats": "Available seats, spread over the house.",
+    "sessions": "Log in, refresh and log out.",
+    "webhooks": "Where an organiser's messages go, their deliveries, and the messages themselves.",
+}
+"""What each published tag is about."""
+
 _TEXTS = {"type": "array", "items": {"type": "string"}}
 
 PROBLEM: dict[str, Any] = {
@@ -178,7 +260,11 @@ PROBLEM: dict[str, Any] = {
     "type": "object",
     "required": ["type", "title", "status", "detail", "code"],
     "properties": {
-        "type": {"type": "string", "format": "uri"},
+        "type": {
+            "type": "string",
+            "format": "uri-reference",
+            "description": "The address of a page that explains the code.",
+        },
         "title": {"type": "string", "description": "The same for every problem of a code."},
         "status": {"type": "integer", "minimum": 400, "maximum": 599},
         "detail": {"type": "string", "description": "For people; it may change."},

@@ -1,4 +1,6 @@
-"""The endpoints of the OpenAPI document and of its page: Swagger UI, which works offline.
+"""The endpoints of the OpenAPI document, of its page and of the pages of problems.
+
+The document's page is Swagger UI, which works offline.
 
 The page's files are part of the package (`static/VERSION.txt` names their release), stored gzipped
 because most browsers accept gzip. The page may load only from this server.
@@ -19,6 +21,8 @@ PAGE_POLICY = (
     b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
+PROBLEM_POLICY = b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+
 
 async def read_document(call: Call[NoQuery, None]) -> Response:
     """This document: every call of the API, with its parameters, bodies and responses."""
@@ -29,6 +33,14 @@ async def read_page(call: Call[NoQuery, None]) -> Response:
     """The document as a page, where calls can be tried."""
     page = await _respond(call, "docs.html", b"text/html; charset=utf-8")
     return msgspec.structs.replace(page, policy=PAGE_POLICY)
+
+
+async def read_problem(call: Call[NoQuery, None]) -> Response:
+    """The page that explains one code."""
+    page = await call.services.problem_pages[call.path["code"]].respond(call.headers)
+    return msgspec.structs.replace(
+        page, content_type=b"text/html; charset=utf-8", policy=PROBLEM_POLICY
+    )
 
 
 async def read_styles(call: Call[NoQuery, None]) -> Response:

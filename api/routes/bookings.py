@@ -107,6 +107,7 @@ ROUTES: tuple[Route, ...] = (
             "not_confirmed",
             "booking_expired",
             "booking_released",
+            "cancel_closed",
         ),
         repeatable=True,
     ),
@@ -116,9 +117,14 @@ ROUTES: tuple[Route, ...] = (
         endpoint=bookings.confirm_booking,
         permission=May.PAYMENT_CONFIRM,
         privilege=May.PAYMENT_CONFIRM_ANY,
+        body=JsonBody(bookings.ConfirmBody, optional=True),
         response=BookingView,
         limit=LimitClass.PAY,
-        refusals=("event_not_found", "booking_not_found", "booking_cancelled", "refund_due"),
+        refusals=(
+            *("event_not_found", "booking_not_found", "booking_cancelled", "refund_due"),
+            *("payment_by_provider", "not_owner", "paid_twice", "amount_differs"),
+            *("payment_refunded", "too_many_payments"),
+        ),
         repeatable=True,
     ),
 )

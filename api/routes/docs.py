@@ -2,6 +2,7 @@
 
 from api.http.calls import Endpoint, Route
 from api.http.limits import LimitClass
+from api.http.problems import PAGES
 from api.openapi import page
 
 PAGE = "/api/docs"
@@ -33,5 +34,6 @@ ROUTES: tuple[Route, ...] = (
     _file(f"{PAGE}/swagger-ui.css", page.read_styles, "text/css"),
     _file(f"{PAGE}/swagger-ui-bundle.js", page.read_bundle, "text/javascript"),
     _file(f"{PAGE}/start.js", page.read_start, "text/javascript"),
+    _file(f"{PAGES}/{{code}}", page.read_problem, "text/html"),
     _file(f"{PAGE}/favicon.png", page.read_icon, "image/png"),
 )

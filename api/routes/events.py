@@ -2,7 +2,7 @@
 
 from api import availability, events, sales
 from api.availability import LayoutQuery
-from api.events import EventList, EventView, NewEventQuery, SeatIdsBody, TermsBody
+from api.events import EventList, EventView, NewEventQuery, NewEventView, SeatIdsBody, TermsBody
 from api.http.calls import V1, Route
 from api.http.decoding import JsonBody, PlanBody
 from api.http.payloads import PageQuery
@@ -27,7 +27,7 @@ ROUTES: tuple[Route, ...] = (
         query=NewEventQuery,
         body=PlanBody(EventPlan),
         status=201,
-        response=EventView,
+        response=NewEventView,
         refusals=("plan_invalid", "event_exists", "load_incomplete", "terms_contradict"),
         response_headers=("Location", "ETag"),
     ),

@@ -1,6 +1,6 @@
 """The rows of the route table for the payment provider's notices and for refunds."""
 
-from api import payment_notices, refunds
+from api import payment_notices, refunds, stripe_events
 from api.http.calls import V1, Route
 from api.http.decoding import JsonBody, RawBody
 from api.http.limits import LimitClass
@@ -16,6 +16,17 @@ ROUTES: tuple[Route, ...] = (
         limit=LimitClass.NONE,
         repeatable=True,
         request_headers=("Payment-Signature",),
+        refusals=("signature_invalid", "not_found", "restoring"),
+    ),
+    Route(
+        method="POST",
+        path=f"{V1}/payment/stripe",
+        endpoint=stripe_events.receive_stripe_event,
+        body=RawBody(stripe_events.StripeEventBody),
+        response=payment_notices.NoticeTaken,
+        limit=LimitClass.NONE,
+        repeatable=True,
+        request_headers=("Stripe-Signature",),
         refusals=("signature_invalid", "not_found", "restoring"),
     ),
     Route(
@@ -47,6 +58,6 @@ ROUTES: tuple[Route, ...] = (
         body=JsonBody(refunds.SettleBody, optional=True),
         repeatable=True,
         response=refunds.RefundView,
-        refusals=("event_not_found", "not_owner", "refund_not_found"),
+        refusals=("event_not_found", "not_owner", "refund_not_found", "refund_ambiguous"),
     ),
 )

@@ -6,13 +6,18 @@ runs every REQUEST_READ_S: if it sees the same unread request as last time, or t
 bytes, it closes the connection. So a request has at least that long, and at most twice as long. The
 same timer closes idle connections; uvicorn would set a new timer after each response. Requests and
 connections over the limits of the process are rejected here (`load_shedding`).
+
+What uvicorn leaves open of RFC 9112 is closed here: a request needs one well-formed Host, an
+Upgrade is ignored and its body read, and trailer fields never become headers.
 """
 
+import re
 from asyncio import TimerHandle, Transport
-from functools import cache
+from functools import cache, lru_cache
 from http import HTTPStatus
 from typing import Any
 
+import httptools
 from uvicorn.protocols.http import httptools_impl
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
@@ -21,8 +26,9 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 
 from api.http.drain_state import DRAINING
+from api.http.middleware import new_request_id
 from api.http.problems import Problem, response_of
-from api.http.responses import SAFE, Header, OnePiece
+from api.http.responses import NO_STORE, SAFE, Header, OnePiece
 from api.server.load_shedding import BACKOFF_S, CLOSE, SURPLUS_IDLE_S, LoadShedder
 from engine.settings import settings
 
@@ -31,6 +37,13 @@ _COPIED_BYTES_MAX = 16_384
 
 HEAD_BYTES_MAX = 65_536
 """The limit of headers that arrive in pieces; within one read, the size of the read limits them."""
+
+_HOST = re.compile(
+    rb"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})+)(?::[0-9]*)?"
+)
+"""`uri-host [ ":" port ]` of RFC 9110, without later IP versions and without the comma, by which a
+proxy joins two Hosts."""
+_UPGRADE_HEADERS = (b"upgrade", b"http2-settings")
 
 
 @cache
@@ -41,6 +54,11 @@ def _read_s() -> int:
 @cache
 def _load_shedder() -> LoadShedder:
     return LoadShedder(settings.load())
+
+
+@lru_cache(256)
+def _is_host(value: bytes) -> bool:
+    return _HOST.fullmatch(value) is not None
 
 
 class Cycle(RequestResponseCycle, OnePiece):
@@ -62,6 +80,9 @@ class Cycle(RequestResponseCycle, OnePiece):
 
     def send_whole(self, status: int, head: bytes, body: bytes) -> bool:
         """Send a response; not to HEAD, and not as the last one of a connection."""
+        if self.waiting_for_100_continue and self.more_body:
+            # Its client may send the body or the next request: nothing tells the two apart.
+            self.keep_alive = False
         if (
             self.response_started
             or self.disconnected
@@ -146,7 +167,7 @@ class BoundedProtocol(HttpToolsProtocol):
         in_flight_count = len(self.tasks) - self._shedder.unread_count
         if in_flight_count >= self._shedder.in_flight_max and self._rejects(data, in_flight_count):
             return
-        super().data_received(data)
+        self._feed(data)
         if self.scope is None or "method" in self.scope:
             self._head_bytes = 0
             if self.scope is not self._read or self._unread:
@@ -157,8 +178,25 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._head_bytes > HEAD_BYTES_MAX:
             self._fail(Problem("headers_too_large", f"at most {HEAD_BYTES_MAX} bytes"))
 
+    def on_headers_complete(self) -> None:
+        """Start the request, unless it is rejected for its Host or fed again without its Upgrade.
+
+        Raises the problem `malformed`, which the parser passes on to `_feed`.
+        """
+        if self.parser.should_upgrade():
+            return
+        hosts = [value for name, value in self.headers if name == b"host"]
+        if len(hosts) != 1 and (hosts or self.parser.get_http_version() != "1.0"):
+            raise Problem("malformed", f"a request has one Host, this one has {len(hosts)}")
+        if hosts and not _is_host(hosts[0]):
+            raise Problem("malformed", "the Host is not a host with an optional port")
+        super().on_headers_complete()
+        self.headers = []  # what follows are trailer fields: they must not become headers
+
     def on_message_complete(self) -> None:
         """Remember which request was read completely."""
+        if self.parser.should_upgrade():
+            return
         self._read = self.scope
         super().on_message_complete()
 
@@ -175,9 +213,40 @@ class BoundedProtocol(HttpToolsProtocol):
         else:
             self._active_s = self.loop.time()
 
-    def send_400_response(self, msg: str) -> None:
-        """Reject what is not HTTP."""
-        self._fail(Problem("malformed", "the request is not valid HTTP"))
+    def _feed(self, data: bytes) -> None:
+        """Parse the data; reject what is not HTTP."""
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                if self.parser.get_method() == b"CONNECT":
+                    self._fail(Problem("malformed", "the server is not a proxy"))
+                    return
+                data = self._without_upgrade() + data[upgrade.args[0] :]
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
+                continue
+            except httptools.HttpParserError as error:
+                known = error.__context__
+                not_http = Problem("malformed", "the request is not valid HTTP")
+                self._fail(known if isinstance(known, Problem) else not_http)
+            return
+
+    def _without_upgrade(self) -> bytes:
+        """The head of the request without its Upgrade, which a server may ignore (RFC 9110, 7.8).
+
+        The parser skips the body of a request with an Upgrade, so the request is fed again.
+        """
+        version = self.parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)]
+        for name, value in self.headers:
+            kept = value
+            if name == b"connection":
+                options = [option.strip() for option in value.split(b",")]
+                kept = b", ".join(one for one in options if one.lower() not in _UPGRADE_HEADERS)
+            if kept and name not in _UPGRADE_HEADERS:
+                lines.append(b"%b: %b" % (name, kept))
+        return b"\r\n".join((*lines, b"", b""))
 
     def _rejects(self, data: bytes, in_flight_count: int) -> bool:
         """Reject a request that begins here and is over the limit. Returns whether it did."""
@@ -244,7 +313,10 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.scope is not None and not responding and not self.pipeline:
             response = response_of(problem)
             headers = (
+                *self.server_state.default_headers,
                 *SAFE,
+                NO_STORE,
+                (b"x-request-id", new_request_id()),
                 (b"content-security-policy", response.policy),
                 (b"content-type", response.content_type),
                 (b"content-length", b"%d" % len(response.body)),

@@ -109,6 +109,17 @@ def free_port() -> int:
         return port
 
 
+def this_or_free_port(port: int) -> int:
+    """This port, or a free one if it is taken."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return free_port()
+    return port
+
+
 @contextmanager
 def _running(command: list[str], url: str, path: str, environ: dict[str, str]) -> Iterator[None]:
     with TemporaryFile() as log:

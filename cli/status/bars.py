@@ -9,7 +9,7 @@ from engine.models import Counts
 
 
 class Glyphs(NamedTuple):
-    """What a bar is drawn with by status, and a sparkline from low to high."""
+    """The characters of a bar by status, and of a sparkline from low to high."""
 
     status: Mapping[str, str]
     levels: str
@@ -20,12 +20,12 @@ _ASCII = Glyphs({"sold": "#", "held": "+", "available": ".", "blocked": "x"}, "_
 
 
 def glyphs_of(*, ascii_only: bool) -> Glyphs:
-    """What the terminal can show."""
+    """The characters that the terminal can show."""
     return _ASCII if ascii_only else _UNICODE
 
 
 def bar(counts: Counts, width: int, styles: Mapping[str, str], glyphs: Glyphs) -> Text:
-    """Places by status, each at least one cell if there is one; sold first."""
+    """Places by status, sold first; a status with any place has at least one cell."""
     found = {name: getattr(counts, name) for name in ("sold", "held", "available", "blocked")}
     line = Text()
     for name, cells in _cells(found, max(0, width)).items():
@@ -34,7 +34,7 @@ def bar(counts: Counts, width: int, styles: Mapping[str, str], glyphs: Glyphs) -
 
 
 def _cells(counts: Mapping[str, int], width: int) -> dict[str, int]:
-    """`width` cells shared by the counts; the largest gives what rounding took."""
+    """`width` cells shared by the counts; the largest count absorbs the rounding."""
     total = sum(counts.values())
     if not total or width < len(counts):
         return {}
@@ -47,7 +47,7 @@ def _cells(counts: Mapping[str, int], width: int) -> dict[str, int]:
 
 
 def spark(values: Sequence[float], glyphs: Glyphs) -> str:
-    """One character a value, the highest at the top level, nothing as the lowest."""
+    """One character per value; the highest value is at the top level, 0 at the lowest."""
     top = max(values, default=0)
     last = len(glyphs.levels) - 1
     if top <= 0:

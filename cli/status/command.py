@@ -1,7 +1,7 @@
-"""`engine status`: how a sale goes, on a terminal, in a log and for programs.
+"""`engine status`: the state of a sale, on a terminal, in a log and for programs.
 
-One event on a terminal is a live screen; anything else is plain, without escapes: a table once,
-or a line at a time (`key=value`, made for grep) while `--watch` says so.
+One event on a terminal is a live screen; all other output is plain, without escapes: one table, or
+with `--watch` a line (`key=value`, for grep) at every poll.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ import click
 import msgspec
 
 from cli import output
+from cli.durations import Seconds
 from cli.sources import data_option, event_id_of, json_option, settings_for
 from cli.status.poller import StatusPoller
 from cli.status.refusal_counts import RefusalCounts
@@ -25,14 +26,14 @@ from engine.engine import Engine
 
 @click.command()
 @click.argument("event", required=False)
-@click.option("--once", is_flag=True, help="Look once and print a table, on a terminal too.")
+@click.option("--once", is_flag=True, help="Print one table, on a terminal too.")
 @click.option(
-    "--watch", "watch_s", type=click.FloatRange(0.1), metavar="SECONDS",
+    "--watch", "watch_s", type=Seconds(0.1), metavar="SECONDS",
     help="Print a line for each event every SECONDS, until Ctrl-C.",
 )  # fmt: skip
 @click.option(
     "--url", metavar="URL",
-    help="The API whose /metrics counts the refusals; without it, what `engine up` runs in --data.",
+    help="The API whose /metrics has the refusals; by default, that of `engine up` in --data.",
 )  # fmt: skip
 @data_option
 @json_option
@@ -44,21 +45,23 @@ def status(
     data: Path,
     as_json: bool,
 ) -> None:
-    """Show EVENT live: places, rates, pending, lag, release delay, refusals, what runs.
+    """Show EVENT live: places, rates, pending, lag, release delay, refusals, the parts that run.
 
-    Live on a terminal, until q or Ctrl-C; a table with --once, without EVENT (all events), or
-    where it is not a terminal. Rates count bookings, from the journal; all but the refusals comes
-    from Redis, so it works with no API, and goes on while Redis is away.
+    Live on a terminal, until q or Ctrl-C; a table with --once, without EVENT (all events), or if
+    the output is not a terminal. Rates count bookings and come from the journal. All figures but
+    the refusals come from Redis: no API is needed, and an outage of Redis does not end the screen.
 
     \b
     engine status gala                          the live screen
     engine status                               a table of all events
-    engine status gala --watch 1 | tee sale.log a line a second, for grep
-    engine status gala --watch 5 --json         a JSON object a line, for programs
+    engine status gala --watch 1 | tee sale.log one line per second, for grep
+    engine status gala --watch 5 --json         one JSON object per line, for programs
     engine status gala --url http://10.0.0.5:8000    refusals of an API elsewhere
     """
     if once and watch_s:
-        raise click.UsageError("--once looks once, --watch again and again: choose one")
+        raise click.UsageError(
+            "--once prints one table, --watch a line again and again: choose one"
+        )
     settings = settings_for(data)
     chosen = None if event is None else event_id_of(event)
     refusals = RefusalCounts(url, data)
@@ -66,17 +69,17 @@ def status(
 
     async def run() -> None:
         async with await Engine.connect(settings) as engine:
-            lookout = StatusPoller(engine, refusals, chosen, house=not plain)
+            poller = StatusPoller(engine, refusals, chosen, with_sections=not plain)
             if not plain:
-                await lookout.look()  # an unknown event is refused before the screen is taken
-                await _until_signal(show_live(lookout, output.console))
+                await poller.poll()  # refuse an unknown event before the screen starts
+                await _until_signal(show_live(poller, output.console))
             elif watch_s is not None:
-                await lookout.look()
-                await _until_signal(_print_lines(lookout, watch_s, as_json))
+                await poller.poll()
+                await _until_signal(_print_lines(poller, watch_s, as_json))
             elif as_json:
-                output.show_json(status_of(await lookout.look()))
+                output.show_json(status_of(await poller.poll()))
             else:
-                show_once(await lookout.look())
+                show_once(await poller.poll())
 
     asyncio.run(run())
 
@@ -86,7 +89,7 @@ def _is_screen() -> bool:
 
 
 async def _until_signal(run: Coroutine[None, None, None]) -> None:
-    """Run until it ends or Ctrl-C or SIGTERM comes: both are a good end."""
+    """Run until it ends, or until Ctrl-C or SIGTERM: exit code 0."""
     task = asyncio.create_task(run)
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
@@ -95,12 +98,12 @@ async def _until_signal(run: Coroutine[None, None, None]) -> None:
         await task
 
 
-async def _print_lines(lookout: StatusPoller, watch_s: float, as_json: bool) -> None:
+async def _print_lines(poller: StatusPoller, watch_s: float, as_json: bool) -> None:
     while True:
         await asyncio.sleep(watch_s)
-        looked = await lookout.look_again()
+        snapshot = await poller.try_poll()
         if as_json:
-            click.echo(msgspec.json.encode(status_of(looked)))
+            click.echo(msgspec.json.encode(status_of(snapshot)))
         else:
-            for line in lines_of(looked):
+            for line in lines_of(snapshot):
                 click.echo(line)

@@ -1,44 +1,45 @@
-"""One look at everything `engine status` shows, again and again, through any outage of Redis.
+"""Polls all that `engine status` shows, also while Redis is unavailable.
 
-A look that fails is not the end: what was seen last stays, with since when and why nothing newer
-came. The screen, the lines and the JSON are three ways to show the same `Looked`.
+A failed poll keeps the last values, with the time and the reason of the failure. The screen, the
+lines and the JSON are three views of the same `StatusSnapshot`.
 """
 
 import asyncio
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from cli.status.pulse import Pulse, PulseReader
-from cli.status.rates import Course, Snapshot
-from cli.status.refusal_counts import RefusalCounts
-from cli.status.sections import HouseReader, SectionCounts
+from cli.status.rates import Course, RateSample
+from cli.status.refusal_counts import RefusalCounts, RefusalsByEvent, of_all, of_event
+from cli.status.sections import SectionCounts, SectionReader
 from engine.engine import Engine
 from engine.errors import EngineError, EventNotFound, Refused, Unavailable
 from engine.ids import EventId
 
-PARTS = ("expirer", "writer", "deliverer")
+PARTS = ("expirer", "writer", "deliverer", "reconciler")
 NEEDED_PARTS = ("expirer", "writer")
-LOOK_S = 2.0
-"""A look that takes longer counts as failed: a stopped Redis must not stop the screen."""
+POLL_TIMEOUT_S = 2.0
+"""A slower poll counts as failed, so that a stopped Redis does not stop the screen."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventSnapshot:
-    """One event as it was seen last, and how it went until then."""
+    """The last known state of one event, and its recent past. `refusals` None: not known."""
 
     pulse: Pulse
     course: Course
     sections: Sequence[SectionCounts]
+    refusals: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Since when (Unix seconds, this machine's clock) nothing newer is known, and why.
+    """Why polls fail, and since when (Unix seconds, this machine's clock).
 
-    `kind` is `redis_away`, or `refused` where Redis answers that there is no such event any more.
+    `kind` is `redis_away`, or `refused` if Redis answers that the event does not exist any more.
     """
 
     kind: str
@@ -48,7 +49,7 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class StatusSnapshot:
-    """What is known now. `refusals` None: no API's counters were found."""
+    """The last known state. `refusals` are of the chosen event, or of all; None: not known."""
 
     at_s: float = 0.0
     events: dict[EventId, EventSnapshot] = field(default_factory=dict)
@@ -58,67 +59,74 @@ class StatusSnapshot:
 
 
 @dataclass(slots=True)
-class _Watched:
+class _Readers:
+    """What reads one event, and the course made of it."""
+
     pulse: PulseReader
-    house: HouseReader
+    sections: SectionReader
     course: Course = field(default_factory=Course)
 
 
 class StatusPoller:
-    """Looks at one event, or at every event there is."""
+    """Polls one event, or every event."""
 
     def __init__(
-        self, engine: Engine, refusals: RefusalCounts, chosen: EventId | None, *, house: bool
+        self,
+        engine: Engine,
+        refusals: RefusalCounts,
+        chosen: EventId | None,
+        *,
+        with_sections: bool,
     ) -> None:
         self._engine = engine
         self._refusals = refusals
         self._chosen = chosen
-        self._with_house = house
-        self._watched: dict[EventId, _Watched] = {}
-        self._looked = StatusSnapshot()
+        self._with_sections = with_sections
+        self._readers: dict[EventId, _Readers] = {}
+        self._last = StatusSnapshot()
 
-    async def look(self) -> StatusSnapshot:
-        """Look now. Raises: EventNotFound, Unavailable, OutcomeUnknown."""
+    async def poll(self) -> StatusSnapshot:
+        """Poll now. Raises: EventNotFound, Unavailable, OutcomeUnknown."""
         refusals = await self._refusals.read()
         try:
-            async with asyncio.timeout(LOOK_S):
+            async with asyncio.timeout(POLL_TIMEOUT_S):
                 parts = await self._engine.parts_running(PARTS)
-                seen = await self._look_at_events(refusals)
+                events = await self._poll_events(refusals)
         except TimeoutError as error:
-            raise Unavailable(f"Redis does not answer within {LOOK_S:.0f} s") from error
-        self._looked = StatusSnapshot(time.time(), seen, parts, refusals)
-        return self._looked
+            raise Unavailable(f"Redis does not answer within {POLL_TIMEOUT_S:.0f} s") from error
+        shown = of_event(refusals, self._chosen) if self._chosen else of_all(refusals)
+        self._last = StatusSnapshot(time.time(), events, parts, shown)
+        return self._last
 
-    async def look_again(self) -> StatusSnapshot:
-        """As `look`, but what went wrong is told in the answer, beside what was seen last."""
-        started_s, last = time.time(), self._looked
+    async def try_poll(self) -> StatusSnapshot:
+        """As `poll`, but a failure is returned as `trouble`, with the last known values."""
+        started_s, last = time.time(), self._last
         try:
-            return await self.look()
+            return await self.poll()
         except EngineError as error:
             kind = "refused" if isinstance(error, Refused) else "redis_away"
             since_s = last.trouble.since_s if last.trouble else started_s
             trouble = Trouble(kind, since_s, str(error))
-            self._looked = dataclasses.replace(last, at_s=time.time(), trouble=trouble)
-            return self._looked
+            self._last = dataclasses.replace(last, at_s=time.time(), trouble=trouble)
+            return self._last
 
-    async def _look_at_events(
-        self, refusals: dict[str, int] | None
-    ) -> dict[EventId, EventSnapshot]:
+    async def _poll_events(self, refusals: RefusalsByEvent | None) -> dict[EventId, EventSnapshot]:
         if self._chosen:
-            return {self._chosen: await self._look_at(self._chosen, refusals)}
-        seen = {}
+            return {self._chosen: await self._poll_event(self._chosen, refusals)}
+        found = {}
         for event in await self._engine.events.list_events():
-            with suppress(EventNotFound):  # listed, but its load broke off or is not done
-                seen[event] = await self._look_at(event, refusals)
-        return seen
+            with suppress(EventNotFound):  # listed, but its load has failed or is not complete
+                found[event] = await self._poll_event(event, refusals)
+        return found
 
-    async def _look_at(self, event: EventId, refusals: dict[str, int] | None) -> EventSnapshot:
-        watched = self._watched.get(event)
-        if watched is None:
-            watched = _Watched(PulseReader(self._engine, event), HouseReader(self._engine, event))
-            self._watched[event] = watched
-        pulse = await watched.pulse.look()
-        sections = await watched.house.look() if self._with_house else []
-        watched.course.begin(pulse.since_ms)
-        watched.course.add(Snapshot(pulse.now_ms, pulse.totals, refusals), pulse.late_ms)
-        return EventSnapshot(pulse, watched.course, sections)
+    async def _poll_event(self, event: EventId, refusals: RefusalsByEvent | None) -> EventSnapshot:
+        readers = self._readers.get(event)
+        if readers is None:
+            readers = _Readers(PulseReader(self._engine, event), SectionReader(self._engine, event))
+            self._readers[event] = readers
+        pulse = await readers.pulse.read()
+        sections = await readers.sections.read() if self._with_sections else []
+        refused, course = of_event(refusals, event), readers.course
+        course.begin(pulse.since_ms)
+        course.add(RateSample(pulse.now_ms, pulse.totals, refused), pulse.late_ms)
+        return EventSnapshot(pulse, course, sections, refused)

@@ -1,9 +1,9 @@
-"""How an event goes, look by look: what `engine status` shows.
+"""The state of an event at each poll, as `engine status` shows it.
 
-All of it comes from Redis, so it works with no API: reads of O(1), and the journal's tail since
-the last look, newest first and at most TAIL_ENTRIES_MAX of it. The seats are never read. When
-more was written between two looks, the kinds of the tail stand for all of it: how many entries
-there were is known exactly, from what the writer's group has read and has not.
+All of it comes from Redis, so it works without an API: reads of O(1), and the journal's tail since
+the last poll, newest first and at most TAIL_ENTRIES_MAX entries. The seats are never read. If more
+was written between two polls, the kinds of the tail are scaled to the number of entries, which is
+known exactly from what the writer's group has read and what it has not.
 """
 
 from collections import Counter, defaultdict
@@ -21,14 +21,14 @@ from engine.models import Event
 from engine.transport.client import Entries
 
 TAIL_ENTRIES_MAX = 2000
-FIRST_LOOK_MS = 5000
-"""How far back the first look goes, so that it too has rates."""
+FIRST_POLL_MS = 5000
+"""How far back the first poll reads, so that it has rates too."""
 
 
 class Pulse(Struct, frozen=True, kw_only=True):
-    """An event at one look. `totals` counts journal entries by kind from `since_ms` on.
+    """An event at one poll. `totals` counts journal entries by kind from `since_ms` on.
 
-    `late_ms` has one number a booking that expired since the last look: how long after its
+    `late_ms` has one number for each booking that expired since the last poll: how long after its
     deadline. `estimated`: more was written than was read.
     """
 
@@ -45,7 +45,7 @@ class Pulse(Struct, frozen=True, kw_only=True):
 
 
 class _Tail(Struct, frozen=True):
-    """Where the last look ended: the newest entry, the time, and all entries ever if known."""
+    """Where the last poll ended: the newest entry, the time, the count of all entries."""
 
     entry_id: str
     at_ms: int
@@ -53,7 +53,7 @@ class _Tail(Struct, frozen=True):
 
 
 class PulseReader:
-    """Looks at one event again and again; keeps where the last look ended."""
+    """Reads one event at every poll; keeps where the last poll ended."""
 
     def __init__(self, engine: Engine, event: EventId) -> None:
         self._engine = engine
@@ -62,12 +62,12 @@ class PulseReader:
         self._since_ms = 0
         self._totals: defaultdict[str, float] = defaultdict(float)
 
-    async def look(self) -> Pulse:
+    async def read(self) -> Pulse:
         """The event now. Raises: EventNotFound, Unavailable, OutcomeUnknown."""
         event = await self._engine.events.read_event(self._event)
         backlog = await self._engine.journal.backlog(self._event)
         tail = self._tail or _Tail(
-            f"{backlog.now_ms - FIRST_LOOK_MS}-0", backlog.now_ms - FIRST_LOOK_MS, None
+            f"{backlog.now_ms - FIRST_POLL_MS}-0", backlog.now_ms - FIRST_POLL_MS, None
         )
         pending, dead, length, groups, entries = await self._read(tail.entry_id)
         added = _added(groups, length)
@@ -114,16 +114,16 @@ class PulseReader:
 
 
 def _added(groups: Sequence[dict[str, Any]], length: int) -> int | None:
-    """How many entries the journal ever got; None where Redis has lost count."""
+    """How many entries the journal has had in all; None if Redis has lost count."""
     for group in groups:
         if group["name"] == GROUP.encode():
             read, lag = group["entries-read"], group["lag"]
             return None if read is None or lag is None else int(read + lag)
-    return length  # no writer came yet, so nothing was trimmed
+    return length  # no writer has started yet, so nothing was trimmed
 
 
 def _written(entries: Entries, tail: _Tail, added: int | None, now_ms: int) -> float:
-    """How many entries came since the last look, though some were not read."""
+    """How many entries were written since the last poll, including those that were not read."""
     count = len(entries)
     if count < TAIL_ENTRIES_MAX:
         return count

@@ -1,7 +1,7 @@
-"""From what was counted to how fast it goes: pure arithmetic over snapshots.
+"""Rates from totals: pure arithmetic over samples.
 
-Totals rather than increments: a look that failed or came late loses nothing, the next one spans
-the gap. The clock is Redis' own, as in the journal.
+Samples contain totals rather than increments: a failed or late poll loses nothing, because the next
+one spans the gap. The clock is Redis' own, as in the journal.
 """
 
 from collections import deque
@@ -11,9 +11,9 @@ from statistics import median
 
 from msgspec import Struct
 
-HISTORY_LOOKS = 120
+HISTORY_POLLS = 120
 DELAYS_MS = 60_000
-"""How long a release counts among the recent ones."""
+"""How long a release counts as recent."""
 
 KINDS = {
     "holds": "seats_held",
@@ -21,11 +21,11 @@ KINDS = {
     "expired": "booking_expired",
     "released": "booking_released",
 }
-"""What is shown, and the kind of journal entry that says it happened."""
+"""What is shown, and the kind of journal entry that counts it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class RateSample:
     """Totals at one instant: journal entries by kind, refusals by code (None: not known)."""
 
     at_ms: int
@@ -51,8 +51,8 @@ class ReleaseDelay(Struct, frozen=True):
     max_ms: int
 
 
-def rates_between(before: Snapshot, after: Snapshot) -> Rates:
-    """How fast it went from one snapshot to the next; nothing if no time passed."""
+def rates_between(before: RateSample, after: RateSample) -> Rates:
+    """The rates from one sample to the next; 0 if no time passed."""
     found = {
         name: _rate(after.totals.get(kind, 0) - before.totals.get(kind, 0), before, after)
         for name, kind in KINDS.items()
@@ -61,10 +61,10 @@ def rates_between(before: Snapshot, after: Snapshot) -> Rates:
     return Rates(**found, refusals=None if refused is None else sum(refused.values()))
 
 
-def refusal_rates(before: Snapshot, after: Snapshot) -> dict[str, float] | None:
-    """Refusals per second by code; None unless both snapshots know them.
+def refusal_rates(before: RateSample, after: RateSample) -> dict[str, float] | None:
+    """Refusals per second by code; None unless both samples have them.
 
-    A counter that went down began anew: its process was started again.
+    A counter that went down was reset: its process has restarted.
     """
     if before.refusals is None or after.refusals is None:
         return None
@@ -75,31 +75,31 @@ def refusal_rates(before: Snapshot, after: Snapshot) -> dict[str, float] | None:
     return rates
 
 
-def _rate(count: float, before: Snapshot, after: Snapshot) -> float:
+def _rate(count: float, before: RateSample, after: RateSample) -> float:
     elapsed_ms = after.at_ms - before.at_ms
     return max(0.0, count) * 1000 / elapsed_ms if elapsed_ms > 0 else 0.0
 
 
 @dataclass(slots=True)
 class Course:
-    """The recent past of one event: rates look by look, and delays of releases."""
+    """The recent past of one event: rates of each poll, and release delays."""
 
-    history: deque[Rates] = field(default_factory=lambda: deque(maxlen=HISTORY_LOOKS))
+    history: deque[Rates] = field(default_factory=lambda: deque(maxlen=HISTORY_POLLS))
     refusals: Mapping[str, float] | None = None
-    _last: Snapshot | None = None
+    _last: RateSample | None = None
     _delays: deque[tuple[int, int]] = field(default_factory=deque)
 
     @property
     def rates(self) -> Rates:
-        """Since the look before."""
+        """Since the previous poll."""
         return self.history[-1] if self.history else Rates()
 
     def begin(self, since_ms: int) -> None:
-        """Say from when on the first snapshot counts; later calls change nothing."""
-        self._last = self._last or Snapshot(since_ms, {})
+        """Set the start of the first interval; later calls change nothing."""
+        self._last = self._last or RateSample(since_ms, {})
 
-    def add(self, now: Snapshot, late_ms: Iterable[int] = ()) -> None:
-        """Take in a snapshot, and how late each booking was that expired since the last."""
+    def add(self, now: RateSample, late_ms: Iterable[int] = ()) -> None:
+        """Add a sample, and the delay of each booking that expired since the last one."""
         if self._last is not None:
             self.history.append(rates_between(self._last, now))
             self.refusals = refusal_rates(self._last, now)
@@ -109,6 +109,6 @@ class Course:
             self._delays.popleft()
 
     def release_delay(self) -> ReleaseDelay | None:
-        """Of the last minute; None when nothing expired."""
+        """Of the last minute; None if nothing expired."""
         late = [delay for _, delay in self._delays]
         return ReleaseDelay(len(late), round(median(late)), max(late)) if late else None

@@ -1,8 +1,8 @@
-"""How the live screen looks: lines of text made for the width and height there is.
+"""A frame of the live screen: lines of text for the width and height of the terminal.
 
-Lines by hand rather than rich's Layout: what does not fit is left out from the least important
-end, and a screen of 40 columns says the same in fewer words. Without colours (NO_COLOR) the
-statuses of a bar differ by their letters; without Unicode everything is ASCII.
+The lines are made here rather than by rich's Layout: if there is no room, the least important lines
+are left out, and 40 columns show the same figures in fewer words. Without colours (NO_COLOR) the
+statuses of a bar differ by their characters; without Unicode everything is ASCII.
 """
 
 import time
@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
+from cli.output import printable
 from cli.status.bars import Glyphs, bar, glyphs_of, spark
 from cli.status.poller import NEEDED_PARTS, EventSnapshot, StatusSnapshot, Trouble
 from cli.status.rates import Rates
+from cli.status.sales import sales_at
 
 TWO_COLUMNS = 72
-"""From this width on refusals and sections stand beside each other."""
-FEET = "q or Ctrl-C ends"
+"""From this width on, refusals and sections are side by side."""
+FOOTER = "q or Ctrl-C ends"
 NO_REFUSALS = ("not known: name the API by --url,", "or its folder by --data")
 REFUSALS_WIDTH = 34
 
@@ -29,14 +31,14 @@ _STYLES = {"available": "green", "held": "yellow", "sold": "blue", "blocked": "b
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """One frame. The last one leaves a line for the prompt, and has no feet."""
+    """One frame. The last one leaves a line for the prompt, and has no footer."""
 
-    looked: StatusSnapshot
+    snapshot: StatusSnapshot
     is_last: bool = False
 
     def last_frame(self) -> "Screen":
-        """The frame that stays when the screen is given back."""
-        return Screen(self.looked, is_last=True)
+        """The frame that stays on the terminal at the end."""
+        return Screen(self.snapshot, is_last=True)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width, height = options.max_width, options.size.height - self.is_last
@@ -44,40 +46,40 @@ class Screen:
         lines = list(self._lines(width, height, glyphs))[:height]
         if not self.is_last and len(lines) < height:
             lines += [Text()] * (height - 1 - len(lines))
-            lines.append(Text(FEET, "dim"))
+            lines.append(Text(FOOTER, "dim"))
         for line in lines:
             line.truncate(width)
         yield Text("\n", no_wrap=True, overflow="crop").join(lines)
 
     def _lines(self, width: int, height: int, glyphs: Glyphs) -> Iterator[Text]:
-        """The most important first."""
-        if self.looked.trouble:
-            yield _trouble(self.looked.trouble, self.looked.at_s, width)
-        for seen in self.looked.events.values():
-            upper = list(_upper(seen, self.looked, width, glyphs))
+        """The most important lines first."""
+        if self.snapshot.trouble:
+            yield _trouble(self.snapshot.trouble, self.snapshot.at_s, width)
+        for state in self.snapshot.events.values():
+            upper = list(_upper(state, self.snapshot, width, glyphs))
             yield from upper
-            room = height - len(upper) - (self.looked.trouble is not None) - (not self.is_last)
-            yield from _lower(seen, self.looked, width, room, glyphs)
+            room = height - len(upper) - (self.snapshot.trouble is not None) - (not self.is_last)
+            yield from _lower(state, width, room, glyphs)
 
 
 def _trouble(trouble: Trouble, at_s: float, width: int) -> Text:
     clock = time.strftime("%H:%M:%S", time.localtime(trouble.since_s))
-    what = "Redis away" if trouble.kind == "redis_away" else "nothing new"
-    said = f" {what} since {clock} ({at_s - trouble.since_s:.0f} s): {trouble.why}"
+    what = "Redis away" if trouble.kind == "redis_away" else "no update"
+    said = f" {what} since {clock} ({at_s - trouble.since_s:.0f} s): {printable(trouble.why)}"
     return Text(said[:width].ljust(width), "bold white on red")
 
 
 def _upper(
-    seen: EventSnapshot, looked: StatusSnapshot, width: int, glyphs: Glyphs
+    state: EventSnapshot, snapshot: StatusSnapshot, width: int, glyphs: Glyphs
 ) -> Iterator[Text]:
-    """What must be there on any terminal of 24 rows."""
-    event, narrow = seen.pulse.event, width < TWO_COLUMNS
-    clock = time.strftime("%H:%M:%S", time.localtime(looked.at_s))
-    sold_as = (event.sales, _SALES[event.sales])
-    sales = Text.assemble(("sales " if not narrow else "", ""), sold_as)
-    name = "" if narrow or event.name == event.id else f"  {event.name}"
+    """What every terminal of 24 rows shows."""
+    event, narrow = state.pulse.event, width < TWO_COLUMNS
+    clock = time.strftime("%H:%M:%S", time.localtime(snapshot.at_s))
+    sales = sales_at(event, state.pulse.now_ms)
+    name = "" if narrow or event.name == event.id else f"  {printable(event.name)}"
     left = Text.assemble((event.id, "bold"), name, f"  {event.capacity:,} places")
-    yield _justified(left, Text.assemble(sales, f"  {clock}"), width)
+    right = Text.assemble("" if narrow else "sales ", (sales, _SALES.get(sales, "yellow")))
+    yield _justified(left, right.append(f"  {clock}"), width)
     yield bar(event.counts, width, _STYLES, glyphs)
     legend = [
         Text.assemble((f"{glyphs.status[name]} ", style), f"{name} {getattr(event.counts, name):,}")
@@ -85,16 +87,16 @@ def _upper(
     ]
     yield from _wrapped(legend, width)
     yield Text()
-    yield from _rate_lines(seen, width, glyphs)
+    yield from _rate_lines(state, width, glyphs)
     yield Text()
-    yield from _wrapped(list(_facts(seen)), width)
-    yield from _wrapped(list(_parts(looked)), width)
+    yield from _wrapped(list(_facts(state)), width)
+    yield from _wrapped(list(_parts(snapshot)), width)
     yield Text()
 
 
-def _rate_lines(seen: EventSnapshot, width: int, glyphs: Glyphs) -> Iterator[Text]:
-    history = list(seen.course.history)
-    about = "about" if seen.pulse.estimated else "now"
+def _rate_lines(state: EventSnapshot, width: int, glyphs: Glyphs) -> Iterator[Text]:
+    history = list(state.course.history)
+    about = "about" if state.pulse.estimated else "now"
     past_width = max(0, width - 34)
     head = f"{'per second':<12}{about:>9} {'peak':>9}   "
     yield Text(head + ("until now" if past_width > 9 else ""), "dim")
@@ -112,8 +114,8 @@ def _value(rates: Rates, name: str) -> float | None:
     return found
 
 
-def _facts(seen: EventSnapshot) -> Iterator[Text]:
-    pulse, delay = seen.pulse, seen.course.release_delay()
+def _facts(state: EventSnapshot) -> Iterator[Text]:
+    pulse, delay = state.pulse, state.course.release_delay()
     yield Text(f"pending {pulse.pending_count:,}")
     if delay:
         late = "red" if delay.max_ms > 1000 else ""
@@ -127,64 +129,62 @@ def _facts(seen: EventSnapshot) -> Iterator[Text]:
         yield Text(f"dead letters {pulse.dead_letter_count:,}", "bold red")
 
 
-def _parts(looked: StatusSnapshot) -> Iterator[Text]:
-    """What runs; while Redis is away nobody knows."""
-    if looked.trouble and looked.trouble.kind == "redis_away":
+def _parts(snapshot: StatusSnapshot) -> Iterator[Text]:
+    """The parts that run; not known while Redis is away."""
+    if snapshot.trouble and snapshot.trouble.kind == "redis_away":
         yield Text("redis away", "red")
-        yield from (Text(f"{part} ?", "dim") for part in looked.parts)
+        yield from (Text(f"{part} ?", "dim") for part in snapshot.parts)
         return
     yield Text("redis up", "green")
-    for part, up in looked.parts.items():
+    for part, up in snapshot.parts.items():
         missed = "bold red" if part in NEEDED_PARTS else "dim"
         yield Text(f"{part} {'up' if up else 'down'}", "green" if up else missed)
 
 
-def _lower(
-    seen: EventSnapshot, looked: StatusSnapshot, width: int, room: int, glyphs: Glyphs
-) -> Iterator[Text]:
-    """Refusals and sections, in the room that is left."""
+def _lower(state: EventSnapshot, width: int, room: int, glyphs: Glyphs) -> Iterator[Text]:
+    """Refusals and sections, in the remaining room."""
     if room < 2:
         return
     if width < TWO_COLUMNS:
-        refusals = list(_refusals(seen, looked, width, min(room, 4)))
+        refusals = list(_refusals(state, width, min(room, 4)))
         yield from refusals
-        yield from _sections(seen, width, room - len(refusals), glyphs)
+        yield from _sections(state, width, room - len(refusals), glyphs)
         return
-    left = list(_refusals(seen, looked, REFUSALS_WIDTH, room))
-    right = list(_sections(seen, width - REFUSALS_WIDTH - 3, room, glyphs))
+    left = list(_refusals(state, REFUSALS_WIDTH, room))
+    right = list(_sections(state, width - REFUSALS_WIDTH - 3, room, glyphs))
     for i in range(max(len(left), len(right))):
         line = left[i] if i < len(left) else Text()
         line.truncate(REFUSALS_WIDTH, pad=True)
         yield Text.assemble(line, "   ", right[i] if i < len(right) else "")
 
 
-def _refusals(seen: EventSnapshot, looked: StatusSnapshot, width: int, room: int) -> Iterator[Text]:
+def _refusals(state: EventSnapshot, width: int, room: int) -> Iterator[Text]:
     name_width = width - 16
-    yield Text(f"{'refused':<{name_width}}{'/s':>7}{'in all':>9}", "dim")
-    counts = looked.refusals
+    yield Text(f"{'refused':<{name_width}}{'/s':>7}{'total':>9}", "dim")
+    counts = state.refusals
     if counts is None:
         yield from (Text(line, "dim") for line in NO_REFUSALS)
         return
-    rates = seen.course.refusals or {}
+    rates = state.course.refusals or {}
     codes = sorted(counts, key=lambda code: (-rates.get(code, 0), -counts[code]))
     for code in codes[: room - 1]:
         rate = f"{rates[code]:,.0f}" if code in rates else "-"
         yield Text(f"{code[: name_width - 1]:<{name_width}}{rate:>7}{counts[code]:>9,}")
 
 
-def _sections(seen: EventSnapshot, width: int, room: int, glyphs: Glyphs) -> Iterator[Text]:
-    if room < 2 or not seen.sections:
+def _sections(state: EventSnapshot, width: int, room: int, glyphs: Glyphs) -> Iterator[Text]:
+    if room < 2 or not state.sections:
         return
-    longest = max(7, *(len(section.name) for section in seen.sections))
+    longest = max(7, *(len(section.name) for section in state.sections))
     name_width = min(longest, width // 2)
     yield Text(f"{'section':<{name_width}}{'left':>{width - name_width}}", "dim")
-    row_count = room - 1 if len(seen.sections) < room else room - 2
-    for section in seen.sections[:row_count]:
-        line = Text(f"{section.name[:name_width]:<{name_width}} ")
+    row_count = room - 1 if len(state.sections) < room else room - 2
+    for section in state.sections[:row_count]:
+        line = Text(f"{printable(section.name)[:name_width]:<{name_width}} ")
         line.append_text(bar(section.counts, width - name_width - 9, _STYLES, glyphs))
         yield line.append(f"{section.counts.available:>8,}")
-    if len(seen.sections) > row_count:
-        yield Text(f"and {len(seen.sections) - row_count:,} more", "dim")
+    if len(state.sections) > row_count:
+        yield Text(f"and {len(state.sections) - row_count:,} more", "dim")
 
 
 def _justified(left: Text, right: Text, width: int) -> Text:
@@ -194,7 +194,7 @@ def _justified(left: Text, right: Text, width: int) -> Text:
 
 
 def _wrapped(pieces: Sequence[Text], width: int) -> Iterator[Text]:
-    """Pieces in as few lines as they need, never broken."""
+    """Pieces on as few lines as possible, none of them broken."""
     line = Text()
     for piece in pieces:
         if line.cell_len and line.cell_len + 3 + piece.cell_len > width:

@@ -1,4 +1,4 @@
-"""The house section by section, counted from the map: one string, never the seats themselves."""
+"""Places by section, counted from the map: one string, without reading the seats."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -15,8 +15,8 @@ class SectionCounts(NamedTuple):
     counts: Counts
 
 
-class HouseReader:
-    """Counts the map again only when something changed since."""
+class SectionReader:
+    """Counts the map again only if it has changed."""
 
     def __init__(self, engine: Engine, event: EventId) -> None:
         self._engine = engine
@@ -24,7 +24,7 @@ class HouseReader:
         self._counted: Availability | None = None
         self._sections: list[SectionCounts] = []
 
-    async def look(self) -> list[SectionCounts]:
+    async def read(self) -> list[SectionCounts]:
         """Every section and area now. Raises: EventNotFound, Unavailable, OutcomeUnknown."""
         found = await self._engine.availability.read_map(self._event)
         if found is not self._counted:

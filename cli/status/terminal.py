@@ -1,7 +1,7 @@
-"""The live screen of `engine status EVENT`: one look a second, until q or Ctrl-C.
+"""The live screen of `engine status EVENT`: one poll per second, until q or Ctrl-C.
 
-The alternate screen, so that what was on the terminal is there again afterwards; below it stays
-the last frame. rich measures the terminal at every frame, and a resize asks for one at once.
+It uses the alternate screen, so the terminal's earlier content is restored at the end, followed by
+the last frame. rich measures the terminal at every frame, and a resize redraws at once.
 """
 
 import asyncio
@@ -19,11 +19,11 @@ from rich.live import Live
 from cli.status.poller import StatusPoller
 from cli.status.screen import Screen
 
-LOOK_EVERY_S = 1.0
+POLL_EVERY_S = 1.0
 
 
-class _Wishes:
-    """What the person at the terminal wants: the end, or the frame again in another size."""
+class _Input:
+    """Input from the terminal: quit, or redraw after a resize."""
 
     def __init__(self) -> None:
         self.ended = False
@@ -36,43 +36,43 @@ class _Wishes:
     def draw(self) -> None:
         self._woken.set()
 
-    async def come_within(self, seconds: float) -> bool:
+    async def arrives_within(self, seconds: float) -> bool:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._woken.wait()
-        came = self._woken.is_set()
+        arrived = self._woken.is_set()
         self._woken.clear()
-        return came
+        return arrived
 
 
-async def show_live(lookout: StatusPoller, console: Console) -> None:
-    """Show the event that `lookout` watches until q is pressed or the task is cancelled."""
-    wishes = _Wishes()
-    screen = Screen(await lookout.look_again())
+async def show_live(poller: StatusPoller, console: Console) -> None:
+    """Show the event of `poller` until q is pressed or the task is cancelled."""
+    user_input = _Input()
+    screen = Screen(await poller.try_poll())
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGWINCH, wishes.draw)
+    loop.add_signal_handler(signal.SIGWINCH, user_input.draw)
     try:
         with (
-            _keys(wishes),
+            _keys(user_input),
             Live(screen, console=console, screen=True, auto_refresh=False) as live,
         ):
             while True:
                 live.update(screen, refresh=True)
-                next_s = loop.time() + LOOK_EVERY_S
-                while not wishes.ended and (left_s := next_s - loop.time()) > 0:
-                    if await wishes.come_within(left_s):
+                next_s = loop.time() + POLL_EVERY_S
+                while not user_input.ended and (left_s := next_s - loop.time()) > 0:
+                    if await user_input.arrives_within(left_s):
                         live.refresh()
-                if wishes.ended:
+                if user_input.ended:
                     break
-                screen = Screen(await lookout.look_again())
+                screen = Screen(await poller.try_poll())
     finally:
         loop.remove_signal_handler(signal.SIGWINCH)
         console.print(screen.last_frame())
 
 
 @contextmanager
-def _keys(wishes: _Wishes) -> Iterator[None]:
-    """Take keys one by one, unseen, and end on q; Ctrl-C stays a signal."""
+def _keys(user_input: _Input) -> Iterator[None]:
+    """Read keys one by one without echo, and quit on q; Ctrl-C is still a signal."""
     if not sys.stdin.isatty():
         yield
         return
@@ -82,11 +82,11 @@ def _keys(wishes: _Wishes) -> Iterator[None]:
     def read() -> None:
         try:
             pressed = os.read(keyboard, 64)
-        except OSError:  # the terminal is gone
+        except OSError:  # the terminal was closed
             pressed = b""
-        is_sequence = pressed.startswith(b"\x1b")  # an arrow, a paste: no letters
+        is_sequence = pressed.startswith(b"\x1b")  # an arrow or a paste
         if not pressed or (b"q" in pressed.lower() and not is_sequence):
-            wishes.end()
+            user_input.end()
 
     tty.setcbreak(keyboard, termios.TCSADRAIN)
     loop.add_reader(keyboard, read)

@@ -1,6 +1,6 @@
-"""What `engine status` knows, without a screen: a table, a line at a time, or JSON.
+"""The output of `engine status` without a screen: a table, lines, or JSON.
 
-One struct feeds all three, so a program that reads JSON and a person who greps lines see the same.
+All three are made of one struct, so JSON and lines contain the same values.
 """
 
 from collections.abc import Iterator
@@ -12,13 +12,14 @@ from msgspec import Struct
 from cli import output
 from cli.status.poller import NEEDED_PARTS, EventSnapshot, StatusSnapshot
 from cli.status.rates import Rates, ReleaseDelay
+from cli.status.sales import sales_at
 from engine.models import Event
 
 COLUMNS = ("event", "sales", "capacity", "available", "held", "sold", "blocked")
 
 
 class EventStatus(Struct, frozen=True):
-    """An event, how fast it goes, and how far the write-behind is."""
+    """An event, its rates, and the state of its write-behind."""
 
     event: Event
     backlog_entries: int
@@ -31,9 +32,9 @@ class EventStatus(Struct, frozen=True):
 
 
 class Status(Struct, frozen=True):
-    """`refusals` by code since the API started, of all events; None where no API tells them.
+    """`refusals` by code since the API started: of the chosen event, or of all; None: not known.
 
-    `trouble`: `kind`, `since`, `why`; while there is any, all else is as it was seen last.
+    `trouble`: `kind`, `since`, `why`; while it is set, all other values are the last known ones.
     """
 
     at: str
@@ -43,51 +44,49 @@ class Status(Struct, frozen=True):
     trouble: dict[str, str] | None
 
 
-def show_once(looked: StatusSnapshot) -> None:
-    """A table, a line an event about the last seconds, a line a part."""
-    found = status_of(looked)
-    rows = [
-        (
-            *(item.event.id, item.event.sales, f"{item.event.capacity:,}"),
-            *(f"{count:,}" for count in msgspec.structs.astuple(item.event.counts)),
-            *(f"{item.backlog_entries:,}", f"{item.lag_ms:,}"),
-        )
-        for item in found.events
-    ]
+def show_once(snapshot: StatusSnapshot) -> None:
+    """A table, a line about the last seconds for each event, a line for each part."""
+    found = status_of(snapshot)
+    rows = [_row_of(item, snapshot.events[item.event.id].pulse.now_ms) for item in found.events]
     output.show_table("Events", (*COLUMNS, "backlog", "lag ms"), rows)
     for item in found.events:
-        output.say(f"{item.event.id}: {_pace_of(item)}")
+        dead = f", {item.dead_letter_count:,} dead letters" if item.dead_letter_count else ""
+        output.say(f"{item.event.id}: {_rates_of(item)}", (dead, "red"))
     for part, runs in found.parts.items():
-        missed = "[red]does not run[/red]" if part in NEEDED_PARTS else "does not run"
-        output.say(f"{part}: {'runs' if runs else missed}")
+        missing = ("does not run", "red" if part in NEEDED_PARTS else "")
+        output.say(f"{part}: ", "runs" if runs else missing)
     if found.refusals:
-        told = ", ".join(f"{code} {count:,}" for code, count in found.refusals.items())
-        output.say(f"refused since the API started: {told}")
+        counts = ", ".join(f"{code} {count:,}" for code, count in found.refusals.items())
+        output.say(f"refused since the API started: {counts}")
 
 
-def _pace_of(item: EventStatus) -> str:
-    """The last seconds in a line."""
+def _row_of(item: EventStatus, now_ms: int) -> list[str]:
+    counts = msgspec.structs.astuple(item.event.counts)
+    figures = (item.event.capacity, *counts, item.backlog_entries, item.lag_ms)
+    return [item.event.id, sales_at(item.event, now_ms), *(f"{number:,}" for number in figures)]
+
+
+def _rates_of(item: EventStatus) -> str:
+    """The last seconds on one line."""
     rates, delay = item.rates, item.release_delay
     said = [f"{rates.holds:,.1f} holds/s", f"{rates.confirms:,.1f} confirms/s"]
     said += [f"{rates.expired:,.1f} expired/s", f"{item.pending_count:,} pending"]
     if delay:
         said.append(f"released {delay.median_ms:,} ms after the deadline, at most {delay.max_ms:,}")
-    if item.dead_letter_count:
-        said.append(f"[red]{item.dead_letter_count:,} dead letters[/red]")
     return ", ".join(said)
 
 
-def status_of(looked: StatusSnapshot) -> Status:
-    """What programs are told."""
-    found, trouble = looked.trouble, None
+def status_of(snapshot: StatusSnapshot) -> Status:
+    """The struct for programs."""
+    found, trouble = snapshot.trouble, None
     if found:
         trouble = {"kind": found.kind, "since": _time(found.since_s), "why": found.why}
-    events = tuple(map(_event_status, looked.events.values()))
-    return Status(_time(looked.at_s), events, looked.parts, looked.refusals, trouble)
+    events = tuple(map(_event_status, snapshot.events.values()))
+    return Status(_time(snapshot.at_s), events, snapshot.parts, snapshot.refusals, trouble)
 
 
-def _event_status(seen: EventSnapshot) -> EventStatus:
-    pulse, course = seen.pulse, seen.course
+def _event_status(state: EventSnapshot) -> EventStatus:
+    pulse, course = state.pulse, state.course
     return EventStatus(
         event=pulse.event,
         backlog_entries=pulse.backlog_entries,
@@ -100,18 +99,18 @@ def _event_status(seen: EventSnapshot) -> EventStatus:
     )
 
 
-def lines_of(looked: StatusSnapshot) -> Iterator[str]:
-    """A line an event, `key=value` with the same keys in every line; `-` is what is not known.
+def lines_of(snapshot: StatusSnapshot) -> Iterator[str]:
+    """A line for each event, `key=value` with the same keys in every line; `-`: not known.
 
-    In trouble one line instead: `trouble=redis_away since=… why='…'`.
+    In trouble, one line instead: `trouble=redis_away since=… why='…'`.
     """
-    at, trouble = _time(looked.at_s), looked.trouble
+    at, trouble = _time(snapshot.at_s), snapshot.trouble
     if trouble:
         why = " ".join(trouble.why.split())
         yield f"{at} trouble={trouble.kind} since={_time(trouble.since_s)} why={why!r}"
         return
-    parts = " ".join(f"{part}={'up' if up else 'down'}" for part, up in looked.parts.items())
-    for item in map(_event_status, looked.events.values()):
+    parts = " ".join(f"{part}={'up' if up else 'down'}" for part, up in snapshot.parts.items())
+    for item in map(_event_status, snapshot.events.values()):
         counts, rates, delay = item.event.counts, item.rates, item.release_delay
         refusals = "-" if rates.refusals is None else f"{rates.refusals:.1f}"
         yield (

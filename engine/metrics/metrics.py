@@ -67,6 +67,11 @@ bookings_expired = Counter("bookings_expired_total", "Bookings whose deadline pa
 bookings_pending = _gauge("bookings_pending", "Bookings that are pending now.", ["event"])
 seats = _gauge("engine_seats", "Places by status.", ["event", "status"])
 calls = Counter("engine_calls_total", "Script calls by outcome code.", ["script", "code"])
+refusals = Counter(
+    "engine_refusals_total",
+    "Script calls that were refused, by event (the first 100 of a process) and code.",
+    ["event", "code"],
+)
 call_duration = Histogram(
     "engine_call_duration_seconds",
     "Time of a script call, its wait for the pipeline included.",

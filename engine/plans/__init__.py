@@ -5,7 +5,7 @@ has what Redis needs of a layout.
 """
 
 from engine.plans.event_json import add_sections, event_schema
-from engine.plans.plan import Plan, PlanOptions
+from engine.plans.plan import Plan, PlanOptions, PriceUnit
 from engine.plans.problems import PlanError
 from engine.plans.reader import parse_event, read_plan
 
@@ -13,6 +13,7 @@ __all__ = [
     "Plan",
     "PlanError",
     "PlanOptions",
+    "PriceUnit",
     "add_sections",
     "event_schema",
     "parse_event",

@@ -5,17 +5,22 @@ Readers call `add_*` with the place of each item in the file (`zones[0].rows[3].
 base it extends that layout: existing seats keep their index, new ones follow the end of the map.
 
 A row may be added more than once. Each time it is a separate run of neighbouring seats, with a `/`
-between the runs, as at an aisle. Seat, section, area and category ids are unique.
+between the runs, as at an aisle. Seat, section, area and category ids are unique, and so is what
+people read: the names of sections, the names of areas, and section, row and number of a seat. A
+seat added with an empty id gets one derived from its labels.
 """
 
 import re
 from collections.abc import Sequence
 
 from msgspec import UnsetType
+from msgspec.structs import replace
 
 from engine.errors import SeatExists
 from engine.ids import PLACE_PATTERN
 from engine.models import Layout, LayoutArea, LayoutCategory, LayoutRow, LayoutSeat, LayoutSection
+from engine.plans.derived_ids import SeatLabel, seat_ids
+from engine.plans.labels import LABEL_MAX, as_read
 from engine.plans.layout import capacity, map_length, rows_of, with_version
 from engine.plans.problems import LISTED_MAX, PlanError
 
@@ -25,13 +30,15 @@ PLACES_MAX = 1_000_000
 AREAS_MAX = CATEGORIES_MAX = 1000
 """A load, an addition of seats and a read of the map each process all of them in one script."""
 
-PRICE_MINOR_MAX = 1_000_000_000
-"""Up to this, Lua computes the amount of a booking exactly and prints it without exponent."""
+PRICE_MINOR_MAX = 1_000_000_000_000
+"""50 places, the most of a booking, then cost at most 14 digits: Lua's cjson writes no more."""
 
 COORDINATE_MAX = 1_000_000.0
 
 _PLACE = re.compile(PLACE_PATTERN)
-_LABEL = re.compile(r"[^\x00-\x1f\x7f]{1,100}")
+_LABEL = re.compile(rf"[^\x00-\x1f\x7f]{{1,{LABEL_MAX}}}")
+_DERIVED = ""
+"""The id of a seat that gets one when the layout is built."""
 
 
 class LayoutBuilder:
@@ -40,6 +47,9 @@ class LayoutBuilder:
     def __init__(self, base: Layout | None = None) -> None:
         self.problems: list[str] = []
         self._seen: dict[str, str] = {}
+        self._labels: dict[SeatLabel, str | LayoutSeat] = {}
+        self._labelled: set[str] = set()
+        self._derived_rows: list[tuple[str, int]] = []
         self._unknown_categories: set[str] = set()
         self._categories: dict[str, LayoutCategory] = {}
         self._names: dict[str, str] = {}
@@ -71,7 +81,8 @@ class LayoutBuilder:
         """Add a section; its rows come after it. A section of the base keeps its name."""
         self._check_id(where, "section", section_id)
         self._check_label(where, "section name", name)
-        self._check_new(where, "section", section_id)
+        if self._check_new(where, "section", section_id) and section_id not in self._names:
+            self._check_name(where, "section", name)
         self._names.setdefault(section_id, name)
         self._rows.setdefault(section_id, [])
 
@@ -81,19 +92,25 @@ class LayoutBuilder:
         """Add a run of at least one neighbouring seat, each with its place in the file."""
         self._check_label(where, "row", row_id)
         for seat_where, seat in seats:
-            self._check_seat(seat_where, seat)
+            if self._check_seat(seat_where, seat):
+                self._check_seat_label(seat_where, section_id, row_id, seat)
         self._count_places(len(seats))
         run = tuple(seat for _, seat in seats)
-        self._rows[section_id].append(LayoutRow(id=row_id, index=self._next_index, seats=run))
+        rows = self._rows[section_id]
+        if any(seat.id == _DERIVED for seat in run):
+            self._derived_rows.append((section_id, len(rows)))
+        rows.append(LayoutRow(id=row_id, index=self._next_index, seats=run))
         self._next_index += len(run) + 1
 
     def add_area(self, where: str, area: LayoutArea) -> None:
         """Add a standing area."""
         self._check_id(where, "area", area.id)
         self._check_label(where, "area name", area.name)
-        if area.id in self._base_areas:
+        in_base = area.id in self._base_areas
+        if in_base:
             self._in_base.append(area.id)
-        self._check_new(where, "area", area.id)
+        if self._check_new(where, "area", area.id) and not in_base:
+            self._check_name(where, "area", area.name)
         self._check_category(where, area.category)
         if area.capacity < 1:
             self.problems.append(f"{where}: the capacity must be at least 1")
@@ -112,6 +129,7 @@ class LayoutBuilder:
             raise PlanError(self.problems)
         if self._in_base:
             raise SeatExists(*self._in_base[:LISTED_MAX])
+        self._derive_seat_ids()
         sections = tuple(
             LayoutSection(id=section_id, name=self._names[section_id], rows=tuple(rows))
             for section_id, rows in self._rows.items()
@@ -135,14 +153,75 @@ class LayoutBuilder:
         self._base_seats = frozenset(seat.id for row in rows_of(base) for seat in row.seats)
         self._base_place_count = capacity(base)
         self._next_index = map_length(base) + 1 if self._base_seats else 0
+        for kind, named in (("section", base.sections), ("area", base.areas)):
+            for place in named:
+                self._seen[f"{kind} name {as_read(place.name)}"] = (
+                    f"{kind} {place.id!r} of the event"
+                )
 
-    def _check_seat(self, where: str, seat: LayoutSeat) -> None:
-        self._check_id(where, "seat", seat.id)
+    def _derive_seat_ids(self) -> None:
+        """Give an id to each seat that was added without one."""
+        derived = [(section, at, self._rows[section][at]) for section, at in self._derived_rows]
+        ids = seat_ids(
+            (
+                _label_of(section, row.id, seat)
+                for section, _, row in derived
+                for seat in row.seats
+                if seat.id == _DERIVED
+            ),
+            lambda known: known in self._base_seats or f"seat {known}" in self._seen,
+        )
+        for section, at, row in derived:
+            seats = (
+                seat if seat.id else replace(seat, id=ids[_label_of(section, row.id, seat)])
+                for seat in row.seats
+            )
+            self._rows[section][at] = replace(row, seats=tuple(seats))
+
+    def _check_seat(self, where: str, seat: LayoutSeat) -> bool:
+        """Check one seat by itself and its id; whether the id is new, or is to be derived."""
         self._check_label(where, "seat number", seat.number)
         self._check_category(where, seat.category)
+        self._check_coordinates(where, seat)
+        if seat.id == _DERIVED:
+            return True
+        self._check_id(where, "seat", seat.id)
         if seat.id in self._base_seats:
             self._in_base.append(seat.id)
-        self._check_new(where, "seat", seat.id)
+            return False
+        return self._check_new(where, "seat", seat.id)
+
+    def _check_seat_label(self, where: str, section_id: str, row_id: str, seat: LayoutSeat) -> None:
+        """Report a seat that reads as another one. A derived id of a seat in the base exists."""
+        if section_id not in self._labelled:
+            # The base's seats of this section only: it may have a million.
+            self._labelled.add(section_id)
+            for row in self._rows[section_id]:
+                for known in row.seats:
+                    self._labels[_label_of(section_id, row.id, known)] = known
+        label = _label_of(section_id, row_id, seat)
+        first = self._labels.get(label)
+        if first is None:
+            self._labels[label] = where
+        elif isinstance(first, LayoutSeat) and seat.id == _DERIVED:
+            self._in_base.append(first.id)
+        else:
+            at = f"seat {first.id!r} of the event" if isinstance(first, LayoutSeat) else first
+            name = self._names[section_id]
+            self.problems.append(
+                f"{where}: section {name!r}, row {row_id!r}, seat {seat.number!r} "
+                f"is used before, at {at}"
+            )
+
+    def _check_name(self, where: str, kind: str, name: str) -> None:
+        key = f"{kind} name {as_read(name)}"
+        if key in self._seen:
+            self.problems.append(
+                f"{where}: the {kind} name {name!r} is used before, at {self._seen[key]}"
+            )
+        self._seen.setdefault(key, where)
+
+    def _check_coordinates(self, where: str, seat: LayoutSeat) -> None:
         if isinstance(seat.x, UnsetType) or isinstance(seat.y, UnsetType):
             if seat.x is not seat.y:
                 self.problems.append(f"{where}: x and y go together, one is missing")
@@ -173,7 +252,7 @@ class LayoutBuilder:
             )
 
     def _check_label(self, where: str, kind: str, text: str) -> None:
-        if not _LABEL.fullmatch(text):
+        if not _LABEL.fullmatch(text) or not as_read(text):
             self.problems.append(
                 f"{where}: the {kind} {text[:100]!r} is not 1 to 100 printable characters"
             )
@@ -185,3 +264,7 @@ class LayoutBuilder:
     def _stop_beyond(self, count: int, most: int, what: str) -> None:
         if count > most:
             raise PlanError([*self.problems, f"more than {most} {what}"])
+
+
+def _label_of(section_id: str, row_id: str, seat: LayoutSeat) -> SeatLabel:
+    return section_id, as_read(row_id), as_read(seat.number)

@@ -26,7 +26,6 @@ from engine.models import (
     TimeZoneText,
 )
 from engine.plans.builder import COORDINATE_MAX, PLACES_MAX, PRICE_MINOR_MAX, LayoutBuilder
-from engine.plans.derived_ids import seat_id
 from engine.plans.plan import NO_OPTIONS, Plan, PlanOptions, make_plan
 from engine.plans.problems import decode_json
 
@@ -70,7 +69,7 @@ class Seat(_Part, frozen=True):
 class Row(_Part, frozen=True):
     """A run of neighbouring seats. A row with an aisle in it may be given as two of the same id."""
 
-    id: Id
+    id: Annotated[Label, Meta(description="The label on the row, of any letters.")]
     seats: Annotated[tuple[Seat, ...], Meta(min_length=1)]
     category: Id | None = None
 
@@ -226,7 +225,7 @@ def _seats(where: str, section: Section, row: Row) -> Iterator[tuple[str, Layout
         yield (
             f"{where}.seats[{number}]",
             LayoutSeat(
-                id=seat.id or seat_id(section.id, row.id, seat.number),
+                id=seat.id or "",
                 number=seat.number,
                 category=seat.category or row.category or section.category or "",
                 x=seat.x,

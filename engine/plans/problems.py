@@ -39,12 +39,15 @@ class PlanError(EngineError):
             super().__init__(f"the plan is not valid:\n{listed}")
 
 
-def decode_text(body: bytes) -> str:
-    """Decode UTF-8, without the byte order mark that some editors write."""
+def decode_text(body: bytes, hint: str = "") -> str:
+    """Decode UTF-8, without the byte order mark that some editors write.
+
+    Raises PlanError with the first wrong byte, and `hint` after it.
+    """
     try:
         return body.removeprefix(codecs.BOM_UTF8).decode()
     except UnicodeDecodeError as error:
-        raise PlanError([f"not UTF-8: byte {error.start}"]) from error
+        raise PlanError([f"not UTF-8: byte {error.start}{hint}"]) from error
 
 
 def decode_json(body: bytes, kind: type[T]) -> T:

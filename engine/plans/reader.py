@@ -27,6 +27,7 @@ def read_plan(source: str, options: PlanOptions = NO_OPTIONS) -> Plan:
     """
     if source.startswith(VENUE):
         _refuse_pretix_options(options)
+        _refuse_csv_options(options)
         return make_venue(source.removeprefix(VENUE), options)
     path = Path(source)
     try:
@@ -36,7 +37,9 @@ def read_plan(source: str, options: PlanOptions = NO_OPTIONS) -> Plan:
     if path.suffix.lower() == ".csv":
         _refuse_pretix_options(options)
         return parse_seat_csv(body, path.stem, options)
-    prices = None if options.prices is None else read_prices(options.prices)
+    prices = None
+    if options.prices is not None:
+        prices = read_prices(options.prices, options.price_decimals, options.dialect)
     return _parse_json(body, prices, options, allow_empty=False)
 
 
@@ -55,9 +58,15 @@ def _parse_json(
     if "zones" in decode_json(body, dict[str, msgspec.Raw]):
         return parse_pretix(body, prices, options, allow_empty=allow_empty)
     _refuse_pretix_options(options)
+    _refuse_csv_options(options)
     return parse_event_json(body, options, allow_empty=allow_empty)
 
 
 def _refuse_pretix_options(options: PlanOptions) -> None:
     if options.derive_ids or options.prices is not None:
         raise PlanError(["prices and derived ids are for pretix plans; this plan has its own"])
+
+
+def _refuse_csv_options(options: PlanOptions) -> None:
+    if (options.delimiter, options.encoding, options.price_unit) != (None, None, None):
+        raise PlanError(["delimiter, encoding and price unit are for CSV and for prices of pretix"])

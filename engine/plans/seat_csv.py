@@ -1,7 +1,8 @@
 """Reads seats from CSV: one line for each seat, `section,row,number,category,price_minor`.
 
 Sections and categories are names; their ids are derived from the names. The lines of a row can be
-in any place of the file. Every line of a category has its price, the same on each.
+in any place of the file and in any order: `neighbours` puts its seats in order. Every line of a
+category has its price, the same on each. `aisle` says that an aisle follows the seat.
 """
 
 from collections.abc import Iterator
@@ -11,14 +12,16 @@ from msgspec import UNSET, UnsetType
 
 from engine.models import LayoutCategory, LayoutSeat
 from engine.plans.builder import LayoutBuilder
-from engine.plans.derived_ids import distinct_ids, seat_id
+from engine.plans.derived_ids import distinct_ids
+from engine.plans.labels import as_read
+from engine.plans.neighbours import runs_of
 from engine.plans.plan import NO_OPTIONS, Plan, PlanOptions, make_plan
-from engine.plans.prices import parse_price
+from engine.plans.prices import parse_price, price_columns
 from engine.plans.problems import PlanError
 from engine.plans.table import Record, read_table
 
-REQUIRED = ("section", "row", "number", "category", "price_minor")
-OPTIONAL = ("x", "y", "accessible")
+REQUIRED = ("section", "row", "number", "category")
+OPTIONAL = ("x", "y", "accessible", "aisle")
 
 _TRUTH = {"": False, "0": False, "no": False, "false": False, "1": True, "yes": True, "true": True}
 
@@ -33,6 +36,7 @@ class _Line(NamedTuple):
     x: float | UnsetType
     y: float | UnsetType
     accessible: bool
+    aisle: bool
 
 
 def parse_seat_csv(body: bytes, name: str, options: PlanOptions = NO_OPTIONS) -> Plan:
@@ -41,50 +45,63 @@ def parse_seat_csv(body: bytes, name: str, options: PlanOptions = NO_OPTIONS) ->
     Raises: PlanError, with the number of each bad line.
     """
     builder = LayoutBuilder()
-    lines = [*_valid_lines(body, builder.problems)]
+    lines = [*_valid_lines(body, options, builder.problems)]
     category_ids = _add_categories(builder, lines)
-    rows: dict[str, dict[str, list[_Line]]] = {}
+    sections: dict[str, dict[str, list[_Line]]] = {}
     for line in lines:
-        rows.setdefault(line.section, {}).setdefault(line.row, []).append(line)
-    for section_id, (section, lines_by_row) in zip(distinct_ids(rows), rows.items(), strict=True):
-        builder.add_section(next(iter(lines_by_row.values()))[0].where, section_id, section)
-        for row, row_lines in lines_by_row.items():
+        rows = sections.setdefault(as_read(line.section), {})
+        rows.setdefault(as_read(line.row), []).append(line)
+    section_ids = distinct_ids(sections)
+    for section, rows in sections.items():
+        first = next(iter(rows.values()))[0]
+        builder.add_section(first.where, section_ids[section], first.section)
+        for row_lines in rows.values():
             seats = [
-                (line.where, _seat(section_id, category_ids[line.category], line))
+                (line.where, _seat(category_ids[as_read(line.category)], line))
                 for line in row_lines
             ]
-            builder.add_row(row_lines[0].where, section_id, row, seats)
+            aisles = {line.where for line in row_lines if line.aisle}
+            for run in runs_of(seats, aisles):
+                builder.add_row(run[0][0], section_ids[section], row_lines[0].row, run)
     return make_plan(builder, {"name": name}, options)
 
 
-def _valid_lines(body: bytes, problems: list[str]) -> Iterator[_Line]:
-    for number, record in read_table(body, REQUIRED, OPTIONAL, problems):
+def _valid_lines(body: bytes, options: PlanOptions, problems: list[str]) -> Iterator[_Line]:
+    decimals = options.price_decimals
+    columns = price_columns(REQUIRED, decimals, OPTIONAL)
+    for number, record in read_table(body, columns, problems, options.dialect):
         try:
-            yield _checked(f"line {number}", record)
+            yield _checked(f"line {number}", record, decimals)
         except PlanError as error:
             problems.extend(error.problems)
 
 
-def _checked(where: str, record: Record) -> _Line:
-    accessible = _TRUTH.get(record.get("accessible", "").lower())
-    if accessible is None:
-        raise PlanError([f"{where}: accessible is {record['accessible']!r}, not yes or no"])
+def _checked(where: str, record: Record, decimals: int | None) -> _Line:
     return _Line(
         where=where,
         section=record["section"],
         row=record["row"],
         number=record["number"],
         category=record["category"],
-        price_minor=parse_price(where, record["price_minor"]),
+        price_minor=parse_price(where, record["price_minor"], decimals),
         x=_coordinate(where, record.get("x", "")),
         y=_coordinate(where, record.get("y", "")),
-        accessible=accessible,
+        accessible=_truth(where, "accessible", record),
+        aisle=_truth(where, "aisle", record),
     )
+
+
+def _truth(where: str, column: str, record: Record) -> bool:
+    text = record.get(column, "")
+    truth = _TRUTH.get(text.lower())
+    if truth is None:
+        raise PlanError([f"{where}: {column} is {text[:100]!r}, not yes or no"])
+    return truth
 
 
 def _coordinate(where: str, text: str) -> float | UnsetType:
     try:
-        return float(text) if text else UNSET
+        return float(text.replace(",", ".")) if text else UNSET
     except ValueError as error:
         raise PlanError([f"{where}: {text[:100]!r} is not a coordinate"]) from error
 
@@ -92,22 +109,22 @@ def _coordinate(where: str, text: str) -> float | UnsetType:
 def _add_categories(builder: LayoutBuilder, lines: list[_Line]) -> dict[str, str]:
     first: dict[str, _Line] = {}
     for line in lines:
-        known = first.setdefault(line.category, line)
+        known = first.setdefault(as_read(line.category), line)
         if known.price_minor != line.price_minor:
             builder.problems.append(
                 f"{line.where}: category {line.category!r} costs {line.price_minor} here "
                 f"and {known.price_minor} on {known.where}"
             )
-    ids = dict(zip(first, distinct_ids(first), strict=True))
+    ids = distinct_ids(first)
     for name, line in first.items():
-        category = LayoutCategory(id=ids[name], name=name, price_minor=line.price_minor)
+        category = LayoutCategory(id=ids[name], name=line.category, price_minor=line.price_minor)
         builder.add_category(line.where, category)
     return ids
 
 
-def _seat(section_id: str, category_id: str, line: _Line) -> LayoutSeat:
+def _seat(category_id: str, line: _Line) -> LayoutSeat:
     return LayoutSeat(
-        id=seat_id(section_id, line.row, line.number),
+        id="",
         number=line.number,
         category=category_id,
         x=line.x,

@@ -15,7 +15,16 @@ from msgspec.structs import replace
 
 from engine.event_image import EventImage, image_of
 from engine.ids import AreaId, EventId, local_id
-from engine.models import Booking, BookingStatus, JournalEntry, Layout, SalesState, Terms
+from engine.models import (
+    Booking,
+    BookingStatus,
+    JournalEntry,
+    Layout,
+    PaymentOutcome,
+    SalesState,
+    Terms,
+)
+from engine.payments import merged, owing
 from engine.positions import Position
 from engine.transport.wire import Argument
 
@@ -156,6 +165,9 @@ def _settle_bookings(
         known = bookings.get(local_id(claim.id))
         if known is None or not (known.status in _SETTLED or _is_refunded(known)):
             kind, settled = _settle(claim, places, now_ms)
+        else:
+            kind, settled = "refund_due", merged(known, claim)
+        if settled != known:
             bookings[local_id(claim.id)] = settled
             changed.append((kind, settled))
     for ulid, booking in bookings.items():
@@ -187,33 +199,25 @@ def _assign_places(
         if places.has_room_for(booking):
             places.sell(booking)
             continue
-        yield (
-            "booking_cancelled",
-            replace(
-                booking,
-                status=BookingStatus.CANCELLED,
-                ended_at_ms=now_ms,
-                refund_minor=booking.refund_minor or booking.amount_minor,
-                refund_reason="area_full",
-            ),
-        )
+        ended = replace(booking, status=BookingStatus.CANCELLED, ended_at_ms=now_ms)
+        yield "booking_cancelled", owing(ended, "area_full")
 
 
 def _settle(claim: Booking, places: _Places, now_ms: int) -> tuple[str, Booking]:
     """The same places if they are free, else one refund obligation: as for a late payment."""
     if claim.status != BookingStatus.CONFIRMED:  # it was paid too late, and is owed the money
-        return "refund_due", replace(claim, ended_at_ms=now_ms)
+        is_held = claim.status == BookingStatus.PENDING
+        status = BookingStatus.EXPIRED if is_held else claim.status
+        return "refund_due", replace(claim, status=status, ended_at_ms=now_ms)
     if places.free_for(claim):
         places.sell(claim)
         return "booking_confirmed", replace(claim, late=True, ended_at_ms=None)
     taken = "seat_taken" if claim.seats else "area_full"
     return "refund_due", replace(
-        claim,
+        owing(claim, taken, PaymentOutcome.REFUND_DUE),
         status=BookingStatus.EXPIRED,
         confirmed_at_ms=None,
         ended_at_ms=now_ms,
-        refund_minor=claim.amount_minor,
-        refund_reason=taken,
     )
 
 

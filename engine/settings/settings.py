@@ -202,6 +202,23 @@ class Settings(Struct, frozen=True, kw_only=True):
             secret=True,
         ),
     ] = ""
+    stripe_webhook_secret: Annotated[
+        str,
+        _doc(
+            "Signs Stripe's events (`whsec_…`), at least 32 bytes; two by comma while it is "
+            "changed. Empty: no events are taken.",
+            form=forms.listed(forms.secret),
+            secret=True,
+        ),
+    ] = ""
+    payments: Annotated[
+        Literal["auto", "unchecked", "demo", "provider"],
+        _doc(
+            "Who confirms a booking. `provider`: the payment provider, or the organiser at the box "
+            "office. `unchecked`, `demo`: the customer too. `auto`: `provider` where a secret of "
+            "one is set, else `unchecked`."
+        ),
+    ] = "auto"
     webhook_allow_insecure: Annotated[
         bool, _doc("Send messages by http and into one's own network: for tests and demos.")
     ] = False
@@ -228,6 +245,22 @@ class Settings(Struct, frozen=True, kw_only=True):
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], _doc("Least severity that is logged.")
     ] = "info"
+    log_format: Annotated[
+        Literal["json", "plain"],
+        _doc("Form of the log lines; `engine up` sets `plain` unless it is set."),
+    ] = "json"
+
+    @property
+    def customers_confirm(self) -> bool:
+        """Whether a customer's own word that it has paid confirms a booking."""
+        if self.payments == "auto":
+            return not self.has_provider
+        return self.payments != "provider"
+
+    @property
+    def has_provider(self) -> bool:
+        """Whether the notices of a payment provider can be checked."""
+        return bool(self.payment_webhook_secret or self.stripe_webhook_secret)
 
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:
@@ -242,6 +275,10 @@ def find(environ: Mapping[str, str] | None = None) -> tuple[Settings, dict[str, 
     settings = Settings(**values)
     if settings.jwks_url and not (settings.jwt_issuer and settings.jwt_audience):
         raise Misconfigured("JWKS_URL needs JWT_ISSUER and JWT_AUDIENCE")
+    if settings.payments == "provider" and not settings.has_provider:
+        raise Misconfigured(
+            "PAYMENTS=provider needs PAYMENT_WEBHOOK_SECRET or STRIPE_WEBHOOK_SECRET"
+        )
     return settings, read_from
 
 

@@ -50,6 +50,32 @@ function bookings.write(box, kind, ulid, record)
   return json
 end
 
+-- Write a record that owes money. One that has ended is kept as long as one that ends now.
+function bookings.write_owed(box, ulid, record)
+  if record.status ~= "pending" and record.status ~= "confirmed" then
+    redis.call("ZADD", box.ended, box.now_ms + box.is.ended_ttl_ms, ulid)
+  end
+  return bookings.write(box, "refund_due", ulid, record)
+end
+
+-- Sell what a pending booking holds.
+function bookings.sell_held(box, ulid, claim)
+  seats.put(box, claim.seat_rows, "s", ulid, 0)
+  for _, area in ipairs(claim.areas) do
+    areas.move(box, area.id, "held", "sold", area.quantity)
+  end
+  event.move(box, "held", "sold", claim.places)
+  redis.call("ZREM", box.deadlines, ulid)
+end
+
+-- Another deadline for a pending booking, in all the places that name it.
+function bookings.move_deadline(box, hold_key, ulid, record, expires_at_ms)
+  seats.put(box, bookings.own_seats(box, ulid, record), "h", ulid, expires_at_ms)
+  redis.call("ZADD", box.deadlines, expires_at_ms, ulid)
+  redis.call("SET", hold_key, "", "PX", expires_at_ms - box.now_ms)
+  record.expires_at_ms = expires_at_ms
+end
+
 -- List a pending or confirmed booking for its customer: it counts against the purchase limit.
 function bookings.list_for_customer(box, ulid, record)
   redis.call("ZADD", box.customers, 0, record.customer .. " " .. ulid)
@@ -77,6 +103,13 @@ function bookings.finish(box, kind, list, status)
     event.move(box, from, "available", quantity)
   end
   return bookings.write_ended(box, kind, list, status)
+end
+
+-- Expire an overdue booking, if it is still pending.
+function bookings.end_overdue(box, ulid, record)
+  if record.status == "pending" then
+    bookings.finish(box, "booking_expired", { { ulid = ulid, record = record } }, "expired")
+  end
 end
 
 -- Write the records of bookings that end, and remove the bookings from the lists of active ones.

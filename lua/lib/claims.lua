@@ -164,3 +164,11 @@ function claims.take(box, claim, letter, deadline_ms)
   end
   event.move(box, "available", to, claim.places)
 end
+
+-- Sell the claimed places to a booking that had ended, or whose deadline has passed.
+function claims.sell_late(box, claim, record)
+  claims.take(box, claim, "s", 0)
+  redis.call("ZREM", box.ended, claim.ulid)
+  bookings.list_for_customer(box, claim.ulid, record)
+  record.ended_at_ms, record.late = nil, true
+end

@@ -49,6 +49,26 @@ function event.sales_refusal(box)
   end
 end
 
+-- The terms that few calls ask for; `read` has those that every call pays for.
+function event.terms(box)
+  local row = redis.call("HMGET", box.event, "starts_at_ms", "cancel_until_ms", "late_payment",
+    "payment_max_ms")
+  return {
+    starts_at_ms = tonumber(row[1]) or 0, cancel_until_ms = tonumber(row[2]) or 0,
+    late_payment = row[3] or "confirm", payment_max_ms = tonumber(row[4]) or 0,
+  }
+end
+
+-- nil if a payment may still buy places after its deadline, else why not.
+function event.late_refusal(box)
+  local terms = event.terms(box)
+  if terms.late_payment == "refund" then
+    return { "LATE_PAYMENT" }
+  elseif terms.starts_at_ms > 0 and box.now_ms >= terms.starts_at_ms then
+    return { "EVENT_BEGUN" }
+  end
+end
+
 -- Move `count` places from one status to another; `event.save` writes it.
 function event.move(box, from, to, count)
   box.is[from] = box.is[from] - count

@@ -5,12 +5,9 @@ GET may no longer show this state. `timestamp` is the time of the change; the ti
 the `webhook-timestamp` header.
 """
 
-from typing import Any
-
 import msgspec
-from msgspec import Struct
 
-from engine import booking_view
+from engine.booking_view import Message, MessageBooking, view_of
 from engine.models import Booking
 from engine.ports.webhooks import MessageKind
 from engine.timestamps import rfc3339
@@ -19,17 +16,9 @@ _decode = msgspec.json.Decoder(Booking).decode
 _encode = msgspec.json.Encoder().encode
 
 
-class Message(Struct, frozen=True):
-    """The body of a request to a webhook."""
-
-    type: MessageKind
-    timestamp: str
-    data: dict[str, Any]
-
-
 def encode_message(kind: MessageKind, at_ms: int, booking_json: str) -> bytes:
     """The body for one journal entry. Every attempt sends the same bytes."""
     booking = _decode(booking_json)
-    view = msgspec.to_builtins(booking_view.view_of(booking))
-    ids = {"id": booking.id, "eventId": booking.event_id, "customerId": booking.customer_id}
-    return _encode(Message(kind, rfc3339(at_ms), {**ids, **view}))
+    view = msgspec.structs.asdict(view_of(booking))
+    data = MessageBooking(**view, customer_id=booking.customer_id)
+    return _encode(Message(kind, rfc3339(at_ms), data))

@@ -4,13 +4,14 @@ These are plain tuples in the order of the query's columns instead of a mapper: 
 schema.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from engine.ids import EventId, SeatId, seat_ids
-from engine.models import Booking, BookingStatus, JournalEntry, Layout, Terms
+from engine.models import Booking, BookingStatus, JournalEntry, Layout, Payment, Terms
+from engine.payments import payments_of
 from engine.plans import layout as layouts
 from engine.positions import Position
 
@@ -42,11 +43,14 @@ class EventRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StoredBooking(msgspec.Struct, frozen=True):
-    """A booking as Postgres has it, the seats it owns there, and what is owed for it."""
+    """A booking as Postgres has it, the seats it owns there, and what is owed of each payment.
+
+    None: it is settled.
+    """
 
     booking: Booking
     sold: frozenset[str]
-    obligation_minor: int
+    obligations: dict[str, int | None]
 
 
 def decided_bookings(entries: Iterable[JournalEntry]) -> list[JournalEntry]:
@@ -130,6 +134,45 @@ def booking_columns(entries: Iterable[JournalEntry]) -> Columns:
     )
 
 
+def newest_payments(entries: Iterable[JournalEntry]) -> list[tuple[JournalEntry, Payment]]:
+    """Every payment of these entries, of each the newest that is said of it."""
+    newest: dict[tuple[str, str], tuple[JournalEntry, Payment]] = {}
+    for entry in sorted(entries, key=_rank):
+        if entry.booking is not None:
+            for payment in payments_of(entry.booking):
+                newest[entry.booking.id, payment.id] = entry, payment
+    return list(newest.values())
+
+
+def payment_columns(payments: Iterable[tuple[JournalEntry, Payment]]) -> Columns:
+    """The arguments of `put_payments`."""
+    return _columns(
+        (
+            booking.id,
+            payment.id,
+            booking.event_id,
+            booking.customer_id,
+            payment.amount_minor,
+            payment.currency,
+            payment.source,
+            payment.outcome,
+            payment.note,
+            payment.provider_id,
+            payment.reason,
+            payment.owed_minor,
+            payment.refunded_minor,
+            payment.disputed_at_ms,
+            payment.at_ms,
+            entry.epoch,
+            at.ms,
+            at.sequence,
+        )
+        for entry, payment in payments
+        if (booking := entry.booking) is not None
+        for at in (entry.position,)
+    )
+
+
 def event_values(row: EventRow) -> tuple[object, ...]:
     """The arguments of `put_event`."""
     terms = row.terms
@@ -194,12 +237,17 @@ def seat_columns(event: EventId, layout: Layout) -> Columns:
 
 def stored_booking(row: dict[str, Any]) -> StoredBooking:
     """A row of `stream_bookings`."""
-    values = {**row, "id": row["booking_id"], "areas": msgspec.json.decode(row["areas"])}
     return StoredBooking(
-        booking=msgspec.convert(values, Booking),
+        booking=booking_of_row(row),
         sold=frozenset(row["sold"]),
-        obligation_minor=row["obligation_minor"] or 0,
+        obligations=msgspec.json.decode(row["obligations"] or "{}"),
     )
+
+
+def booking_of_row(row: Mapping[str, Any], **over: object) -> Booking:
+    """A row of `bookings`, with its payments as `payments_of_bookings` has them."""
+    parts = {name: msgspec.json.decode(row[name] or "[]") for name in ("areas", "payments")}
+    return msgspec.convert({**row, "id": row["booking_id"], **parts, **over}, Booking)
 
 
 def _columns(rows: Iterable[Sequence[object]]) -> Columns:

@@ -35,12 +35,14 @@ SELECT e.number, EXISTS (
     SELECT FROM journal j
     WHERE j.event_id = e.event_id AND j.epoch = e.epoch AND j.entry_ms = e.entry_ms
         AND j.entry_seq = e.entry_seq) AS known,
-    b.status, coalesce(r.amount_minor, 0) AS owed_minor, b.refund_reason
+    b.status, b.refund_reason, coalesce((
+        SELECT sum(r.amount_minor) FROM refund_obligations r
+        WHERE r.booking_id = e.booking_id), 0)::bigint AS owed_minor,
+    array(SELECT p.payment_id FROM payments p WHERE p.booking_id = e.booking_id) AS payment_ids
 FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[], $5::text[])
     WITH ORDINALITY AS e (event_id, epoch, entry_ms, entry_seq, booking_id, number)
     JOIN events v ON v.event_id = e.event_id AND v.epoch > e.epoch
-    LEFT JOIN bookings b ON b.booking_id = e.booking_id
-    LEFT JOIN refund_obligations r ON r.booking_id = b.booking_id;
+    LEFT JOIN bookings b ON b.booking_id = e.booking_id;
 
 -- name: put_bookings
 -- A booking only moves forward. The same entry is written again: it changes nothing unless a repair
@@ -105,14 +107,49 @@ WHERE active AND event_id = ANY ($1::text[]) AND seat_id = ANY ($2::text[]);
 SELECT booking_id FROM bookings
 WHERE booking_id = ANY ($1::text[]) AND status = 'cancelled';
 
--- name: owe_refunds
-INSERT INTO refund_obligations (
-    booking_id, event_id, customer_id, amount_minor, currency, reason, due_at_ms)
-SELECT booking_id, event_id, customer_id, refund_minor, currency, coalesce(refund_reason, ''),
-    entry_ms
-FROM bookings
-WHERE booking_id = ANY ($1::text[]) AND refund_minor > 0
-ON CONFLICT DO NOTHING;
+-- name: put_payments
+-- Forward only, as bookings, and sorted as they are.
+INSERT INTO payments AS known (
+    booking_id, payment_id, event_id, customer_id, amount_minor, currency, source, outcome, note,
+    provider_id, reason, owed_minor, refunded_minor, disputed_at_ms, paid_at_ms,
+    epoch, entry_ms, entry_seq)
+SELECT * FROM unnest(
+    $1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[],
+    $8::text[], $9::text[], $10::text[], $11::text[], $12::bigint[], $13::bigint[],
+    $14::bigint[], $15::bigint[], $16::int[], $17::bigint[], $18::bigint[]
+) AS p (booking_id, payment_id)
+ORDER BY p.booking_id, p.payment_id
+ON CONFLICT (booking_id, payment_id) DO UPDATE SET
+    event_id = excluded.event_id, customer_id = excluded.customer_id,
+    amount_minor = excluded.amount_minor, currency = excluded.currency, source = excluded.source,
+    outcome = excluded.outcome, note = excluded.note, provider_id = excluded.provider_id,
+    reason = excluded.reason, owed_minor = excluded.owed_minor,
+    refunded_minor = excluded.refunded_minor, disputed_at_ms = excluded.disputed_at_ms,
+    paid_at_ms = excluded.paid_at_ms, epoch = excluded.epoch, entry_ms = excluded.entry_ms,
+    entry_seq = excluded.entry_seq
+WHERE (known.epoch, known.entry_ms, known.entry_seq)
+    <= (excluded.epoch, excluded.entry_ms, excluded.entry_seq);
+
+-- name: owe_payments
+-- One obligation a payment. What the provider has paid back of it since is not owed any more.
+INSERT INTO refund_obligations AS known (
+    obligation_id, booking_id, payment_id, event_id, customer_id, amount_minor, currency, reason,
+    due_at_ms)
+SELECT obligation_id(booking_id, payment_id), booking_id, payment_id, event_id, customer_id,
+    owed_minor, currency, coalesce(reason, ''), coalesce(nullif(entry_ms, 0), paid_at_ms)
+FROM payments
+WHERE booking_id = ANY ($1::text[]) AND owed_minor > 0
+ORDER BY booking_id, payment_id
+ON CONFLICT (obligation_id) DO UPDATE SET amount_minor = excluded.amount_minor
+WHERE known.settled_at_ms IS NULL AND known.amount_minor <> excluded.amount_minor;
+
+-- name: settle_refunded
+-- What the provider has paid back in full is settled by it.
+UPDATE refund_obligations r SET
+    settled_at_ms = now_ms(), settled_by = 'provider', reference = p.payment_id
+FROM payments p
+WHERE p.booking_id = ANY ($1::text[]) AND p.owed_minor = 0 AND p.refunded_minor > 0
+    AND r.booking_id = p.booking_id AND r.payment_id = p.payment_id AND r.settled_at_ms IS NULL;
 
 -- name: lock_event
 -- Two writers that fold the same event take turns. The lock ends with the transaction.
@@ -175,7 +212,35 @@ SELECT event_id FROM events ORDER BY event_id;
 SELECT b.*, array(
         SELECT s.seat_id FROM booking_seats s WHERE s.booking_id = b.booking_id AND s.active
         ORDER BY s.seat_id) AS sold,
-    r.amount_minor AS obligation_minor
-FROM bookings b LEFT JOIN refund_obligations r USING (booking_id)
+    payments_of(b.booking_id) AS payments, obligations_of(b.booking_id) AS obligations
+FROM bookings b
 WHERE b.event_id = $1
     AND (b.status = 'confirmed' OR b.booking_id = ANY ($2::text[]));
+
+-- name: find_unaccounted
+-- Payments that are neither for places that are sold, nor owed, nor back; sales that no payment has
+-- bought, or not for what they cost.
+SELECT p.booking_id, p.payment_id, format('%s: of %s %s are %s owed, and the booking is %s',
+    p.outcome, p.amount_minor - p.refunded_minor, p.currency, coalesce(r.amount_minor, 0),
+    coalesce(b.status, 'unknown')) AS detail
+FROM payments p
+    LEFT JOIN bookings b ON b.booking_id = p.booking_id
+    LEFT JOIN refund_obligations r ON r.booking_id = p.booking_id AND r.payment_id = p.payment_id
+WHERE p.event_id = $1
+    AND p.outcome NOT IN ('processing', 'payment_failed', 'refunded', 'disputed')
+    AND CASE
+        WHEN r.settled_at_ms IS NOT NULL THEN FALSE
+        WHEN b.status = 'confirmed' AND p.outcome IN ('confirmed', 'late_confirmed')
+            THEN r.obligation_id IS NOT NULL
+        ELSE coalesce(r.amount_minor, 0) <> p.amount_minor - p.refunded_minor
+    END
+UNION ALL
+SELECT b.booking_id, NULL, format('sold for %s %s, and paid %s', b.amount_minor, b.currency,
+    coalesce(string_agg(p.amount_minor || ' ' || p.currency, ', '), 'nothing'))
+FROM bookings b LEFT JOIN payments p
+    ON p.booking_id = b.booking_id AND p.outcome IN ('confirmed', 'late_confirmed')
+WHERE b.event_id = $1 AND b.status = 'confirmed'
+GROUP BY b.booking_id
+HAVING count(p.payment_id) <> 1
+    OR (max(p.amount_minor), max(p.currency)) <> (b.amount_minor, b.currency)
+ORDER BY 1, 2;

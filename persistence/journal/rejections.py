@@ -15,6 +15,7 @@ from engine import logs
 from engine.agent import UNREADABLE
 from engine.ids import BookingId
 from engine.models import Booking, BookingStatus, JournalEntry
+from engine.payments import payments_of
 from persistence.database import Connection, Pool
 from persistence.journal import columns
 from persistence.sql import named_queries
@@ -66,7 +67,7 @@ class Rejection(NamedTuple):
 
 def is_about_money(claim: Booking) -> bool:
     """Whether somebody has paid for it, or is to be paid back."""
-    return claim.refund_minor > 0 or claim.status in _BINDING
+    return claim.refund_minor > 0 or claim.status in _BINDING or bool(claim.payments)
 
 
 async def find_contested(pool: Pool, decided: Sequence[JournalEntry]) -> list[JournalEntry]:
@@ -130,7 +131,8 @@ async def current_entries(
         if entry.booking is None or row["known"] or not is_about_money(entry.booking):
             continue
         became = (row["status"], row["owed_minor"], row["refund_reason"])
-        if not _is_settled(entry.booking, *became):
+        recorded = {payment.id for payment in payments_of(entry.booking)} <= {*row["payment_ids"]}
+        if not (recorded and _is_settled(entry.booking, *became)):
             unknown.append(entry)
         else:
             settled.add(row["number"] - 1)

@@ -5,7 +5,7 @@ writers at once. The journal keeps an entry once, a booking only moves forward, 
 folded from all of its entries in the journal.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 
 import asyncpg
@@ -91,7 +91,8 @@ class Store:
             await _queue(connection, kept)
             for event in columns.changed_events(entries):
                 await _fold_event(connection, event)
-            await _put_bookings(connection, columns.decided_bookings(current))
+            moved = await _put_bookings(connection, columns.decided_bookings(current))
+            await _put_payments(connection, current, moved)
 
     async def put_bookings(
         self, bookings: Sequence[Booking], epoch: int, entry_id: str
@@ -113,7 +114,9 @@ class Store:
             for booking in bookings
         ]
         async with self._transaction() as connection:
-            return await _put_bookings(connection, entries)
+            moved = await _put_bookings(connection, entries)
+            await _put_payments(connection, entries, moved)
+            return moved
 
     async def put_event(self, row: EventRow) -> None:
         """Repair: write an event and its seats. Raises as `put_bookings`."""
@@ -138,6 +141,15 @@ class Store:
                 QUERIES["stream_bookings"], event, booking_ids, prefetch=1000
             ):
                 yield columns.stored_booking(dict(row))
+
+    async def find_unaccounted(self, event: EventId) -> list[tuple[str, str]]:
+        """Payments and sales of the event that do not add up: the booking, and what is wrong."""
+        async with self._pool.acquire() as connection:
+            rows = await connection.fetch(QUERIES["find_unaccounted"], event)
+        return [
+            (row["booking_id"], f"{row['payment_id'] or 'its payments'}: {row['detail']}")
+            for row in rows
+        ]
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Connection]:
@@ -164,7 +176,11 @@ async def _insert(connection: Connection, arrays: columns.Columns) -> None:
 
 async def _queue(connection: Connection, entries: Sequence[JournalEntry]) -> None:
     """Have webhooks told, if there are any; of a hold there is nothing to tell."""
-    told = [e for e in entries if e.booking and e.booking.status != BookingStatus.PENDING]
+    told = [
+        e
+        for e in entries
+        if e.booking and (e.booking.status != BookingStatus.PENDING or e.kind == "refund_due")
+    ]
     if told:
         await connection.execute(QUERIES["queue_entries"], *columns.journal_columns(told)[:5])
 
@@ -176,10 +192,8 @@ async def _put_bookings(connection: Connection, entries: Sequence[JournalEntry])
     rows = await connection.fetch(QUERIES["put_bookings"], *columns.booking_columns(entries))
     moved = {row["booking_id"] for row in rows}
     known = [row["booking_id"] for row in rows if row["known"]]
-    bookings = [entry.booking for entry in entries if entry.booking]
-    owing = [b.id for b in bookings if b.refund_minor and b.id in moved]
     try:
-        for name, ids in (("free_seats", known), ("take_seats", moved), ("owe_refunds", owing)):
+        for name, ids in (("free_seats", known), ("take_seats", moved)):
             if ids:
                 await connection.execute(QUERIES[name], list(ids))
     except asyncpg.UniqueViolationError as error:
@@ -187,6 +201,32 @@ async def _put_bookings(connection: Connection, entries: Sequence[JournalEntry])
             raise
         raise Rejected(str(error), entries, seat_sold_twice=True) from error
     return moved
+
+
+async def _put_payments(
+    connection: Connection, entries: Sequence[JournalEntry], moved: Collection[str]
+) -> None:
+    """Move payments to their newest entries, and owe or settle what follows from them.
+
+    Those of bookings that are held, or that moved: of any other, Postgres knows better.
+    """
+    newest = columns.newest_payments(
+        entry
+        for entry in entries
+        if entry.booking
+        and (entry.booking.status == BookingStatus.PENDING or entry.booking.id in moved)
+    )
+    if not newest:
+        return
+    await connection.execute(QUERIES["put_payments"], *columns.payment_columns(newest))
+    owing = {
+        entry.booking.id
+        for entry, payment in newest
+        if entry.booking and (payment.owed_minor or payment.refunded_minor)
+    }
+    if owing:
+        await connection.execute(QUERIES["owe_payments"], list(owing))
+        await connection.execute(QUERIES["settle_refunded"], list(owing))
 
 
 async def _fold_event(connection: Connection, event: EventId) -> None:

@@ -12,7 +12,8 @@ from typing import NamedTuple
 from engine.event_state import EventState
 from engine.invariants import check
 from engine.journal import DeadLetter
-from engine.models import Booking, BookingStatus
+from engine.models import Booking, BookingStatus, Payment
+from engine.payments import payments_of
 from persistence.journal.columns import StoredBooking
 
 _AGE = {
@@ -27,7 +28,7 @@ _AGE = {
 KINDS = (
     *("event_missing_in_redis", "event_missing_in_postgres", "missing_in_redis"),
     *("missing_in_postgres", "status_differs", "owner_differs", "amount_differs", "sold_twice"),
-    *("dead_letter", "event_behind"),
+    *("dead_letter", "event_behind", "payment_differs", "money_differs"),
 )
 """The kinds of differences between both sides; `invariants.KINDS` has those of Redis alone."""
 
@@ -138,12 +139,39 @@ def compare(ulid: str, known: Booking, stored: StoredBooking) -> Iterator[Findin
     if (known.amount_minor, known.currency) != (booking.amount_minor, booking.currency):
         detail = f"{_money(known)} in Redis, {_money(booking)} in Postgres"
         yield Finding("amount_differs", ulid, detail)
-    if known.refund_minor and not stored.obligation_minor:
-        detail = f"the refund of {known.refund_minor} {known.currency} is not in Postgres"
-        yield Finding("missing_in_postgres", ulid, detail, known)
-    elif known.refund_minor != stored.obligation_minor:
-        detail = f"refund of {known.refund_minor} in Redis, {stored.obligation_minor} in Postgres"
-        yield Finding("amount_differs", ulid, detail)
+    yield from _payment_differences(ulid, known, stored)
+
+
+def _payment_differences(ulid: str, known: Booking, stored: StoredBooking) -> Iterator[Finding]:
+    """Payments of Redis that Postgres lacks or has otherwise.
+
+    What Postgres has alone came when Redis did not know the booking, and is owed there.
+    """
+    persisted = {payment.id: payment for payment in stored.booking.payments}
+    for payment in payments_of(known):
+        stands = persisted.get(payment.id)
+        if stands is None:
+            detail = f"payment {payment.id} of {_paid(payment)} is not in Postgres"
+            yield Finding("missing_in_postgres", ulid, detail, known)
+        elif payment.owed_minor and payment.id not in stored.obligations:
+            detail = f"the refund of {payment.owed_minor} of {payment.id} is not in Postgres"
+            yield Finding("missing_in_postgres", ulid, detail, known)
+        elif payment.owed_minor and stored.obligations[payment.id] not in (
+            None,
+            payment.owed_minor,
+        ):
+            owed = f"{payment.owed_minor} in Redis, {stored.obligations[payment.id]} in Postgres"
+            yield Finding("amount_differs", ulid, f"refund of {owed}")
+        elif _paid(payment) != _paid(stands):
+            detail = f"payment {payment.id}: {_paid(payment)} in Redis, {_paid(stands)} in Postgres"
+            yield Finding("payment_differs", ulid, detail)
+
+
+def _paid(payment: Payment) -> str:
+    return (
+        f"{payment.amount_minor} {payment.currency} {payment.outcome}, "
+        f"{payment.owed_minor} owed, {payment.refunded_minor} back"
+    )
 
 
 def _status_difference(ulid: str, known: Booking, stored: Booking) -> Finding:

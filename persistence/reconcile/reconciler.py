@@ -127,6 +127,7 @@ class _BothSides:
             comparison.show(stored)
         comparison.finish()
         findings = comparison.findings + await self._find_dead_letters()
+        findings += await self._find_unaccounted({finding.subject for finding in findings})
         if not in_postgres and state.event.loaded_at_ms <= state.now_ms - self._lag_ms:
             detail = "Redis has the event, and Postgres does not"
             findings.append(Finding("event_missing_in_postgres", self._event, detail))
@@ -136,6 +137,18 @@ class _BothSides:
         return [
             Finding("dead_letter", letter.entry.entry_id, _detail_of(letter), letter=letter)
             for letter in await self._engine.journal.dead_letters(self._event)
+        ]
+
+    async def _find_unaccounted(self, found: set[str]) -> list[Finding]:
+        """Payments of Postgres that are neither for places, nor owed, nor back.
+
+        Of a booking that differs otherwise, that is enough: its money follows from it.
+        """
+        start = len(self._event) + 1
+        return [
+            Finding("money_differs", booking[start:], detail)
+            for booking, detail in await self._store.find_unaccounted(self._event)
+            if booking[start:] not in found
         ]
 
     def _tell(

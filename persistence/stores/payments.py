@@ -3,9 +3,10 @@
 import msgspec
 
 from engine.errors import Unavailable
-from engine.ids import BookingId, EventId
-from engine.ports.payments import Notice, NoticeOutcome, Refund
-from persistence.database import Connect
+from engine.ids import EventId
+from engine.ports.payments import Notice, NoticeKind, NoticeOutcome, Refund, UnkeptReason
+from persistence.database import Connect, Connection
+from persistence.journal.tables import QUERIES as JOURNAL_QUERIES
 from persistence.sql import named_queries
 
 QUERIES = named_queries("stores/payments.sql")
@@ -18,7 +19,7 @@ class PostgresPayments:
         self._connect = connect
 
     async def record_notice(self, notice: Notice) -> None:
-        """Keep a notice once, by its id; for a booking long gone, owe what was paid.
+        """Keep a notice once, by its id and booking; owe what no record in Redis keeps.
 
         One whose booking Redis does not know and Postgres has as live is not kept but Unavailable:
         Redis lost it, and the notice means something else once it is restored.
@@ -26,16 +27,17 @@ class PostgresPayments:
         async with self._connect() as connection, connection.transaction():
             await connection.execute(
                 QUERIES["record_notice"],
-                *(notice.id, notice.kind, notice.booking_id, notice.event_id),
-                *(notice.amount_minor, notice.currency, notice.outcome),
+                *(notice.id, notice.kind, notice.booking_id, notice.payment_id),
+                *(notice.event_id, notice.amount_minor, notice.currency, notice.outcome),
             )
-            if notice.outcome == NoticeOutcome.BOOKING_NOT_FOUND:
-                if await connection.fetchval(QUERIES["is_live"], notice.booking_id):
-                    raise Unavailable(f"{notice.booking_id} is not in Redis yet")
-                await connection.execute(
-                    QUERIES["owe_forgotten"],
-                    *(notice.booking_id, notice.amount_minor, notice.currency),
-                )
+            if notice.unkept_reason:
+                await _apply(connection, notice, notice.unkept_reason)
+
+    async def find_booking(self, payment_id: str) -> str | None:
+        """The booking that a payment was for, if Postgres has it."""
+        async with self._connect() as connection:
+            booking: str | None = await connection.fetchval(QUERIES["find_booking"], payment_id)
+        return booking
 
     async def list_notices(
         self, event: EventId, outcome: NoticeOutcome | None, below: int | None, limit: int
@@ -48,20 +50,41 @@ class PostgresPayments:
     async def list_refunds(
         self, event: EventId, settled: bool | None, after: tuple[int, str] | None, limit: int
     ) -> list[Refund]:
-        """The refund obligations of an event, the oldest first, after (due_at_ms, booking)."""
-        due_at_ms, booking = after or (None, None)
+        """The refund obligations of an event, the oldest first, after (due_at_ms, id)."""
+        due_at_ms, last = after or (None, None)
         async with self._connect() as connection:
             rows = await connection.fetch(
-                QUERIES["list_refunds"], event, settled, due_at_ms, booking, limit
+                QUERIES["list_refunds"], event, settled, due_at_ms, last, limit
             )
         return [msgspec.convert(dict(row), Refund) for row in rows]
 
-    async def settle_refund(
-        self, booking: BookingId, settled_by: str, reference: str | None
-    ) -> Refund | None:
-        """Mark an obligation settled, once; None: nothing is owed for this booking."""
+    async def find_refunds(self, refund_or_booking: str) -> list[Refund]:
+        """The obligation of this id, or all those of a booking."""
         async with self._connect() as connection:
-            row = await connection.fetchrow(
-                QUERIES["settle_refund"], booking, settled_by, reference
+            rows = await connection.fetch(QUERIES["find_refunds"], refund_or_booking)
+        return [msgspec.convert(dict(row), Refund) for row in rows]
+
+    async def settle_refund(self, refund: Refund, settled_by: str, reference: str | None) -> Refund:
+        """Mark an obligation settled, once."""
+        async with self._connect() as connection:
+            [row] = await connection.fetch(
+                QUERIES["settle_refund"], refund.id, settled_by, reference
             )
-        return msgspec.convert(dict(row), Refund) if row else None
+        return msgspec.convert(dict(row), Refund)
+
+
+async def _apply(connection: Connection, notice: Notice, reason: UnkeptReason) -> None:
+    """What a notice means for a payment that no record in Redis keeps. Raises Unavailable."""
+    booking, payment = notice.booking_id, notice.payment_id
+    money = (notice.event_id, notice.amount_minor, notice.currency)
+    forgotten = reason == UnkeptReason.FORGOTTEN
+    if forgotten and await connection.fetchval(QUERIES["is_live"], booking):
+        raise Unavailable(f"{booking} is not in Redis yet")
+    if notice.kind == NoticeKind.SUCCEEDED:
+        await connection.execute(QUERIES["owe_forgotten"], booking, payment, *money, reason)
+    elif notice.kind == NoticeKind.REFUNDED and payment:
+        await connection.execute(QUERIES["refund_forgotten"], booking, payment, *money)
+    elif notice.kind == NoticeKind.DISPUTED and payment:
+        await connection.execute(QUERIES["dispute_forgotten"], booking, payment)
+    await connection.execute(JOURNAL_QUERIES["owe_payments"], [booking])
+    await connection.execute(JOURNAL_QUERIES["settle_refunded"], [booking])

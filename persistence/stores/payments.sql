@@ -3,21 +3,69 @@
 -- name: record_notice
 -- The same notice again changes nothing, unless what was open has come to an end since.
 INSERT INTO payment_notices AS known (
-    notice_id, kind, booking_id, event_id, amount_minor, currency, outcome, received_at_ms)
-VALUES ($1, $2, $3, $4, $5, $6, $7, now_ms())
-ON CONFLICT (notice_id) DO UPDATE SET outcome = excluded.outcome
-WHERE known.outcome NOT IN ('confirmed', 'refund_due') AND known.outcome <> excluded.outcome;
+    notice_id, kind, booking_id, payment_id, event_id, amount_minor, currency, outcome,
+    received_at_ms)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now_ms())
+ON CONFLICT (notice_id, booking_id) DO UPDATE SET outcome = excluded.outcome
+WHERE known.outcome NOT IN ('confirmed', 'late_confirmed', 'refund_due')
+    AND known.outcome <> excluded.outcome;
 
 -- name: owe_forgotten
--- A payment for a booking that ended so long ago that Redis has forgotten it: what was paid is
--- owed, once. A booking that is live here is no case of this: reconcile has to look at it.
-INSERT INTO refund_obligations (
-    booking_id, event_id, customer_id, amount_minor, currency, reason, due_at_ms)
-SELECT booking_id, event_id, customer_id, coalesce($2, amount_minor), coalesce($3, currency),
-    'booking_forgotten', now_ms()
-FROM bookings
-WHERE booking_id = $1 AND status IN ('expired', 'released') AND coalesce($2, amount_minor) > 0
-ON CONFLICT DO NOTHING;
+-- A payment that no record in Redis keeps: for a booking that ended long ago, that nobody knows, or
+-- that has too many. It is owed, once, by what is known of it; XXX is no currency. A payment that
+-- was unchecked before is the same payment. No amount: nothing is owed, the notice says so.
+INSERT INTO payments AS known (
+    booking_id, payment_id, event_id, customer_id, amount_minor, currency, source, outcome, reason,
+    owed_minor, paid_at_ms)
+SELECT $1, paid.id, $3, b.customer_id, paid.amount_minor, paid.currency, 'provider', 'refund_due',
+    $6, paid.amount_minor, now_ms()
+FROM (SELECT $1::text AS booking_id) told
+    LEFT JOIN bookings b ON b.booking_id = told.booking_id
+    LEFT JOIN events e ON e.event_id = $3::text
+    CROSS JOIN LATERAL (
+        SELECT coalesce($4::bigint, b.amount_minor) AS amount_minor,
+            coalesce($5::text, b.currency, e.currency, 'XXX') AS currency) said
+    CROSS JOIN LATERAL (
+        SELECT said.*, coalesce($2::text, concat('provider:', split_part($1, ':', 2), ':',
+            said.amount_minor, said.currency)) AS id) paid
+WHERE paid.amount_minor IS NOT NULL AND NOT EXISTS (
+    SELECT FROM payments p
+    WHERE p.booking_id = $1 AND p.payment_id <> paid.id
+        AND (p.provider_id = paid.id OR p.source = 'unchecked'
+            AND (p.amount_minor, p.currency) = (paid.amount_minor, paid.currency)))
+ON CONFLICT (booking_id, payment_id) DO UPDATE SET
+    outcome = excluded.outcome, amount_minor = excluded.amount_minor,
+    currency = excluded.currency, reason = excluded.reason,
+    owed_minor = greatest(0, excluded.amount_minor - known.refunded_minor)
+WHERE known.outcome IN ('processing', 'payment_failed', 'refunded', 'disputed');
+
+-- name: refund_forgotten
+-- The provider has paid it back, in part or whole ($4: in total), and no record in Redis says so.
+INSERT INTO payments AS known (
+    booking_id, payment_id, event_id, customer_id, amount_minor, currency, source, outcome,
+    refunded_minor, paid_at_ms)
+SELECT $1, $2, $3, b.customer_id, paid.amount_minor,
+    coalesce($5::text, b.currency, 'XXX'),
+    'provider', 'refunded', paid.amount_minor, now_ms()
+FROM (SELECT $1::text AS booking_id) told
+    LEFT JOIN bookings b ON b.booking_id = told.booking_id
+    CROSS JOIN LATERAL (SELECT coalesce($4::bigint, b.amount_minor) AS amount_minor) paid
+WHERE paid.amount_minor IS NOT NULL
+ON CONFLICT (booking_id, payment_id) DO UPDATE SET
+    refunded_minor = greatest(
+        known.refunded_minor, least(coalesce($4, known.amount_minor), known.amount_minor)),
+    owed_minor = CASE WHEN known.owed_minor = 0 THEN 0 ELSE least(known.owed_minor, greatest(
+        0, known.amount_minor - least(coalesce($4, known.amount_minor), known.amount_minor))) END;
+
+-- name: dispute_forgotten
+UPDATE payments SET disputed_at_ms = coalesce(disputed_at_ms, now_ms())
+WHERE booking_id = $1 AND (payment_id = $2 OR provider_id = $2);
+
+-- name: find_booking
+-- The booking of a payment that does not name it itself, as a dispute does.
+SELECT booking_id FROM payments WHERE payment_id = $1 OR provider_id = $1
+ORDER BY paid_at_ms DESC
+LIMIT 1;
 
 -- name: is_live
 -- A hold of an older epoch came after a restore, which had decided without it: it comes back no more.
@@ -29,21 +77,30 @@ SELECT EXISTS (SELECT FROM bookings WHERE booking_id = $1 AND status = 'confirme
             AND p.epoch = (SELECT max(j.epoch) FROM journal j WHERE j.event_id = p.event_id));
 
 -- name: list_notices
-SELECT notice_id AS id, number, kind, booking_id, event_id, amount_minor, currency, outcome,
-    received_at_ms
+SELECT notice_id AS id, number, kind, booking_id, payment_id, event_id, amount_minor, currency,
+    outcome, received_at_ms
 FROM payment_notices
 WHERE event_id = $1 AND ($2::text IS NULL OR outcome = $2) AND ($3::bigint IS NULL OR number < $3)
 ORDER BY number DESC
 LIMIT $4;
 
 -- name: list_refunds
-SELECT booking_id, event_id, customer_id, amount_minor, currency, reason, due_at_ms,
-    settled_at_ms, settled_by, reference
+SELECT obligation_id AS id, payment_id, booking_id, event_id, customer_id, amount_minor, currency,
+    reason, due_at_ms, settled_at_ms, settled_by, reference
 FROM refund_obligations
 WHERE event_id = $1 AND ($2::boolean IS NULL OR (settled_at_ms IS NOT NULL) = $2)
-    AND ($3::bigint IS NULL OR (due_at_ms, booking_id) > ($3, $4::text))
-ORDER BY due_at_ms, booking_id
+    AND ($3::bigint IS NULL OR (due_at_ms, obligation_id) > ($3, $4::text))
+ORDER BY due_at_ms, obligation_id
 LIMIT $5;
+
+-- name: find_refunds
+-- An obligation by its id, or all those of a booking.
+SELECT obligation_id AS id, payment_id, booking_id, event_id, customer_id, amount_minor, currency,
+    reason, due_at_ms, settled_at_ms, settled_by, reference
+FROM refund_obligations
+WHERE obligation_id = $1 OR booking_id = $1
+ORDER BY due_at_ms, obligation_id
+LIMIT 50;
 
 -- name: settle_refund
 -- The first who says so is kept.
@@ -51,6 +108,6 @@ UPDATE refund_obligations SET
     settled_at_ms = coalesce(settled_at_ms, now_ms()),
     reference = CASE WHEN settled_at_ms IS NULL THEN $3 ELSE reference END,
     settled_by = coalesce(settled_by, $2)
-WHERE booking_id = $1
-RETURNING booking_id, event_id, customer_id, amount_minor, currency, reason, due_at_ms,
-    settled_at_ms, settled_by, reference;
+WHERE obligation_id = $1
+RETURNING obligation_id AS id, payment_id, booking_id, event_id, customer_id, amount_minor,
+    currency, reason, due_at_ms, settled_at_ms, settled_by, reference;

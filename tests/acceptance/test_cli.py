@@ -1,7 +1,12 @@
 """The `engine` command against real servers: what it prints, and its exit codes."""
 
+import os
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import click.testing
 import msgspec
@@ -32,7 +37,18 @@ class Terminal:
         data = [] if arguments[0] in ("lua", "--help") else ["--data", str(self.folder / "none")]
         result = runner.invoke(main, [*arguments, *data], env=self.env)
         assert result.exit_code == exit_code, result.output
+        assert isinstance(result.exception, SystemExit | None), result.exception
         return result.output if exit_code == 2 else result.stdout
+
+    def process(
+        self, *arguments: str, stdout: int | IO[bytes] = subprocess.PIPE, **over: str
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run `engine …` in a process of its own."""
+        command = [sys.executable, "-m", "engine", *arguments, "--data", str(self.folder / "none")]
+        return subprocess.run(
+            command, env=os.environ | self.env | over, stdout=stdout, stderr=subprocess.PIPE,
+            check=False,
+        )  # fmt: skip
 
     def file(self, name: str, text: str) -> str:
         """A file to load."""
@@ -61,7 +77,7 @@ def test_load_and_status_show_the_event(engine_command: Terminal) -> None:
     event = shown["events"][0]["event"]
     assert (event["hold_ttl_ms"], event["seats_max"], event["customer_max"]) == (12_500, 4, 6)
     assert event["counts"] == {"available": 2, "held": 0, "sold": 0, "blocked": 0}
-    assert shown["parts"] == dict.fromkeys(("expirer", "writer", "deliverer"), False)
+    assert shown["parts"] == dict.fromkeys(("expirer", "writer", "deliverer", "reconciler"), False)
     table = engine_command("status", GALA)
     assert "available" in table
     assert "gala: 0.0 holds/s" in table
@@ -70,10 +86,75 @@ def test_load_and_status_show_the_event(engine_command: Terminal) -> None:
     assert "choose one" in engine_command("status", "--once", "--watch", "1", exit_code=2)
 
 
+def test_load_of_a_pretix_plan_tells_what_it_passes_over(engine_command: Terminal) -> None:
+    name = "Parkett, Reihe 1-5"
+    seat = {"seat_guid": "1", "seat_number": "1", "position": {"x": 0, "y": 0}, "category": name}
+    row = {"row_number": "1", "seats": [seat], "fill": "[/]"}
+    plan = {"name": "Stage", "categories": [{"name": name}], "zones": [{"rows": [row]}]}
+    path = engine_command.file("stage.json", msgspec.json.encode(plan).decode())
+    options = ("--prices", f'{{"{name}": 45.00}}', "--price-unit", "major")
+    said = engine_command("load", path, "--event", GALA, *options)
+    assert "note: ignored: zones[].rows[].fill (1)" in said
+    told = engine_command("load", path, "--event", GALA, *options, "--replace", "--json")
+    assert msgspec.json.decode(told)["notes"] == ["ignored: zones[].rows[].fill (1)"]
+
+
+def test_load_of_a_spreadsheet_in_an_old_encoding(engine_command: Terminal) -> None:
+    text = "sep=;\nsection;row;number;category;price;\nBalkón;1;1;A;45,00;\n"
+    path = engine_command.file("sitze.csv", "")
+    Path(path).write_bytes(text.encode("cp1252"))
+    load = ("load", path, "--event", GALA, "--price-unit", "major")
+    assert "--encoding cp1252" in engine_command(*load, exit_code=2)
+    said = engine_command(*load, "--encoding", "cp1252", "--delimiter", ";", "--json")
+    assert msgspec.json.decode(said)["capacity"] == 1
+
+
 def test_load_with_sales_paused_does_not_sell(engine_command: Terminal) -> None:
     path = engine_command.file("seats.csv", SEATS)
     said = engine_command("load", path, "--event", GALA, "--sales", "paused", "--json")
     assert msgspec.json.decode(said)["sales"] == "paused"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "ascii"])
+def test_load_shows_any_name_in_any_encoding(engine_command: Terminal, encoding: str) -> None:
+    path = engine_command.file("seats.csv", SEATS)
+    name = "AC[/]DC Ελλάς"
+    options = ("--event", GALA, "--name", name)
+    done = engine_command.process("load", path, *options, PYTHONIOENCODING=encoding)
+    shown = name if encoding == "utf-8" else "AC[/]DC ?????"
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.decode(encoding).startswith(f"{shown} is loaded as gala: 2 places")
+    told = engine_command.process("status", GALA, "--json", PYTHONIOENCODING=encoding)
+    assert msgspec.json.decode(told.stdout)["events"][0]["event"]["name"] == name
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_report_that_cannot_be_written_does_not_change_the_exit_code(
+    engine_command: Terminal, options: tuple[str, ...]
+) -> None:
+    path = engine_command.file("seats.csv", SEATS)
+    with open("/dev/full", "wb") as full:
+        done = engine_command.process("load", path, "--event", GALA, *options, stdout=full)
+    assert done.returncode == 0
+    assert b"report_failed" in done.stderr
+    assert "gala" in engine_command("status")
+
+
+def test_wrong_ports_times_and_urls_are_refused_with_the_reason(engine_command: Terminal) -> None:
+    path = engine_command.file("seats.csv", SEATS)
+    assert "99999 is not in the range" in engine_command("serve", "--port", "99999", exit_code=2)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        said = engine_command("serve", "--port", port, exit_code=2)
+    assert "Address already in use; choose another --port" in said
+    said = engine_command("serve", "--host", "192.0.2.1", exit_code=2)
+    assert "choose another --host" in said
+    said = engine_command("load", path, "--event", GALA, "--hold-ttl", "nan", exit_code=2)
+    assert "not a number of seconds" in said
+    assert "not a number" in engine_command("reconcile", "--lag", "inf", exit_code=2)
+    for command in ("war", "status"):
+        for url in ("foo", "http://", "redis://localhost"):
+            assert "is not a URL such as" in engine_command(command, "--url", url, exit_code=2)
 
 
 def test_load_with_a_start_and_a_time_zone_shows_them(engine_command: Terminal) -> None:
@@ -99,7 +180,8 @@ def test_load_of_a_plan_that_its_options_contradict_loads_nothing(
 def test_load_twice_is_refused_and_replace_loads_again(engine_command: Terminal) -> None:
     path = engine_command.file("seats.csv", SEATS)
     engine_command("load", path, "--event", GALA)
-    assert "loaded already" in engine_command("load", path, "--event", GALA, exit_code=2)
+    said = engine_command("load", path, "--event", GALA, exit_code=2)
+    assert "gala is loaded already: choose another --event, or load it again with --repl" in said
     engine_command("load", "venue:hall", "--event", GALA, "--replace")
     assert "2,063" in engine_command("status", GALA)
 
@@ -147,7 +229,7 @@ def test_verify_is_1_when_a_promise_is_broken(
     assert found[0]["violations"][0]["kind"] == "counts_differ"
 
 
-def test_reconcile_names_and_mends_a_difference(
+def test_reconcile_lists_and_repairs_a_difference(
     engine_command: Terminal, raw: sync_redis.Redis
 ) -> None:
     engine_command("load", engine_command.file("seats.csv", SEATS), "--event", GALA)
@@ -157,6 +239,13 @@ def test_reconcile_names_and_mends_a_difference(
     report = msgspec.json.decode(engine_command("reconcile", *options, "--repair", "--json"))
     assert report["events"][0]["differences"][0]["repaired"]
     assert "agree" in engine_command("reconcile", *options)
+
+
+def test_tables_show_foreign_text_as_it_is(engine_command: Terminal, raw: sync_redis.Redis) -> None:
+    engine_command("load", engine_command.file("seats.csv", SEATS), "--event", GALA)
+    raw.zadd("{gala}:customers", {"ann [/red]": 0})
+    assert "[/red]" in engine_command("verify", exit_code=1)
+    assert "[/red]" in engine_command("reconcile", "--lag", "3600", exit_code=1)
 
 
 def test_commands_on_an_unknown_event_are_refused(engine_command: Terminal) -> None:

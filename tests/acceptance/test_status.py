@@ -29,8 +29,9 @@ _ALTERNATE_ON, _ALTERNATE_OFF = b"\x1b[?1049h", b"\x1b[?1049l"
 class Screen:
     """A terminal of our own with `engine status` in it."""
 
-    def __init__(self, redis_url: str, folder: Path) -> None:
+    def __init__(self, redis_url: str, folder: Path, encoding: str = "utf-8") -> None:
         self._environ = os.environ | {"REDIS_URL": redis_url, "TERM": "xterm-256color"}
+        self._environ["PYTHONIOENCODING"] = encoding
         for name in ("NO_COLOR", "COLUMNS", "LINES"):  # a size that is said hides the terminal's
             self._environ.pop(name, None)
         self._data = str(folder / "none")
@@ -156,6 +157,21 @@ async def test_signals_end_the_screen_well(
     assert screen.modes == screen.modes_before
     await screen.shows("available 10")
     assert b"Traceback" not in screen.said
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+async def test_screen_shows_a_question_mark_for_a_character_it_lacks(
+    engine: Engine, proxy: Proxy, tmp_path: Path, encoding: str
+) -> None:
+    await engine.events.load_event(GALA, layout(), terms(name="Ελλάς [/]"))
+    screen = Screen(proxy.url, tmp_path, encoding)
+    try:
+        await screen.run(GALA, columns=80, rows=24)
+        await screen.shows("????? [/]")
+        screen.press(b"q")
+        assert await screen.end() == 0
+    finally:
+        await screen.close()
 
 
 async def test_on_a_terminal_once_no_event_and_watch_are_plain(

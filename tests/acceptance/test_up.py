@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import msgspec
 import pytest
 from redis.asyncio import Redis
 
@@ -55,6 +56,24 @@ async def test_up_runs_every_part_and_sigterm_leaves_nothing_but_the_data(start:
     assert not any(is_running(pid) for pid in processes)
 
 
+async def test_up_prints_plain_text_and_other_commands_find_its_api(
+    tmp_path: Path,
+) -> None:
+    async with running_up(tmp_path / "data", RATE_LIMITS="off") as up:
+        said = await up.ready()
+        url = f"http://127.0.0.1:{up.port}"
+        assert f"API       {url}/api/v1" in said
+        assert f"docs      {url}/api/docs" in said
+        assert f"token     engine token --sub me --data {up.data}" in said
+        assert "{" not in said
+        assert up.servers().api_url == url
+        assert (await up.engine("load", "venue:hall", "--event", "gala", "--hold-ttl", "1"))[0] == 0
+        options = ("--users", "10", "--seconds", "2", "--require", "confirmed_count>=1")
+        code, told = await up.engine("war", "--event", "gala", *options)
+        assert code == 0, told
+        await up.end(signal.SIGTERM)
+
+
 async def test_up_beside_another_on_its_folder_is_refused(start: Start) -> None:
     first = await start()
     await first.ready()
@@ -71,7 +90,7 @@ async def test_up_on_a_taken_port_says_so_and_starts_nothing(start: Start) -> No
         taken.listen()
         up = await start(taken.getsockname()[1])
         said = await up.end()
-    assert up.process.returncode == 1
+    assert up.process.returncode == 2
     assert f"cannot listen on 127.0.0.1 port {up.port}: Address already in use" in said
     assert servers.find(up.data) is None
 
@@ -107,6 +126,6 @@ async def test_up_after_a_killed_one_adopts_its_servers(start: Start) -> None:
 
     second = await start()
     await second.ready()
-    assert second.servers() == left
+    assert msgspec.structs.replace(second.servers(), api_url=left.api_url) == left
     await second.end(signal.SIGTERM)
     assert not any(is_running(pid) for pid in processes)

@@ -76,7 +76,7 @@ async def test_add_asks_for_the_password_and_the_account_can_log_in(
 def test_add_of_what_the_api_would_refuse_is_refused(user: Command) -> None:
     assert "email: " in user("add", "ann", "--password-stdin", typed="x\n", exit_code=2)
     short = user("add", "ann@example.org", "--password-stdin", typed="short\n", exit_code=2)
-    assert "8 to 128" in short
+    assert "password: must have 8 to 128" in short
     assert "short" not in short
     _add(user)
     again = user("add", "ANN@example.org", "--password-stdin", typed=PASSWORD, exit_code=2)

@@ -185,7 +185,7 @@ def test_war_that_misses_a_threshold_fails_and_shows_it(told: dict[str, Told]) -
     code, shown, _ = told["missed"]
     assert code == 1
     assert "threshold confirmed_count >= 1e+06: MISSED" in shown
-    for line in ("attempts to hold", "answers 5xx", "failed connections", "p99", "writer lag"):
+    for line in ("attempts to hold", "5xx responses", "failed connections", "p99", "writer lag"):
         assert line in shown
     for line in ("nothing sold twice", "every promise holds", "Redis and Postgres agree"):
         assert line in shown

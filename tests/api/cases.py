@@ -81,7 +81,10 @@ CASES: dict[tuple[str, str], Prepare] = {
         f"{EVENT}/gala/seats/unblock", {"seatIds": ["gala:A-1-1"]}
     ),
     ("read_map", EVENT + "/{event_id}/availability"): _at(f"{EVENT}/gala/availability"),
-    **{(route.name, route.path): _at(route.path) for route in docs.ROUTES},
+    **{
+        (route.name, route.path): _at(route.path.replace("{code}", "seat_taken"))
+        for route in docs.ROUTES
+    },
     ("read_health", "/healthz"): _at("/healthz"),
     ("read_readiness", "/readyz"): _at("/readyz"),
     ("read_metrics", "/metrics"): _at("/metrics"),

@@ -21,6 +21,8 @@ PAYMENT = "/api/v1/payment"
 EVENT = "/api/v1/event"
 AUTH = "/api/v1/auth"
 NOTICE = f"{PAYMENT}/webhook"
+STRIPE = f"{PAYMENT}/stripe"
+SIGNED = {NOTICE: "payment-signature", STRIPE: "stripe-signature"}
 REFUND = "/api/v1/refund"
 WEBHOOK = "/api/v1/webhook"
 
@@ -61,9 +63,9 @@ class Api:
     ) -> Response:
         """Send one request; a refusal is a problem, and every answer has a request id."""
         headers = {**(caller or {}), **more.pop("headers", {})}
-        if path.partition("?")[0] == NOTICE and method == "POST":  # the provider signs
+        if (header := SIGNED.get(path.partition("?")[0])) and method == "POST":
             more.setdefault("content", msgspec.json.encode(more.pop("json", None)))
-            signed = {"payment-signature": signature(more["content"])}
+            signed = {header: signature(more["content"])}
             headers = {"content-type": "application/json", **signed, **headers}
         answer = await self.http.request(method, path, headers=headers, **more)
         await asyncio.sleep(0)  # the call is counted at the end of its tick

@@ -8,7 +8,7 @@ from persistence.database import Pool
 from persistence.journal.tables import Store
 from persistence.stores.stores import PostgresStores
 from tests.api.case import Case, Prepare
-from tests.api.client import EVENT, NOTICE, REFUND, WEBHOOK, Api, Headers, bearer
+from tests.api.client import EVENT, NOTICE, REFUND, STRIPE, WEBHOOK, Api, Headers, bearer
 from tests.persistence.entries import booking, entry
 
 HOOK = "01jdtesttesttesttesttestte"
@@ -78,6 +78,18 @@ async def _noticed(api: Api) -> Case:
     return Case(NOTICE, notice(held.id))
 
 
+async def _stripe(api: Api) -> Case:
+    held = await api.office.hold("ann", "A-1-1")
+    return Case(STRIPE, stripe_event("payment_intent.succeeded", held.id, amount_received=1500))
+
+
+def stripe_event(kind: str, booking_id: str, **of_object: object) -> dict[str, object]:
+    """What Stripe says of a PaymentIntent."""
+    told = {"id": "pi_1", "object": "payment_intent", "currency": "eur"}
+    metadata = {"metadata": {"bookingId": booking_id}}
+    return {"id": "evt_1", "type": kind, "data": {"object": {**told, **metadata, **of_object}}}
+
+
 def notice(booking_id: str, notice_id: str = "evt_1", **data: object) -> dict[str, object]:
     """The provider's word that a booking is paid."""
     told = {"bookingId": booking_id, **data}
@@ -86,6 +98,7 @@ def notice(booking_id: str, notice_id: str = "evt_1", **data: object) -> dict[st
 
 PAYMENT_CASES: dict[tuple[str, str], Prepare] = {
     ("receive_notice", NOTICE): _noticed,
+    ("receive_stripe_event", STRIPE): _stripe,
     ("list_notices", EVENT + "/{event_id}/payments"): _at(f"{EVENT}/gala/payments"),
     ("list_refunds", EVENT + "/{event_id}/refunds"): _at(f"{EVENT}/gala/refunds"),
     ("settle_refund", REFUND + "/{refund_id}/settle"): _owed,

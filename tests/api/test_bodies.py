@@ -1,14 +1,16 @@
 """S3: keys that nobody asked for, in every body and at every depth: refused, nothing changed."""
 
+import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
 from api.http import decoding
 from api.http.calls import Route
-from api.http.decoding import JsonBody
+from api.http.decoding import FormBody, JsonBody
 from api.http.problems import Problem
 from api.routes import ROUTES
 from tests.api.case import Case
@@ -48,6 +50,102 @@ with_body = pytest.mark.parametrize(
     [route for route in ROUTES if route.body and route.name not in FOREIGN],
     ids=lambda route: f"{route.method} {route.path}",
 )
+
+
+without_body = pytest.mark.parametrize(
+    "route",
+    [route for route in ROUTES if not route.body],
+    ids=lambda route: f"{route.method} {route.path}",
+)
+FORM_MEDIA = {"content-type": "application/x-www-form-urlencoded"}
+UNREAD: tuple[tuple[bytes, dict[str, str], str | None], ...] = (
+    (b'{"seatIds": ["gala:A-1-1"]}', {"content-type": "application/json"}, "seatIds"),
+    (b'{"amountMinor": 1}', FORM_MEDIA, "amountMinor"),
+    (b'{"": 1}', {}, ""),
+    (b"amount%4dinor=1&x=2", FORM_MEDIA, "amountMinor"),
+    (b"[]", {"content-type": "application/json"}, None),
+    (b"null", {"content-type": "application/json"}, None),
+    (b"{", {"content-type": "application/json"}, None),
+    (b"\xff", {"content-type": "text/plain"}, None),
+    (gzip.compress(b'{"a": 1}'), {"content-encoding": "gzip"}, None),
+    (b"x" * 65_537, {"content-type": "text/plain"}, None),
+)
+"""Bodies that no call without one reads: content, headers, and the field that is named."""
+
+
+async def _pieces(*pieces: bytes) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
+
+
+@without_body
+async def test_body_of_a_call_that_takes_none_is_refused(api: Api, route: Route) -> None:
+    path, _ = await _case(api, route)
+    before = await api.office.everything()
+    for content, headers, field in UNREAD:
+        for sent in (content, _pieces(content[:1], content[1:])):
+            caller = {**_owner(route), **headers}
+            answer = await api.call(route.method, path, caller, content=sent)
+            problem = answer.json()
+            assert (answer.status_code, problem["code"]) == (422, "invalid"), (
+                content[:40],
+                problem,
+            )
+            assert problem.get("field") == field
+            assert problem["detail"] == decoding.NO_BODY
+    assert await api.office.everything() == before
+
+
+@without_body
+@pytest.mark.parametrize("empty", [b"", b"{}", b" { }\r\n", "streamed"], ids=str)
+async def test_empty_body_is_no_body(api: Api, route: Route, empty: bytes | str) -> None:
+    path, _ = await _case(api, route)
+    content = _pieces(b"{", b"}") if isinstance(empty, str) else empty
+    caller = {**_owner(route), "content-type": "application/json"}
+    answer = await api.call(route.method, path, caller, content=content)
+    assert answer.status_code == route.status, answer.text
+
+
+async def test_cancellation_of_some_seats_cancels_none(api: Api) -> None:
+    """It cancelled all of them: the seats that the body named were never read."""
+    await api.office.open()
+    booking = await api.office.confirm(await api.office.hold("ann", "A-1-1", "A-1-2"))
+    some = {"seatIds": ["gala:A-1-1"]}
+    path = f"{BOOKING}/{booking.id}/cancel"
+    problem = await api.refused(422, "invalid", "POST", path, bearer("ann"), json=some)
+    assert problem["field"] == "seatIds"
+
+
+@pytest.mark.parametrize(
+    "route",
+    [route for route in ROUTES if isinstance(route.body, FormBody)],
+    ids=lambda route: f"{route.method} {route.path}",
+)
+async def test_form_with_a_field_nobody_asked_for_is_refused(api: Api, route: Route) -> None:
+    path, body = await _case(api, route)
+    assert isinstance(body, dict)
+    form = {**FORM_MEDIA, "accept": "application/json"}
+    for more, field in (("role=ADMIN", "role"), (urlencode(body), next(iter(body)))):
+        content = f"{urlencode(body)}&{more}".encode()
+        answer = await api.call(route.method, path, form, content=content)
+        assert (answer.status_code, answer.json()["field"]) == (422, field)
+
+
+@pytest.mark.parametrize(
+    "route",
+    [route for route in ROUTES if isinstance(route.body, JsonBody) and route.body.optional],
+    ids=lambda route: f"{route.method} {route.path}",
+)
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_optional_body_may_be_empty_whatever_is_said_of_it(
+    api: Api, route: Route, streamed: bool
+) -> None:
+    path, _ = await _case(api, route)
+    caller = {**_owner(route), "content-type": "application/json"}
+    content = _pieces() if streamed else b""
+    answer = await api.call(route.method, path, caller, content=content)
+    assert answer.status_code in (route.status, 401, 409), answer.text
+    assert answer.json().get("code") not in ("invalid", "malformed")
 
 
 async def _case(api: Api, route: Route) -> Case:

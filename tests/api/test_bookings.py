@@ -39,6 +39,10 @@ async def test_hold_seats_answers_the_pending_booking(api: Api) -> None:
         "amountMinor": 4800,
         "currency": "EUR",
         "late": False,
+        "confirmedAt": None,
+        "endedAt": None,
+        "refundMinor": 0,
+        "refundReason": None,
     }
     again = await api.call("GET", answer.headers["location"], ANN)
     assert again.json() == answer.json()

@@ -3,12 +3,17 @@
 import gzip
 import hashlib
 import re
+from html import escape
 from html.parser import HTMLParser
 from importlib import resources
 
 import pytest
 
+from api.http.problems import KINDS
+from api.openapi.examples.problems import problem_example
 from api.openapi.page import PAGE_POLICY
+from api.routes import ROUTES as ROUTE_TABLE
+from api.routes import refusals_of
 from api.routes.docs import PAGE, ROUTES
 from tests.api.client import Api
 
@@ -92,3 +97,22 @@ def test_shipped_files_are_those_of_the_release_that_is_named() -> None:
     size = sum(len(file.read_bytes()) for file in STATIC.iterdir() if file.is_file())
     assert size < 600_000
     print(f"S10: the page is {size:,} bytes, {len(FILES) + 1} files, none from elsewhere")
+
+
+@pytest.mark.parametrize("code", KINDS)
+async def test_type_of_every_problem_is_a_page_that_explains_it(api: Api, code: str) -> None:
+    example = problem_example(code)
+    page = await api.call("GET", example["type"], {"accept": "text/html"})
+    assert page.status_code == 200
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert "'unsafe-inline'" not in page.headers["content-security-policy"].split("style-src")[0]
+    assert f"<code>{code}</code>, status {KINDS[code].status}" in page.text
+    assert escape(example["detail"].removesuffix(".")) in page.text
+    returning = [f"{r.method} {r.path}" for r in ROUTE_TABLE if code in refusals_of(r)]
+    named = re.findall(r"<li><code>(.*)</code></li>", page.text)
+    assert set(named) <= set(returning)
+    assert bool(named) == bool(returning)
+
+
+async def test_page_of_no_code_is_not_found(api: Api) -> None:
+    await api.refused(404, "not_found", "GET", "/api/problems/seat_stolen")

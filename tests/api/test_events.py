@@ -1,16 +1,20 @@
 """Events over HTTP: created, listed, added to, opened and closed, by those who may."""
 
+import copy
+import json
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from engine.ids import EventId
+from engine.plans.builder import PRICE_MINOR_MAX
 from tests.api.cases import MORE, PLAN
 from tests.api.client import EVENT, Api, bearer
 from tests.support.factories import layout, terms
 
 ORLA = bearer("orla", "organizer")
-PRETIX = {
+PRETIX: dict[str, Any] = {
     "name": "Small stage",
     "categories": [{"name": "Stalls", "color": "#ff0000"}],
     "zones": [
@@ -91,6 +95,57 @@ async def test_create_event_from_a_pretix_plan_takes_its_prices_from_the_query(a
     seats = (await api.call("GET", "/api/v1/booking?eventId=stage")).json()["data"]
     assert {seat["id"] for seat in seats} == {"stage:g1", "stage:g2"}
     assert {seat["priceMinor"] for seat in seats} == {2500}
+
+
+@pytest.mark.parametrize("where", ["query", "body"])
+async def test_create_event_takes_prices_of_any_category_name(api: Api, where: str) -> None:
+    name = "Parkett, Reihe 1-5=A"
+    plan = copy.deepcopy(PRETIX) | {"categories": [{"name": name}], "version": 3}
+    for seat in plan["zones"][0]["rows"][0]["seats"]:
+        seat["category"] = name
+    prices = {name: 4500}
+    path = f"{EVENT}?id=stage"
+    if where == "query":
+        path += f"&prices={quote(json.dumps(prices))}"
+    else:
+        plan["prices"] = prices
+    answer = await api.call("POST", path, ORLA, json=plan)
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["notes"] == ["ignored: version (1)"]
+    seats = (await api.call("GET", "/api/v1/booking?eventId=stage")).json()["data"]
+    assert {seat["priceMinor"] for seat in seats} == {4500}
+
+
+async def test_add_seats_that_read_as_a_seat_of_the_event_is_refused(api: Api) -> None:
+    await api.office.open(owner_id="orla")
+    path = f"{EVENT}/gala/seats"
+    seats = [{"number": "1\u200b", "id": "other"}]
+    body = {"sections": [{"id": "A", "category": "seat", "rows": [{"id": "1", "seats": seats}]}]}
+    problem = await api.refused(422, "plan_invalid", "POST", path, ORLA, json=body)
+    assert "is used before, at seat 'A-1-1' of the event" in problem["problems"][0]
+    del seats[0]["id"]
+    problem = await api.refused(409, "seat_exists", "POST", path, ORLA, json=body)
+    assert problem["seatIds"] == ["gala:A-1-1"]
+
+
+async def test_hold_50_places_at_the_highest_price_has_the_exact_amount(api: Api) -> None:
+    rows = [{"id": "1", "seats": [{"number": str(n)} for n in range(50)]}]
+    top, odd = PRICE_MINOR_MAX, PRICE_MINOR_MAX - 1
+    for event, price in (("top", top), ("odd", odd), ("rupiah", 1_100_000_000)):
+        plan = PLAN | {
+            "currency": "IDR",
+            "seatsMax": 50,
+            "customerMax": 0,
+            "categories": [{"id": "one", "name": "One", "priceMinor": price}],
+            "sections": [{"id": "B", "category": "one", "rows": rows}],
+        }
+        created = await api.call("POST", f"{EVENT}?id={event}", ORLA, json=plan)
+        assert created.status_code == 201, created.text
+        body = {"seatIds": [f"{event}:B-1-{n}" for n in range(50)]}
+        held = await api.call("POST", "/api/v1/booking", ORLA, json=body)
+        assert held.json()["amountMinor"] == 50 * price
+        booking = await api.call("GET", f"/api/v1/booking/{held.json()['id']}", ORLA)
+        assert booking.json()["amountMinor"] == 50 * price
 
 
 async def test_create_event_twice_is_409(api: Api) -> None:

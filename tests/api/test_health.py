@@ -32,10 +32,15 @@ async def test_readiness_names_the_parts_it_waits_for(settings: Settings, engine
         whole = await http.get("/readyz")
     assert (half.status_code, half.json()["status"]) == (503, "unready")
     parts = half.json()["parts"]
-    assert parts["redis"] == {"state": "up"}
+    assert parts["redis"] == {"state": "up", "heartbeatAgeS": None, "why": "", "required": True}
     assert parts["expirer"]["state"] == "up"
     assert 0 <= parts["expirer"]["heartbeatAgeS"] < 5
-    assert parts["writer"] == {"state": "down", "why": "no heartbeat within the hour"}
+    assert parts["writer"] == {
+        "state": "down",
+        "heartbeatAgeS": None,
+        "why": "no heartbeat within the hour",
+        "required": True,
+    }
     assert (whole.status_code, whole.json()["status"]) == (200, "ready")
 
 
@@ -62,7 +67,12 @@ async def test_readiness_tells_of_postgres_and_does_not_wait_for_it(
     away = msgspec.structs.replace(settings, database_url=nowhere)
     async with _app(away, PostgresStores(nowhere)) as http:
         gone = await http.get("/readyz")
-    assert there.json()["parts"]["postgres"] == {"state": "up", "required": False}
+    assert there.json()["parts"]["postgres"] == {
+        "state": "up",
+        "heartbeatAgeS": None,
+        "why": "",
+        "required": False,
+    }
     assert (gone.status_code, gone.json()["status"]) == (200, "ready")
     assert gone.json()["parts"]["postgres"]["state"] == "down"
     assert "cannot be reached" in gone.json()["parts"]["postgres"]["why"]
@@ -149,7 +159,7 @@ async def test_every_call_is_503_at_once_while_redis_is_gone(cut_off: AsyncClien
         assert answer.json()["code"] in ("unavailable", "outcome_unknown")
     unready = await cut_off.get("/readyz")
     assert (unready.status_code, unready.json()["parts"]["redis"]["state"]) == (503, "down")
-    assert (await cut_off.get("/healthz")).json() == {"status": "alive"}
+    assert (await cut_off.get("/healthz")).json() == {"status": "alive", "parts": {}}
 
 
 async def test_app_without_redis_does_not_start(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 import gzip
 import json
+import re
 from collections.abc import Iterator
+from importlib.metadata import version
 from typing import Any
 
 import msgspec
@@ -13,11 +15,16 @@ from openapi_spec_validator import validate
 from api import document
 from api.http.calls import Route
 from api.http.problems import KINDS
-from api.openapi.components import SCHEMA_NAMES, TAGS
+from api.openapi.components import SCHEMA_NAMES, TAG_DESCRIPTIONS, TAGS
 from api.openapi.examples import EXAMPLES
 from api.openapi.examples.problems import problem_example
 from api.routes import ROUTES, refusals_of
-from tests.api.client import Api
+from engine.ids import BookingId, CustomerId, EventId, SeatId
+from engine.models import Booking, BookingStatus, Terms
+from engine.plans.reader import read_plan
+from engine.ports.webhooks import MessageKind
+from persistence.delivery.messages import encode_message
+from tests.api.client import EVENT, Api, bearer
 
 DOCUMENT: dict[str, Any] = json.loads(gzip.decompress(document.document().gzipped))
 SHOWN = [route for route in ROUTES if route.described]
@@ -28,8 +35,25 @@ LEFT_OUT = {
     "read_bundle",
     "read_start",
     "read_icon",
+    "read_problem",
 }
 """The same metrics at a second path, and the parts of a page: no calls of the API."""
+
+BOOKING = msgspec.json.encode(
+    Booking(
+        id=BookingId("gala:01JDTESTTESTTESTTESTTESTTE"),
+        event_id=EventId("gala"),
+        customer_id=CustomerId("ann"),
+        status=BookingStatus.PENDING,
+        seats=(SeatId("gala:SC-A-1"),),
+        areas=(),
+        amount_minor=9800,
+        currency="EUR",
+        held_at_ms=1_906_572_600_000,
+        expires_at_ms=1_906_573_500_000,
+    )
+).decode()
+"""A booking of which nothing is known but that it is held."""
 
 
 def _named(route: Route) -> str:
@@ -175,3 +199,68 @@ async def test_document_is_served_as_it_is_made_and_not_twice(api: Api) -> None:
     plain = await api.call("GET", "/api/openapi.json", {"accept-encoding": "identity"})
     assert "content-encoding" not in plain.headers
     assert plain.json() == DOCUMENT
+
+
+def test_messages_of_webhooks_are_those_that_are_sent() -> None:
+    assert list(DOCUMENT["webhooks"]) == [kind.value for kind in MessageKind]
+    for kind, path in DOCUMENT["webhooks"].items():
+        operation = path["post"]
+        names = [told["$ref"].rpartition("/")[2] for told in operation["parameters"]]
+        assert names == ["webhook-id", "webhook-timestamp", "webhook-signature"]
+        content = operation["requestBody"]["content"]["application/json"]
+        assert content["example"]["type"] == kind
+        _check(content["example"], content["schema"])
+        body = encode_message(MessageKind(kind), 1_906_572_660_000, BOOKING)
+        sent = json.loads(body)
+        _check(sent, content["schema"])
+        assert set(sent["data"]) == set(content["example"]["data"])
+
+
+def test_fields_of_responses_are_always_there_or_said_to_be_left_out() -> None:
+    schemas = DOCUMENT["components"]["schemas"]
+    kinds = {kind for route in SHOWN for kind in (route.response, *route.other_responses.values())}
+    for kind in kinds - {str, dict}:
+        schema = schemas[SCHEMA_NAMES.get(kind.__name__, kind.__name__)]
+        assert set(schema["required"]) == set(schema["properties"])
+    seat = schemas["LayoutSeat"]
+    assert set(seat["properties"]) - set(seat["required"]) == {"x", "y", "accessible", "blocked"}
+    assert [name for name, told in seat["properties"].items() if "default" in told] == []
+
+
+def test_letters_of_the_map_are_described() -> None:
+    told = DOCUMENT["components"]["schemas"]["AvailabilityShown"]["properties"]["map"]
+    for letter, status in (("a", "available"), ("h", "held"), ("s", "sold"), ("b", "blocked")):
+        assert f"`{letter}` {status}" in told["description"]
+
+
+def test_document_is_of_this_release_and_says_what_each_part_is_about() -> None:
+    assert DOCUMENT["info"]["version"] == version("ticket-wars")
+    assert set(DOCUMENT["info"]) >= {"contact", "license", "summary", "description"}
+    assert [tag["name"] for tag in DOCUMENT["tags"]] == sorted(TAG_DESCRIPTIONS)
+    for path in DOCUMENT["paths"].values():
+        for operation in path.values():
+            described = [told for told in operation["parameters"] if "name" in told]
+            assert all(told["description"] for told in described)
+
+
+async def test_examples_can_be_tried_on_the_gala_of_the_readme(api: Api) -> None:
+    """`engine load venue:hall --event gala`, then "Try it out" on the page."""
+    await api.office.engine.events.load_event(
+        EventId("gala"), read_plan("venue:hall").layout, Terms(name="gala", owner_id="root")
+    )
+    admin = bearer("root", "admin")
+    for name in ("hold_seats", "block_seats", "unblock_seats", "set_terms", "add_seats"):
+        [route] = [route for route in SHOWN if route.name == name]
+        assert route.body
+        path = route.path.replace("{event_id}", "gala")
+        answer = await api.call(route.method, path, admin, json=EXAMPLES[route.body.kind])
+        assert answer.status_code == route.status, (name, answer.text)
+    left = await api.call("GET", f"{EVENT}/gala/seats")
+    seats = {
+        f"gala:{seat['id']}"
+        for section in left.json()["sections"]
+        for row in section["rows"]
+        for seat in row["seats"]
+    }
+    named = set(re.findall(r'"(gala:[A-Z0-9]+-[A-Z0-9]+-[0-9]+)"', json.dumps(DOCUMENT)))
+    assert named - seats == {"gala:SC-Z-9"}, "the example of a seat that is none"

@@ -46,7 +46,11 @@ def _told(**over: object) -> dict[str, object]:
         (_told(type="payment.failed", data={"bookingId": 7}), "data.bookingId"),
         *(
             (_told(data={**GOOD, "amountMinor": bad}), "data.amountMinor")
-            for bad in (-1, 1.5, "1500", None, 10**16, 10**30, True)
+            for bad in (-1, 1.5, "1500.5", "-1", " 1500", "1e3", "", None, 10**14, 10**30, True)
+        ),
+        *(
+            (_told(data={**GOOD, "paymentId": bad}), "data.paymentId")
+            for bad in ("", "a b", "x" * 256, 7, None)
         ),
         *(
             (_told(data={**GOOD, "currency": bad}), "data.currency")

@@ -8,7 +8,7 @@ import pytest
 
 from api.app import create_app
 from api.http.problems import Problem
-from api.signatures import PaymentSignatures
+from api.signatures import HEADER, PaymentSignatures
 from engine import Settings
 from engine.errors import Misconfigured
 from tests.api.client import NOTICE, PROVIDER_SECRET, Api, signature
@@ -116,9 +116,9 @@ async def test_notice_with_several_signatures_is_taken_if_one_is_right(api: Api)
 def test_either_secret_is_right_while_it_is_changed(secrets: str) -> None:
     signatures = PaymentSignatures(secrets.format(p="p" * 32, q="q" * 32))
     for secret in ("p" * 32, "q" * 32):
-        signatures.check(signature(b"{}", secret=secret).encode(), b"{}")
+        signatures.check({HEADER: signature(b"{}", secret=secret).encode()}, b"{}")
     with pytest.raises(Problem, match="does not match"):
-        signatures.check(signature(b"{}", secret="r" * 32).encode(), b"{}")
+        signatures.check({HEADER: signature(b"{}", secret="r" * 32).encode()}, b"{}")
 
 
 def test_secret_that_is_short_is_refused_at_start(settings: Settings) -> None:
@@ -129,6 +129,6 @@ def test_secret_that_is_short_is_refused_at_start(settings: Settings) -> None:
 
 def test_notice_without_a_secret_of_ours_is_refused() -> None:
     with pytest.raises(Problem) as caught:
-        PaymentSignatures("").check(signature(b"{}", secret="").encode(), b"{}")
+        PaymentSignatures("").check({HEADER: signature(b"{}", secret="").encode()}, b"{}")
     assert caught.value.code == "not_found"
     assert "PAYMENT_WEBHOOK_SECRET is not set" in caught.value.detail

@@ -3,17 +3,19 @@
 import asyncio
 import time
 from collections import Counter
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from api import payment_notices
+from api import notice_effects
 from api.stores import NoStores
 from persistence.journal.tables import Store
-from tests.api.client import BOOKING, EVENT, NOTICE, Api, bearer
+from tests.api.client import BOOKING, EVENT, NOTICE, REFUND, Api, bearer
 from tests.api.payment_cases import notice, orla, pool_of
 from tests.persistence.entries import booking, entry
 from tests.support.box_office import TTL_MS
+from tests.support.factories import GALA
 from tests.support.trials import Trial
 
 
@@ -28,6 +30,22 @@ async def _outcome(api: Api, told: object) -> str:
     assert answer.status_code == 200, answer.text
     outcome: str = answer.json()["outcome"]
     return outcome
+
+
+async def _persist(api: Api) -> None:
+    """What a writer does with the journal."""
+    journal = api.office.engine.journal
+    await journal.create_group(GALA)
+    await Store(await pool_of(api)).write(await journal.open_entries(GALA))
+
+
+async def _refunds(api: Api, **query: str) -> list[dict[str, Any]]:
+    """The obligations of the gala, once all is written."""
+    await _persist(api)
+    answer = await api.call("GET", f"{EVENT}/gala/refunds", orla(), params=query)
+    assert answer.status_code == 200, answer.text
+    found: list[dict[str, Any]] = answer.json()["data"]
+    return found
 
 
 async def _recorded(api: Api, **query: str) -> list[dict[str, Any]]:
@@ -106,18 +124,19 @@ async def test_notice_again_after_the_customer_said_so_itself_confirms_once(api:
         {"currency": "JPY"},
     ],
 )
-async def test_notice_of_another_amount_sells_nothing_and_is_named_to_the_organiser(
+async def test_notice_of_another_amount_sells_nothing_and_is_owed(
     api: Api, data: dict[str, Any]
 ) -> None:
     booking_id = await _open(api)
-    before = await api.office.everything()
-    assert await _outcome(api, notice(booking_id, **data)) == "amount_differs"
-    assert await api.office.everything() == before
-    (found,) = await _recorded(api, outcome="amount_differs")
+    for notice_id in ("evt_1", "evt_1", "evt_1b"):
+        assert await _outcome(api, notice(booking_id, notice_id, **data)) == "amount_differs"
+    _, found = await _recorded(api, outcome="amount_differs")
     assert (found["id"], found["bookingId"]) == ("evt_1", booking_id)
     assert found.get("amountMinor") == data.get("amountMinor")
     assert await _outcome(api, notice(booking_id, "evt_2", amountMinor=1500)) == "confirmed"
-    assert await _outcome(api, notice(booking_id, "evt_3", amountMinor=1499)) == "amount_differs"
+    owed = (data.get("amountMinor", 1500), data.get("currency", "EUR"))
+    found_owed = [(one["amountMinor"], one["currency"]) for one in await _refunds(api)]
+    assert found_owed == ([owed] if owed[0] else [])
 
 
 async def test_notice_that_sold_nothing_is_503_until_it_can_be_recorded(api: Api) -> None:
@@ -141,8 +160,8 @@ async def test_notice_waits_for_a_hanging_postgres_only_where_it_must_and_not_fo
 ) -> None:
     booking_id = await _open(api)
     monkeypatch.setattr(api.stores, "payments", _Hanging())
-    monkeypatch.setattr(payment_notices, "RECORD_TIMEOUT_S", 0.02)
-    monkeypatch.setattr(payment_notices, "BEST_EFFORT_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(notice_effects, "RECORD_TIMEOUT_S", 0.02)
+    monkeypatch.setattr(notice_effects, "BEST_EFFORT_TIMEOUT_S", 0.01)
     answer = await api.call("POST", NOTICE, json=notice(booking_id, **data))
     assert answer.status_code == status
 
@@ -162,7 +181,7 @@ async def test_notice_that_comes_too_late_is_a_refund_obligation(api: Api) -> No
 async def test_notice_that_comes_late_for_seats_that_are_free_confirms(api: Api) -> None:
     api.office.now_ms = round(time.time() * 1000) - TTL_MS - 1
     booking_id = await _open(api)
-    assert await _outcome(api, notice(booking_id)) == "confirmed"
+    assert await _outcome(api, notice(booking_id)) == "late_confirmed"
     assert (await api.office.kept(booking_id)).late  # type: ignore[arg-type]
 
 
@@ -252,3 +271,134 @@ async def test_notices_are_listed_by_pages_to_the_owner(api: Api) -> None:
         path = f"{EVENT}/gala/payments"
         problem = await api.refused(422, "invalid", "GET", path, orla(), params={"cursor": bad})
         assert problem["field"] == "cursor"
+
+
+PAID_TWICE = [("evt_1", "pi_1", "confirmed"), ("evt_2", "pi_2", "paid_twice")]
+
+
+@pytest.mark.usefixtures("database_url")
+async def test_notice_of_a_second_payment_is_owed_and_so_is_the_first_once_cancelled(
+    api: Api,
+) -> None:
+    booking_id = await _open(api)
+    for _ in range(3):
+        for notice_id, payment, outcome in PAID_TWICE:
+            told = notice(booking_id, notice_id, paymentId=payment, amountMinor=1500)
+            assert await _outcome(api, told) == outcome
+    assert [(one["paymentId"], one["reason"]) for one in await _refunds(api)] == [
+        ("pi_2", "paid_twice")
+    ]
+    await api.call("POST", f"{BOOKING}/{booking_id}/cancel", orla())
+    owed = {one["paymentId"]: one for one in await _refunds(api)}
+    assert {name: one["amountMinor"] for name, one in owed.items()} == {"pi_1": 1500, "pi_2": 1500}
+    problem = await api.refused(
+        409, "refund_ambiguous", "POST", f"{REFUND}/{booking_id}/settle", orla()
+    )
+    assert set(problem["refundIds"]) == {one["id"] for one in owed.values()}
+    for one in owed.values():
+        answer = await api.call("POST", f"{REFUND}/{one['id']}/settle", orla())
+        assert answer.status_code == 200
+    assert await _refunds(api, settled="false") == []
+
+
+@pytest.mark.usefixtures("database_url")
+async def test_notice_about_two_bookings_is_recorded_for_each(api: Api) -> None:
+    first = await _open(api)
+    second = (await api.office.hold("ann", "A-1-2")).id
+    for booking_id in (first, second, first):
+        assert await _outcome(api, notice(booking_id, paymentId="pi_1")) == "confirmed"
+    assert {one["bookingId"] for one in await _recorded(api)} == {first, second}
+
+
+@pytest.mark.usefixtures("database_url")
+async def test_notice_of_a_booking_nobody_knows_is_owed_by_its_payment(api: Api) -> None:
+    await _open(api)
+    await _persist(api)
+    unknown = "gala:01JDTESTTESTTESTTESTTESTTE"
+    for payment in ("pi_1", "pi_2", "pi_1"):
+        told = notice(unknown, f"evt_{payment}", paymentId=payment, amountMinor=700)
+        assert await _outcome(api, told) == "booking_not_found"
+    owed = sorted(await _refunds(api), key=lambda one: str(one["paymentId"]))
+    assert [(one["paymentId"], one["amountMinor"], one["currency"]) for one in owed] == [
+        ("pi_1", 700, "EUR"),
+        ("pi_2", 700, "EUR"),
+    ]
+    assert "customerId" not in owed[0]
+    answer = await api.call("POST", f"{REFUND}/{owed[0]['id']}/settle", orla())
+    assert answer.status_code == 200
+    kind = {"type": "payment.refunded"}
+    told = {**notice(unknown, "evt_3", paymentId="pi_2", amountMinor=700), **kind}
+    assert await _outcome(api, told) == "refunded"
+    assert await _refunds(api, settled="false") == []
+
+
+@pytest.mark.usefixtures("database_url")
+async def test_notice_beyond_the_payments_that_a_booking_keeps_is_owed_too(api: Api) -> None:
+    booking_id = await _open(api)
+    for n in range(53):
+        told = notice(booking_id, f"evt_{n}", paymentId=f"pi_{n}")
+        wanted = "confirmed" if n == 0 else "paid_twice" if n < 50 else "too_many_payments"
+        assert await _outcome(api, told) == wanted
+    assert (
+        await _outcome(api, notice(booking_id, "evt_52", paymentId="pi_52")) == "too_many_payments"
+    )
+    assert len(await _refunds(api, limit="100")) == 52
+
+
+@pytest.mark.usefixtures("database_url")
+async def test_notice_of_a_refund_in_full_cancels_and_settles(api: Api) -> None:
+    booking_id = await _open(api)
+    await _outcome(api, notice(booking_id, paymentId="pi_1"))
+    told = {**notice(booking_id, "evt_2", paymentId="pi_1"), "type": "payment.refunded"}
+    for _ in range(2):
+        assert await _outcome(api, told) == "refunded"
+    assert (await api.office.kept(booking_id)).status == "cancelled"  # type: ignore[arg-type]
+    assert await _refunds(api) == []
+
+
+@pytest.mark.usefixtures("database_url")
+async def test_notice_of_a_refund_of_what_is_owed_settles_it(api: Api) -> None:
+    booking_id = await _open(api)
+    await _outcome(api, notice(booking_id, paymentId="pi_1"))
+    partial = notice(booking_id, "evt_2", paymentId="pi_1", amountMinor=500)
+    assert await _outcome(api, {**partial, "type": "payment.refunded"}) == "refunded"
+    assert (await api.office.kept(booking_id)).status == "confirmed"  # type: ignore[arg-type]
+    await api.call("POST", f"{BOOKING}/{booking_id}/cancel", orla())
+    (owed,) = await _refunds(api)
+    assert owed["amountMinor"] == 1000
+    told = notice(booking_id, "evt_3", paymentId="pi_1")
+    assert await _outcome(api, {**told, "type": "payment.refunded"}) == "refunded"
+    (settled,) = await _refunds(api)
+    assert (settled["settledBy"], settled["amountMinor"]) == ("provider", 1000)
+
+
+@pytest.mark.usefixtures("database_url")
+async def test_notice_of_a_dispute_is_listed_and_counted(api: Api) -> None:
+    booking_id = await _open(api)
+    await _outcome(api, notice(booking_id, paymentId="pi_1"))
+    told = {**notice(booking_id, "evt_2", paymentId="pi_1"), "type": "payment.disputed"}
+    assert await _outcome(api, told) == "disputed"
+    assert [one["paymentId"] for one in await _recorded(api, outcome="disputed")] == ["pi_1"]
+    (payment,) = (await api.office.kept(booking_id)).payments  # type: ignore[arg-type]
+    assert payment.disputed_at_ms
+    assert 'payment_notices_total{outcome="disputed"}' in (await api.call("GET", "/metrics")).text
+
+
+@pytest.mark.usefixtures("database_url")
+async def test_notice_of_a_payment_that_takes_days_moves_the_deadline(api: Api) -> None:
+    await api.office.open(owner_id="orla", payment_max_ms=3_600_000)
+    api.office.now_ms = ""  # type: ignore[assignment]
+    held = await api.held("ann", "A-1-1")
+    told = {**notice(held["id"], paymentId="pi_1"), "type": "payment.processing"}
+    assert await _outcome(api, told) == "processing"
+    shown = (await api.call("GET", f"{BOOKING}/{held['id']}", bearer("ann"))).json()
+    assert shown["paymentProcessing"] is True
+    moved = datetime.fromisoformat(shown["expiresAt"]) - datetime.fromisoformat(held["heldAt"])
+    assert moved == timedelta(hours=1)
+    assert await _outcome(api, notice(held["id"], "evt_2", paymentId="pi_1")) == "confirmed"
+
+
+@pytest.mark.parametrize("amount", ["1500", 1500.0, "1500.0", "1500.00"])
+async def test_notice_with_an_amount_that_is_exact_is_taken(api: Api, amount: object) -> None:
+    booking_id = await _open(api)
+    assert await _outcome(api, notice(booking_id, amountMinor=amount)) == "confirmed"

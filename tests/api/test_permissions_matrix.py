@@ -27,6 +27,7 @@ OPEN = {
     *("list_seats", "list_events", "read_event", "read_layout", "read_map"),
     *("read_health", "read_readiness", "read_metrics"),
     *("read_document", "read_page", "read_styles", "read_bundle", "read_start", "read_icon"),
+    "read_problem",
     *("register", "show_verification", "verify", "log_in", "refresh", "log_out"),
     *("forgot_password", "show_reset", "reset_password"),
     "receive_notice",

@@ -117,6 +117,54 @@ async def test_page_of_a_named_origin_may_call(settings: Settings) -> None:
             assert "origin" in answer.headers["vary"].lower()
 
 
+async def test_traced_page_may_send_all_that_the_api_documents(settings: Settings) -> None:
+    documented = {name for route in ROUTES for name in route.request_headers}
+    tracing = {"traceparent", "tracestate", "baggage"}
+    async with _serve(settings, cors_origins=SHOP) as http:
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
+            asked = {
+                "origin": SHOP,
+                "access-control-request-method": method,
+                "access-control-request-headers": ",".join(
+                    sorted(
+                        {"authorization", "content-type", "idempotency-key", "x-request-id"}
+                        | {name.lower() for name in documented}
+                        | tracing
+                    )
+                ),
+            }
+            assert (await http.options(BOOKING, headers=asked)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        ({"origin": "https://evil.example"}, "origin"),
+        ({"access-control-request-method": "TRACE"}, "method"),
+        ({"access-control-request-headers": "x-other"}, "headers"),
+        ({"access-control-request-private-network": "true"}, "private-network"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_refused_preflight_is_a_problem(
+    settings: Settings, more: dict[str, str], named: str
+) -> None:
+    asked = {"origin": SHOP, "access-control-request-method": "POST"}
+    async with _serve(settings, cors_origins=SHOP) as http:
+        answer = await http.options(BOOKING, headers={**asked, **more})
+        _check(answer)
+    problem = answer.json()
+    assert (answer.status_code, problem["status"], problem["code"]) == (
+        *(400, 400),
+        "preflight_refused",
+    )
+    assert problem["detail"].endswith(f"CORS {named}")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert int(answer.headers["content-length"]) == len(answer.content)
+    assert answer.headers["x-request-id"]
+    assert "origin" in answer.headers["vary"].lower()
+
+
 async def test_page_of_an_origin_that_is_not_named_may_not(settings: Settings) -> None:
     async with _serve(settings, cors_origins=SHOP) as http:
         for origin in (

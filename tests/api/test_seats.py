@@ -37,6 +37,7 @@ async def test_list_seats_tells_of_each_seat_what_the_seed_does(api: Api) -> Non
         "category": "seat",
         "priceMinor": 1500,
         "currency": "EUR",
+        "accessible": False,
     }
 
 

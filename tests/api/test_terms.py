@@ -298,9 +298,9 @@ async def test_set_terms_in_any_sequence_keeps_every_rule_in_redis_postgres_and_
 
 def _keeps_every_rule(event: dict[str, Any]) -> None:
     """Instants in one form and zone sort as texts."""
-    opens, closes, starts, cancel = (event.get(name, "") for name in INSTANTS)
+    opens, closes, starts, cancel = (event[name] or "" for name in INSTANTS)
     assert not closes or opens < closes
     assert not (opens and starts) or opens < starts
     assert not (cancel and starts) or cancel <= starts
-    assert event.get("paymentMaxMs", TTL_MS) >= event["holdTtlMs"]
-    assert event.get("timeZone", "UTC") in ("UTC", "Europe/Berlin")
+    assert (event["paymentMaxMs"] or TTL_MS) >= event["holdTtlMs"]
+    assert (event["timeZone"] or "UTC") in ("UTC", "Europe/Berlin")

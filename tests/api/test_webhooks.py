@@ -53,7 +53,7 @@ async def test_webhook_for_every_event_of_the_caller_needs_no_event(api: Api) ->
     body = {"url": URL, "kinds": ["booking.expired", "refund.due", "booking.expired"]}
     answer = await api.call("POST", WEBHOOK, eve(), json=body)
     assert answer.status_code == 201
-    assert "eventId" not in answer.json()
+    assert answer.json()["eventId"] is None
     assert answer.json()["kinds"] == ["booking.expired", "refund.due"]
     assert answer.headers["location"] == f"{WEBHOOK}/{answer.json()['id']}"
 
@@ -203,7 +203,7 @@ async def test_deliveries_are_listed_by_state_and_by_pages(api: Api) -> None:
     (given_up,) = (await api.call("GET", path, orla(), params={"state": "dead"})).json()["data"]
     assert (given_up["state"], given_up["status"]) == ("dead", 500)
     assert given_up["kind"] == "booking.confirmed"
-    assert "nextAttemptAt" not in given_up
+    assert given_up["nextAttemptAt"] is None
     assert given_up["doneAt"]
     problem = await api.refused(422, "invalid", "GET", path, orla(), params={"state": "lost"})
     assert problem["field"] == "state"
@@ -217,15 +217,15 @@ async def test_replay_one_delivery_or_all_from_a_time(api: Api) -> None:
     found = (await api.call("GET", f"{webhook}/deliveries", orla())).json()["data"]
 
     one = {"deliveryId": found[0]["id"]}
-    assert (await api.call("POST", f"{webhook}/replay", orla(), json=one)).json() == {"count": 1}
+    assert (await api.call("POST", f"{webhook}/replay", orla(), json=one)).json()["count"] == 1
     states = (await api.call("GET", f"{webhook}/deliveries", orla())).json()["data"]
     assert [(d["state"], d["attemptCount"]) for d in states] == [("pending", 0), ("dead", 10)]
 
     since = {"from": "1970-01-01T00:00:00Z"}
-    assert (await api.call("POST", f"{webhook}/replay", orla(), json=since)).json() == {"count": 2}
+    assert (await api.call("POST", f"{webhook}/replay", orla(), json=since)).json()["count"] == 2
     for edge, count in (("0001-01-01T00:00:00+14:00", 2), ("9999-12-31T23:59:59-14:00", 0)):
         answer = await api.call("POST", f"{webhook}/replay", orla(), json={"from": edge})
-        assert answer.json() == {"count": count}
+        assert answer.json() == {"count": count, "nextFrom": None}
 
 
 @pytest.mark.parametrize(

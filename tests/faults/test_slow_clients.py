@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine import Engine, Settings
-from tests.api.client import BOOKING, bearer
+from tests.api.client import BOOKING, NOTICE, bearer, signature
 from tests.support.box_office import BoxOffice
 from tests.support.serving import serving
 from tests.support.waiting import until
@@ -101,17 +101,22 @@ async def test_clients_that_never_finish_are_given_up_and_others_served(
 
 LARGE = ("an endless header", "an endless address", "200 headers")
 NO_REQUESTS = {
-    "an endless header": (b"GET / HTTP/1.1\r\nX: ", *LONG),
+    "an endless header": (b"GET / HTTP/1.1\r\nHost: a\r\nX: ", *LONG),
     "an endless address": (b"GET /", *LONG),
-    "200 headers": (b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * 200 + CLOSE,),
+    "200 headers": (b"GET / HTTP/1.1\r\nHost: a\r\n" + b"x: y\r\n" * 200 + CLOSE,),
     "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",),
     "a version of its own": (b"GET / HTTP/9.9\r\n\r\n",),
-    "a header with a space": (b"GET / HTTP/1.1\r\nA b: c\r\n\r\n",),
-    "a negative length": (b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",),
-    "two lengths": (b"POST / HTTP/1.1\r\n" + b"Content-Length: 1\r\n" * 2 + b"\r\n",),
-    "a chunk of no size": (b"POST / HTTP/1.1\r\n" + CHUNKED + b"zz\r\n",),
+    "a header with a space": (b"GET / HTTP/1.1\r\nHost: a\r\nA b: c\r\n\r\n",),
+    "a negative length": (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",),
+    "two lengths": (b"POST / HTTP/1.1\r\nHost: a\r\n" + b"Content-Length: 1\r\n" * 2 + b"\r\n",),
+    "a chunk of no size": (b"POST / HTTP/1.1\r\nHost: a\r\n" + CHUNKED + b"zz\r\n",),
     "a tunnel": (b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n",),
-    "half an address": (b"GET http://[ HTTP/1.1\r\n\r\n",),
+    "half an address": (b"GET http://[ HTTP/1.1\r\nHost: a\r\n\r\n",),
+    "no host": (b"GET /healthz HTTP/1.1\r\n\r\n",),
+    "two hosts": (b"GET /healthz HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",),
+    "a host of two": (b"GET /healthz HTTP/1.1\r\nHost: a b\r\n\r\n",),
+    "a length and chunks": (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n" + CHUNKED,),
+    "a folded header": (b"GET /healthz HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\n\r\n",),
 }
 
 
@@ -120,7 +125,7 @@ async def test_what_is_no_request_is_told_so_and_closed(port: int) -> None:
         told = (431, "headers_too_large") if name in LARGE else (400, "malformed")
         answer = await _send(port, *sent)
         assert answer == b"" or _problem(answer) == told, (name, answer[:300])
-    assert (await _send(port, b"GET /healthz HTTP/1.1\r\n" + CLOSE))[9:12] == b"200"
+    assert (await _send(port, b"GET /healthz HTTP/1.1\r\nHost: a\r\n" + CLOSE))[9:12] == b"200"
 
 
 async def test_ten_megabytes_are_refused_while_they_come(port: int, office: BoxOffice) -> None:
@@ -147,4 +152,27 @@ async def test_client_that_reads_nothing_is_given_up(port: int, office: BoxOffic
             return False
 
         await until(is_given_up, timeout_s=20)
-    assert (await _send(port, b"GET /healthz HTTP/1.1\r\n" + CLOSE))[9:12] == b"200"
+    assert (await _send(port, b"GET /healthz HTTP/1.1\r\nHost: a\r\n" + CLOSE))[9:12] == b"200"
+
+
+UPGRADE = (
+    b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n"
+)
+
+
+async def test_clients_that_offer_http_2_are_served_with_their_bodies(
+    port: int, office: BoxOffice
+) -> None:
+    """As curl --http2 and Java's client send it; the signed notice was 401 without its body."""
+    await office.open()
+    seat = HEAD + UPGRADE + b"Content-Length: %d\r\n\r\n" % len(SEAT) + SEAT
+    notice = b'{"id": "evt_1", "type": "payment.created", "data": {}}'
+    signed = (
+        b"POST %b HTTP/1.1\r\nHost: api\r\nContent-Type: application/json\r\n"
+        b"Payment-Signature: %b\r\nContent-Length: %d\r\n"
+        % (NOTICE.encode(), signature(notice).encode(), len(notice))
+    )
+    last = UPGRADE.replace(b"Upgrade,", b"close, Upgrade,") + b"\r\n"
+    answers = (await _send(port, seat + signed + last + notice)).split(b"HTTP/1.1 ")
+    assert [answer[:3] for answer in answers] == [b"", b"201", b"200"]
+    assert b'"ignored"' in answers[2]

@@ -3,11 +3,23 @@
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 
-from engine.errors import AmountDiffers, BookingCancelled, BookingNotFound, EventNotFound, RefundDue
-from engine.ids import BookingId
-from engine.models import BookingStatus
-from tests.support.box_office import START_MS, TTL_MS, BoxOffice
+from engine.booking_json import json_of
+from engine.errors import (
+    AmountDiffers,
+    BookingCancelled,
+    BookingNotFound,
+    EventNotFound,
+    NotOwner,
+    PaidTwice,
+    PaymentByProvider,
+    RefundDue,
+    TooManyPayments,
+)
+from engine.ids import BookingId, CustomerId
+from engine.models import BookingStatus, PaymentReport, PaymentSource
+from tests.support.box_office import START_MS, TTL_MS, BoxOffice, provider_payment
 from tests.support.crowd import seats_of
 from tests.support.raw_redis import raw
 
@@ -181,27 +193,171 @@ async def test_confirm_booking_late_in_a_rush_keeps_the_standing_place_it_held(
 async def test_confirm_booking_of_the_amount_that_was_paid_sells(office: BoxOffice) -> None:
     await office.open()
     held = await office.hold("ann", "A-1-1")
-    paid = office.bookings.confirm_booking(held.id, None, amount_minor=1500, currency="EUR")
+    paid = office.bookings.confirm_booking(held.id, None, provider_payment("pi_1", 1500, "EUR"))
     assert (await paid).status == BookingStatus.CONFIRMED
 
 
 @pytest.mark.parametrize(
     ("amount_minor", "currency"),
-    [(1499, ""), (1501, "EUR"), (0, "EUR"), (1500, "USD"), (None, "USD"), (10**15, "")],
+    [(1499, ""), (1501, "EUR"), (0, "EUR"), (1500, "USD"), (None, "USD"), (10**14 - 1, "")],
 )
-async def test_confirm_booking_of_another_amount_is_refused_in_every_state(
+async def test_confirm_booking_of_another_amount_sells_nothing_and_owes_it_once(
     office: BoxOffice, amount_minor: int | None, currency: str
 ) -> None:
     await office.open()
     held = await office.hold("ann", "A-1-1")
+    for _ in range(3):
+        with pytest.raises(AmountDiffers) as caught:
+            await office.pay(held, "pi_1", amount_minor, currency)
+        assert caught.value.found == ("1500", "EUR")
+    kept = await office.kept(held)
+    (payment,) = kept.payments
+    paid = 1500 if amount_minor is None else amount_minor
+    assert (kept.status, payment.outcome) == ("pending", "amount_differs")
+    assert (payment.owed_minor, payment.currency) == (paid, currency or "EUR")
+    assert kept.refund_minor == (paid if payment.currency == "EUR" else 0)
+    assert (await office.kinds()).count("refund_due") == 1
+    assert (await office.pay(held, "pi_2", 1500)).status == "confirmed"
+    await office.state()
 
-    async def confirm() -> None:
-        paid = {"amount_minor": amount_minor, "currency": currency}
-        await office.bookings.confirm_booking(held.id, None, **paid)  # type: ignore[arg-type]
 
-    refused = await office.refused(AmountDiffers, confirm())
-    assert refused.found == ("1500", "EUR")
-    await office.confirm(held)
-    await office.refused(AmountDiffers, confirm())
+async def test_confirm_booking_paid_twice_owes_the_second_whole_and_once(
+    office: BoxOffice,
+) -> None:
+    await office.open()
+    held = await office.hold("ann", "A-1-1")
+    await office.pay(held, "pi_1")
+    for _ in range(3):
+        with pytest.raises(PaidTwice) as caught:
+            await office.pay(held, "pi_2", 1600)
+        assert caught.value.found == ("1600", "EUR")
+        assert (await office.pay(held, "pi_1")).status == "confirmed"
+    await office.state()
+    cancelled = await office.bookings.cancel_booking(held.id, None)
+    assert [(p.id, p.owed_minor, p.reason) for p in cancelled.payments] == [
+        ("pi_1", 1500, "cancelled"),
+        ("pi_2", 1600, "paid_twice"),
+    ]
+    assert cancelled.refund_minor == 3100
+    await office.state()
+
+
+async def test_confirm_booking_too_late_twice_owes_both_payments(office: BoxOffice) -> None:
+    await office.open()
+    held = await office.hold("ann", "A-1-1")
+    office.now_ms += TTL_MS
+    await office.confirm(await office.hold("bob", "A-1-1"))
+    for payment in ("pi_1", "pi_2", "pi_1"):
+        with pytest.raises(RefundDue):
+            await office.pay(held, payment)
+    kept = await office.kept(held)
+    assert [(p.id, p.owed_minor) for p in kept.payments] == [("pi_1", 1500), ("pi_2", 1500)]
+    assert kept.refund_minor == 3000
+
+
+async def test_confirm_booking_after_its_cancellation_owes_a_new_payment(
+    office: BoxOffice,
+) -> None:
+    await office.open()
+    held = await office.hold("ann", "A-1-1")
+    await office.pay(held, "pi_1")
     await office.bookings.cancel_booking(held.id, None)
-    await office.refused(AmountDiffers, confirm())
+    for payment in ("pi_1", "pi_2", "pi_2"):
+        with pytest.raises(BookingCancelled):
+            await office.pay(held, payment)
+    assert (await office.kept(held)).refund_minor == 3000
+
+
+async def test_confirm_booking_unchecked_becomes_the_providers_payment(office: BoxOffice) -> None:
+    await office.open()
+    held = await office.hold("ann", "A-1-1")
+    await office.confirm(held)
+    for _ in range(2):
+        assert (await office.pay(held, "pi_1")).status == "confirmed"
+    (payment,) = (await office.kept(held)).payments
+    assert (payment.source, payment.provider_id) == ("provider", "pi_1")
+    with pytest.raises(PaidTwice):
+        await office.pay(held, "pi_2")
+    assert (await office.confirm(held)).status == "confirmed"
+
+
+async def test_confirm_booking_keeps_so_many_payments_and_no_more(office: BoxOffice) -> None:
+    await office.open()
+    held = await office.hold("ann", "A-1-1")
+    await office.pay(held, "pi_0")
+    for n in range(1, 50):
+        with pytest.raises(PaidTwice):
+            await office.pay(held, f"pi_{n}")
+    refused = await office.refused(TooManyPayments, office.pay(held, "pi_50"))
+    assert refused.found == ("50", "1500", "EUR")
+    assert (await office.pay(held, "pi_0")).status == "confirmed"
+
+
+async def test_confirm_booking_of_the_last_release_is_owed_when_cancelled(
+    office: BoxOffice,
+) -> None:
+    await office.open()
+    sold = await office.confirm(await office.hold("ann", "A-1-1"))
+    await raw(office.engine).hset(
+        "{gala}:bookings", sold.id[5:], json_of(replace(sold, payments=()))
+    )
+    assert (await office.pay(sold, "pi_1")).status == "confirmed"
+    cancelled = await office.bookings.cancel_booking(sold.id, None)
+    assert cancelled.refund_minor == 1500
+    assert [(p.provider_id, p.owed_minor) for p in cancelled.payments] == [("pi_1", 1500)]
+
+
+async def test_confirm_booking_at_the_box_office_is_the_organisers_alone(
+    office: BoxOffice,
+) -> None:
+    await office.open(owner_id="orla")
+    held = await office.hold("ann", "A-1-1")
+    cash = PaymentReport(source=PaymentSource.BOX_OFFICE, note="cash, till 2")
+    for stranger in ("ann", "eve"):
+        call = office.bookings.confirm_booking(held.id, CustomerId(stranger), cash)
+        await office.refused(NotOwner, call)
+    sold = await office.bookings.confirm_booking(held.id, CustomerId("orla"), cash)
+    (payment,) = sold.payments
+    assert (payment.source, payment.note, payment.amount_minor) == (
+        "box_office",
+        "cash, till 2",
+        1500,
+    )
+
+
+@pytest.mark.parametrize("price_minor", [1500, 0])
+async def test_confirm_booking_by_the_customer_where_a_provider_does_is_for_what_is_free(
+    office: BoxOffice, price_minor: int
+) -> None:
+    await office.open(price_minor=price_minor)
+    held = await office.hold("ann", "A-1-1")
+    call = office.bookings.confirm_booking(
+        held.id, held.customer_id, PaymentReport(source=PaymentSource.FREE)
+    )
+    if price_minor:
+        await office.refused(PaymentByProvider, call)
+    else:
+        assert (await call).status == "confirmed"
+
+
+@pytest.mark.parametrize(
+    ("terms", "reason"),
+    [
+        ({"late_payment": "refund"}, "late_payment"),
+        ({"starts_at_ms": START_MS + TTL_MS}, "event_begun"),
+        ({"starts_at_ms": START_MS + TTL_MS + 1}, None),
+        ({"late_payment": "confirm"}, None),
+    ],
+)
+async def test_confirm_booking_late_is_a_term_of_the_event(
+    office: BoxOffice, terms: dict[str, object], reason: str | None
+) -> None:
+    await office.open(**terms)
+    held = await office.hold("ann", "A-1-1")
+    office.now_ms += TTL_MS
+    if reason is None:
+        assert (await office.pay(held, "pi_1")).payments[0].outcome == "late_confirmed"
+        return
+    with pytest.raises(RefundDue) as caught:
+        await office.pay(held, "pi_1")
+    assert caught.value.found == ("1500", reason)

@@ -76,6 +76,16 @@ async def test_load_event_with_replace_needs_nothing_held_or_sold(office: BoxOff
     await office.hold("ann", "A-1-1", pit=1)
 
 
+async def test_load_event_with_replace_keeps_the_owner(office: BoxOffice) -> None:
+    events = office.engine.events
+    await events.load_event(GALA, layout(), terms(owner_id="org"))
+    event = await events.load_event(GALA, layout(rows=1), terms(), replace=True)
+    assert event.owner_id == "org"
+    *_, (_, entry) = await raw(office.engine).xrange("{gala}:journal")
+    assert entry[b"kind"] == b"event_loaded"
+    assert b'"owner_id":"org"' in b"".join(entry.values())
+
+
 async def test_load_event_whose_staged_seats_are_gone_leaves_nothing(
     office: BoxOffice, monkeypatch: pytest.MonkeyPatch
 ) -> None:

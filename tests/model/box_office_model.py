@@ -13,7 +13,15 @@ from msgspec.structs import replace
 
 from engine import errors as no
 from engine.ids import BookingId, CustomerId, EventId
-from engine.models import Booking, BookingStatus, Expired, Selection
+from engine.models import (
+    Booking,
+    BookingStatus,
+    Expired,
+    PaymentReport,
+    PaymentSource,
+    Selection,
+)
+from tests.model import payment_model as paid
 from tests.model.event_model import EventModel
 from tests.model.kept import Answered, Noted, Timer
 
@@ -157,45 +165,161 @@ class BoxOfficeModel:
         return self._end("booking_released", booking, RELEASED)
 
     def confirm_booking(
-        self, ulid: str, customer: CustomerId | None, amount_minor: int | None, currency: str
+        self, ulid: str, customer: CustomerId | None, report: PaymentReport
     ) -> Booking:
-        """Paid: sold. Late: the same places if they are free, else one refund obligation."""
+        """Paid: sold. Late: the same places if they are free. What buys nothing is owed, once."""
         booking = self._find(ulid, customer)
-        differs = amount_minor is not None and amount_minor != booking.amount_minor
-        if differs or currency not in ("", booking.currency):
-            raise no.AmountDiffers(str(booking.amount_minor), booking.currency)
-        if booking.status is CONFIRMED:
-            return booking
-        if booking.status is CANCELLED:
-            raise no.BookingCancelled
-        if booking.refund_reason:
-            raise no.RefundDue(str(booking.refund_minor), booking.refund_reason)
+        if report.source is PaymentSource.FREE and booking.amount_minor:
+            raise no.PaymentByProvider
+        found = paid.recognise(booking, report, self.now_ms)
+        known = found.known
+        is_decided = known is not None and known.outcome not in paid.UNDECIDED
+        if known and is_decided and not found.verifies:
+            return paid.told_again(booking, known)
+        if known and known.refunded_minor >= max(found.payment.amount_minor, 1):
+            raise no.PaymentRefunded
+        if known and found.verifies:
+            checked = replace(
+                known,
+                source=report.source,
+                provider_id=found.payment.id,
+                note=report.note or None,
+            )
+            booking = self._put("payment_verified", paid.swapped(booking, known, checked))
+            return paid.told_again(booking, checked)
+        if outcome := paid.buys_nothing(booking, found.payment):
+            return self._owe(ulid, paid.decided(booking, found, outcome), found, outcome)
         in_time = booking.status is PENDING and not self.is_overdue(ulid)
         if not in_time:
-            booking = self._take_late(ulid, booking)
+            booking = self._take_late(ulid, booking, found)
         self.timers.pop(ulid, None)
+        outcome = paid.Is.CONFIRMED if in_time else paid.Is.LATE_CONFIRMED
         sold = replace(
-            booking, status=CONFIRMED, confirmed_at_ms=self.now_ms, late=booking.late or not in_time
+            paid.decided(booking, found, outcome),
+            status=CONFIRMED,
+            confirmed_at_ms=self.now_ms,
+            late=booking.late or not in_time,
         )
         return self._put("booking_confirmed", sold)
 
-    def _take_late(self, ulid: str, booking: Booking) -> Booking:
+    def _owe(self, ulid: str, booking: Booking, found: paid.Recognised, reason: str) -> Booking:
+        payment_id = found.known.id if found.known and not found.payment.id else found.payment.id
+        booking = paid.owed(booking, {payment_id}, str(reason))
+        if booking.status not in (PENDING, CONFIRMED):
+            self.forget_at_ms[ulid] = self.now_ms + self.event.terms.ended_ttl_ms
+        self._put("refund_due", booking)
+        (payment,) = [p for p in booking.payments if p.id == payment_id]
+        return paid.told_again(booking, payment)
+
+    def _take_late(self, ulid: str, booking: Booking, found: paid.Recognised) -> Booking:
+        own = {ulid} if booking.status is PENDING else set()
         try:
+            if self.event.terms.late_payment == "refund":
+                raise no.RefundDue("late_payment")
+            if 0 < self.event.terms.starts_at_ms <= self.now_ms:
+                raise no.RefundDue("event_begun")
             in_the_way = self._may_have(ulid, booking)
         except no.Refused as refused:
-            self._expire({ulid} if booking.status is PENDING else set())
-            owed = replace(
-                self.bookings[ulid], refund_minor=booking.amount_minor, refund_reason=refused.code
-            )
-            self.forget_at_ms[ulid] = self.now_ms + self.event.terms.ended_ttl_ms
-            self._put("refund_due", owed)
-            raise no.RefundDue(str(owed.refund_minor), refused.code) from None
-        self._expire(in_the_way | ({ulid} if booking.status is PENDING else set()))
+            self._expire(own)
+            reason = refused.found[0] if isinstance(refused, no.RefundDue) else refused.code
+            late = paid.decided(self.bookings[ulid], found, paid.Is.REFUND_DUE)
+            return self._owe(ulid, late, found, reason)
+        self._expire(in_the_way | own)
         del self.forget_at_ms[ulid]
-        return replace(booking, ended_at_ms=None)
+        return replace(self.bookings[ulid], ended_at_ms=None)
+
+    def update_payment(self, ulid: str, what: str, report: PaymentReport) -> Booking:
+        """It takes days, it failed, it went back, it is disputed."""
+        booking = self._find(ulid, None)
+        told = replace(report, amount_minor=None) if what == "refunded" else report
+        found = paid.recognise(booking, told, self.now_ms)
+        if what in ("refunded", "disputed") and not (report.id or found.known):
+            found = found._replace(known=(booking.payments or (None,))[-1])
+        changed = getattr(self, f"_{what}")(ulid, booking, found, report.amount_minor)
+        if changed is None:
+            return booking
+        if changed.status is CANCELLED and booking.status is CONFIRMED:
+            self.bookings[ulid] = replace(changed, status=CONFIRMED)
+            return self._end("booking_cancelled", self.bookings[ulid], CANCELLED)
+        return self._put(f"payment_{what}", changed)
+
+    def _processing(
+        self, ulid: str, booking: Booking, found: paid.Recognised, _: int | None
+    ) -> Booking | None:
+        in_time = booking.status is PENDING and not self.is_overdue(ulid)
+        if not in_time or (found.known and found.known.outcome is not paid.Is.PAYMENT_FAILED):
+            return None
+        latest_ms = booking.held_at_ms + self.event.terms.payment_max_ms
+        if found.known:
+            failed = replace(found.known, outcome=paid.Is.PROCESSING)
+            booking = paid.swapped(booking, found.known, failed)
+        else:
+            booking = paid.decided(booking, found, paid.Is.PROCESSING)
+        return (
+            self._until(ulid, booking, latest_ms) if latest_ms > booking.expires_at_ms else booking
+        )
+
+    def _failed(
+        self, ulid: str, booking: Booking, found: paid.Recognised, _: int | None
+    ) -> Booking | None:
+        if not found.known or found.known.outcome is not paid.Is.PROCESSING:
+            return None
+        failed = replace(found.known, outcome=paid.Is.PAYMENT_FAILED)
+        booking = paid.swapped(booking, found.known, failed)
+        others = any(p.outcome is paid.Is.PROCESSING for p in booking.payments)
+        soon_ms = self.now_ms + self.event.terms.hold_ttl_ms
+        if booking.status is PENDING and soon_ms < booking.expires_at_ms and not others:
+            return self._until(ulid, booking, soon_ms)
+        return booking
+
+    def _until(self, ulid: str, booking: Booking, expires_at_ms: int) -> Booking:
+        self.timers[ulid] = Timer(expires_at_ms - self.now_ms, expires_at_ms)
+        return replace(booking, expires_at_ms=expires_at_ms)
+
+    def _refunded(
+        self, ulid: str, booking: Booking, found: paid.Recognised, back: int | None
+    ) -> Booking | None:
+        known = found.known
+        if known is None:
+            amount = found.payment.amount_minor if back is None else back
+            return paid.decided(
+                booking, found, paid.Is.REFUNDED, amount_minor=amount, refunded_minor=amount
+            )
+        back = known.amount_minor if back is None else min(back, known.amount_minor)
+        if known.refunded_minor >= back:
+            return None
+        new = replace(known, refunded_minor=back)
+        if found.verifies:
+            new = replace(new, source=PaymentSource.PROVIDER, provider_id=found.payment.id)
+        if known.outcome in paid.UNDECIDED:
+            new = replace(new, outcome=paid.Is.REFUNDED)
+        booking = paid.swapped(booking, known, new)
+        if known.owed_minor:
+            less = paid.owed(booking, {known.id}, str(known.reason))
+            return replace(less, refund_reason=booking.refund_reason)
+        if (
+            known.outcome in paid.BOUGHT
+            and booking.status is CONFIRMED
+            and back >= known.amount_minor
+        ):
+            return replace(paid.given_back(booking, "refunded"), status=CANCELLED)
+        return booking
+
+    def _disputed(
+        self, ulid: str, booking: Booking, found: paid.Recognised, _: int | None
+    ) -> Booking | None:
+        known = found.known
+        if known is None:
+            return paid.decided(booking, found, paid.Is.DISPUTED, disputed_at_ms=self.now_ms)
+        if known.disputed_at_ms:
+            return None
+        new = replace(known, disputed_at_ms=self.now_ms)
+        if found.verifies:
+            new = replace(new, source=PaymentSource.PROVIDER, provider_id=found.payment.id)
+        return paid.swapped(booking, known, new)
 
     def cancel_booking(self, ulid: str, customer: CustomerId | None) -> Booking:
-        """A sale is undone; what was paid is owed."""
+        """A sale is undone; what bought it is owed."""
         booking = self._find(ulid, customer)
         if booking.status is CANCELLED:
             return booking
@@ -203,9 +327,10 @@ class BoxOfficeModel:
             raise no.NotConfirmed
         if booking.status is not CONFIRMED:
             raise NOT_PENDING[booking.status]
-        if booking.amount_minor:
-            booking = replace(booking, refund_minor=booking.amount_minor, refund_reason="cancelled")
-        return self._end("booking_cancelled", booking, CANCELLED)
+        until_ms = self.event.terms.cancel_until_ms
+        if customer is not None and self.now_ms >= until_ms:
+            raise no.CancelClosed(*([str(until_ms)] if until_ms else []))
+        return self._end("booking_cancelled", paid.given_back(booking, "cancelled"), CANCELLED)
 
     def reinstate_booking(self, booking: Booking) -> Booking:
         """A sale that only Postgres remembers; its customer was asked for his limit once."""

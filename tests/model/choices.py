@@ -18,11 +18,14 @@ from engine.models import (
     LayoutRow,
     LayoutSeat,
     LayoutSection,
+    PaymentReport,
+    PaymentSource,
     Sales,
     Selection,
     Terms,
     TermsChange,
 )
+from engine.payments import payments_of
 from engine.plans.layout import with_version
 from tests.support import factories
 from tests.support.box_office import START_MS
@@ -140,15 +143,26 @@ def terms_changes() -> st.SearchStrategy[TermsChange]:
     )
 
 
-def payments() -> st.SearchStrategy[tuple[int | None, str]]:
-    """How much more than the price was paid, None where it is not said; in which currency."""
-    return st.tuples(st.sampled_from((None, 0, 1)), st.sampled_from(("", "EUR", "USD")))
+def payment_ids() -> st.SearchStrategy[str]:
+    """So few that one comes again; "" where the provider names none."""
+    return st.sampled_from(("", "pi_1", "pi_2", "pi_3"))
+
+
+def payments() -> st.SearchStrategy[PaymentReport]:
+    """The provider's word; the amount is how much more than the price it is."""
+    return st.builds(
+        PaymentReport,
+        source=st.just(PaymentSource.PROVIDER),
+        id=payment_ids(),
+        amount_minor=st.sampled_from((None, None, 0, 1, -500)),
+        currency=st.sampled_from(("", "EUR", "USD")),
+    )
 
 
 def remembered(booking_id: BookingId, basket: Basket, now_ms: int) -> Booking:
     """A sale as Postgres might have it."""
     wanted = basket.selection()
-    return Booking(
+    sold = Booking(
         id=booking_id,
         event_id=GALA,
         customer_id=CustomerId(basket.customer),
@@ -161,6 +175,7 @@ def remembered(booking_id: BookingId, basket: Basket, now_ms: int) -> Booking:
         expires_at_ms=now_ms + 5000,
         confirmed_at_ms=now_ms - 1000,
     )
+    return replace(sold, payments=payments_of(sold))
 
 
 async def _nothing(client: Any, pick: int) -> None:

@@ -12,12 +12,14 @@ from unittest import mock
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from msgspec.structs import replace
 
 from engine import Engine, keys
+from engine.bookings import PaymentUpdate
 from engine.errors import Refused
 from engine.event_image import image_of
 from engine.ids import BookingId, CustomerId, SeatId
-from engine.models import Counts, Expired, TermsChange
+from engine.models import Counts, Expired, PaymentReport, PaymentSource, TermsChange
 from engine.plans.addition import addition_of
 from tests.model import choices
 from tests.model.box_office_model import PENDING, BoxOfficeModel
@@ -114,26 +116,48 @@ class BoxOfficeMachine(RuleBasedStateMachine):
     def cancel(self, pick: int, anybody: bool, stranger: int) -> None:
         self._on_booking("cancel_booking", pick, anybody, stranger)
 
-    @rule(pick=PICK, anybody=st.booleans(), stranger=st.integers(0, 9), paid=choices.payments())
-    def confirm(
-        self, pick: int, anybody: bool, stranger: int, paid: tuple[int | None, str]
-    ) -> None:
-        self._pay(pick, self._caller(pick, anybody, stranger), paid)
+    @rule(
+        pick=PICK,
+        anybody=st.booleans(),
+        stranger=st.integers(0, 9),
+        source=st.sampled_from((PaymentSource.UNCHECKED, PaymentSource.FREE)),
+    )
+    def confirm(self, pick: int, anybody: bool, stranger: int, source: PaymentSource) -> None:
+        self._pay(pick, self._caller(pick, anybody, stranger), PaymentReport(source=source))
 
-    @rule(pick=PICK, paid=st.just((0, "EUR")))
-    def confirm_in_time(self, pick: int, paid: tuple[int | None, str]) -> None:
-        self._pay(pick, None, paid)
+    @rule(pick=PICK, report=choices.payments())
+    def pay(self, pick: int, report: PaymentReport) -> None:
+        self._pay(pick, None, self._priced(pick, report))
 
-    def _pay(self, pick: int, caller: CustomerId | None, paid: tuple[int | None, str]) -> None:
-        ulid = self._picked(pick)
-        known = self.model.bookings.get(ulid)
-        more, currency = paid
-        amount = None if more is None else more + (known.amount_minor if known else 0)
+    @rule(pick=PICK, payment=choices.payment_ids())
+    def pay_in_full(self, pick: int, payment: str) -> None:
+        self._pay(pick, None, PaymentReport(source=PaymentSource.PROVIDER, id=payment))
+
+    @rule(
+        pick=PICK,
+        what=st.sampled_from(("processing", "failed", "refunded", "disputed")),
+        report=choices.payments(),
+    )
+    def tell(self, pick: int, what: PaymentUpdate, report: PaymentReport) -> None:
+        ulid, report = self._picked(pick), self._priced(pick, report)
         self._both(
-            self.bookings.confirm_booking(
-                _id(ulid), caller, amount_minor=amount, currency=currency
-            ),
-            lambda: self.model.confirm_booking(ulid, caller, amount, currency),
+            self.bookings.update_payment(_id(ulid), what, report),
+            lambda: self.model.update_payment(ulid, what, report),
+        )
+
+    def _priced(self, pick: int, report: PaymentReport) -> PaymentReport:
+        """Its amount is how much more than the price it is."""
+        known = self.model.bookings.get(self._picked(pick))
+        if report.amount_minor is None:
+            return report
+        price = known.amount_minor if known else 0
+        return replace(report, amount_minor=max(0, price + report.amount_minor))
+
+    def _pay(self, pick: int, caller: CustomerId | None, report: PaymentReport) -> None:
+        ulid = self._picked(pick)
+        self._both(
+            self.bookings.confirm_booking(_id(ulid), caller, report),
+            lambda: self.model.confirm_booking(ulid, caller, report),
         )
 
     def _on_booking(self, name: str, pick: int, anybody: bool, stranger: int) -> None:

@@ -62,9 +62,17 @@ async def _answered_with_nothing(redis: Any, held: str, sold: str) -> None:
     await redis.set(name, f"digest {'0' * 26}")
 
 
+async def _payment_forgotten(redis: Any, held: str, sold: str) -> None:
+    record = await redis.hget("{gala}:bookings", sold)
+    lost = record.replace(b'"outcome":"confirmed"', b'"outcome":"paid_twice"')
+    assert lost != record
+    await redis.hset("{gala}:bookings", sold, lost)
+
+
 FAULTS: dict[str, tuple[Spoil, str]] = {
     "orphan_sale A-2-2": (_seat_of_another, "orphan_sale"),
     "deadline_differs": (_late_deadline, "deadline_differs"),
+    "money_unaccounted": (_payment_forgotten, "money_unaccounted"),
     "map_differs": (_longer_map, "map_differs"),
     "replay": (_entry_gone, "replay: bookings"),
     "ended": (_kept_for_ever, "ended "),

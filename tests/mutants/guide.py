@@ -4,7 +4,8 @@ from typing import Any
 
 from msgspec.structs import astuple
 
-from engine.models import TermsChange
+from engine.bookings import PaymentUpdate
+from engine.models import PaymentReport, PaymentSource, TermsChange
 from tests.model.choices import ENDED_TTL_MS, TTL_MS, Basket
 from tests.model.machine import BoxOfficeMachine, Stage
 from tests.model.views import expected
@@ -33,13 +34,25 @@ class Guide:
         """Extend, release, cancel or confirm, as its customer, as a stranger, as anybody."""
         for name in names:
             for anybody, stranger in ((False, 1), (False, 0), (True, 0)):
-                more = {"paid": (0, "EUR")} if name == "confirm" else {}
+                more = {"source": PaymentSource.UNCHECKED} if name == "confirm" else {}
                 rule = getattr(self.machine, name)
                 rule(pick=pick, anybody=anybody, stranger=stranger, **more)
 
-    def pay(self, pick: int = 0, more: int | None = None, currency: str = "") -> None:
+    def pay(
+        self, pick: int = 0, more: int | None = None, currency: str = "", payment: str = ""
+    ) -> None:
         """As the payment provider."""
-        self.machine._pay(pick, None, (more, currency))
+        report = PaymentReport(
+            source=PaymentSource.PROVIDER, id=payment, amount_minor=more, currency=currency
+        )
+        self.machine.pay(pick=pick, report=report)
+
+    def tell(
+        self, what: PaymentUpdate, payment: str, pick: int = 0, more: int | None = None
+    ) -> None:
+        """What else the payment provider says."""
+        report = PaymentReport(source=PaymentSource.PROVIDER, id=payment, amount_minor=more)
+        self.machine.tell(pick=pick, what=what, report=report)
 
     def block(self, *seats: str, blocked: bool = True, owner: str = "") -> None:
         """Take seats off sale, or put them back."""

@@ -110,7 +110,7 @@ PLANTED = (
     ),
     _p(
         "count not moved",
-        "confirm_booking",
+        "lib/bookings",
         '  event.move(box, "held", "sold", claim.places)\n',
     ),
     _p("map not written", "lib/seats", '    redis.call("SETRANGE", box.map, seat.index, letter)\n'),
@@ -127,7 +127,7 @@ PLANTED = (
         "hold_seats",
         'redis.call("ZADD", box.deadlines, expires_at_ms, ulid)\n',
     ),
-    _p("deadline not taken off", "confirm_booking", '  redis.call("ZREM", box.deadlines, ulid)\n'),
+    _p("deadline not taken off", "lib/bookings", '  redis.call("ZREM", box.deadlines, ulid)\n'),
     _p("customer not listed", "hold_seats", "bookings.list_for_customer(box, ulid, record)\n"),
     _p(
         "customer not taken off",
@@ -154,25 +154,60 @@ PLANTED = (
     _p("hold not cleared on confirm", "confirm_booking", 'redis.call("DEL", hold_key)\n'),
     _p("hold not cleared on release", "release_booking", 'redis.call("DEL", hold_key)\n'),
     _p(
-        "late payment takes the seat", "confirm_booking", "  refusal = claims.refusal(box, claim)\n"
+        "late payment takes the seat",
+        "confirm_booking",
+        "  refusal = event.late_refusal(box) or claims.refusal(box, claim)\n",
+    ),
+    _p(
+        "late payment after the event has begun",
+        "lib/event",
+        "elseif terms.starts_at_ms > 0 and box.now_ms >= terms.starts_at_ms then",
+        _FALSE,
     ),
     _p(
         "late payment passes the limit",
         "lib/claims",
         "\n    or claims.check_limit(box, claim)",
     ),
-    _p("refund twice", "confirm_booking", "elseif record.refund_minor then", _FALSE),
+    _p(
+        "refund twice", "confirm_booking", "if is_judged and not is_unchecked then", "if false then"
+    ),
     _p(
         "refund not recorded",
         "confirm_booking",
-        "  record.refund_minor, record.refund_reason = record.amount_minor,"
-        " string.lower(refusal[1])\n",
+        "  payments.owe(record, entry, refusal and string.lower(refusal[1]) or outcome)\n",
     ),
+    _p("second payment lost", "lib/payments", '    return "paid_twice"\n', "    return nil\n"),
+    _p("payment of a cancelled booking lost", "lib/payments", '    return "booking_cancelled"\n'),
     _p(
         "refund of a cancellation forgotten",
         "cancel_booking",
-        "if record.amount_minor > 0 then",
+        'payments.give_back(record, "cancelled")\n',
+    ),
+    _p(
+        "customer cancels after the time for it",
+        "cancel_booking",
+        "if not by_organiser and box.now_ms >= until_ms then",
         "if false then",
+    ),
+    _p(
+        "refund in part forgotten",
+        "lib/payments",
+        "reason = math.max(0, one.amount_minor - (one.refunded_minor or 0)), reason\n"
+        "  payments.sum",
+        "reason = one.amount_minor, reason\n  payments.sum",
+    ),
+    _p(
+        "deadline of a slow payment stays",
+        "update_payment",
+        "if change.expires_at_ms then",
+        "if false then",
+    ),
+    _p(
+        "anybody confirms where a provider does",
+        "confirm_booking",
+        'elseif source == "free" and record.amount_minor > 0 then',
+        _FALSE,
     ),
     _p(
         "bought places not counted",
@@ -195,11 +230,11 @@ PLANTED = (
     ),
     _p(
         "amount not compared",
-        "confirm_booking",
-        "paid and paid ~= record.amount_minor",
+        "lib/payments",
+        "payment.amount_minor ~= record.amount_minor",
         "false",
     ),
-    _p("sold booking forgotten", "confirm_booking", '  redis.call("ZREM", box.ended, ulid)\n'),
+    _p("sold booking forgotten", "lib/claims", '  redis.call("ZREM", box.ended, claim.ulid)\n'),
     _p(
         "ended booking never forgotten",
         "lib/bookings",

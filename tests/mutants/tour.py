@@ -7,7 +7,7 @@ first; what it lets pass, chance may find.
 
 from typing import Any
 
-from engine.models import Sales
+from engine.models import LatePayment, PaymentSource, Sales, TermsChange
 from tests.model import choices
 from tests.model.choices import ENDED_TTL_MS, TTL_MS, Basket
 from tests.model.machine import Stage
@@ -21,6 +21,7 @@ def tour(stage: Stage) -> None:
     for part in (
         _holds,
         _lives,
+        _money,
         _late,
         _late_areas,
         _times,
@@ -87,6 +88,40 @@ def _lives(guide: Guide) -> None:
     guide.wait(ENDED_TTL_MS)
     guide.machine.expire(picks=[])
     guide.end("cancel", pick=0)
+
+
+def _money(guide: Guide) -> None:
+    guide.open()
+    guide.hold("ann", "A-1-1")
+    for more, currency in ((1, ""), (0, "USD"), (0, ""), (0, ""), (1, "")):
+        guide.pay(more=more, currency=currency, payment=f"pi_{more}{currency}")
+    guide.pay(payment="pi_2")
+    guide.tell("refunded", "pi_2", more=-1000)
+    guide.tell("refunded", "pi_0", more=-1000)
+    guide.tell("disputed", "pi_0")
+    guide.end("confirm", "cancel")
+    guide.pay(payment="pi_3")
+    guide.tell("refunded", "pi_3")
+    guide.sell(payment_max_ms=432_000_000)
+    guide.hold("bob", "A-1-2")
+    guide.tell("processing", "pi_4")
+    guide.tell("failed", "pi_4")
+    guide.tell("processing", "pi_4")
+    guide.wait(3_600_000)
+    guide.pay(payment="pi_4")
+    guide.tell("refunded", "pi_4")
+    guide.hold("cid", "A-1-1")
+    guide.machine.confirm(pick=0, anybody=False, stranger=1, source=PaymentSource.FREE)
+    guide.machine.confirm(pick=0, anybody=True, stranger=1, source=PaymentSource.UNCHECKED)
+    guide.pay(payment="pi_5")
+    guide.pay(payment="pi_6")
+    for late in LatePayment:
+        starts_at_ms = guide.machine.model.now_ms + 1
+        change = TermsChange(starts_at_ms=starts_at_ms, late_payment=late)
+        guide.machine.set_terms(change=change, owner="")
+        guide.hold("dan", "A-2-1")
+        guide.machine.pass_to_a_deadline(pick=0, past=0)
+        guide.pay(payment="pi_7")
 
 
 def _late(guide: Guide) -> None:

@@ -59,7 +59,10 @@ async def test_deliver_every_kind_signed_as_the_convention_says(
             "heldAt": "1970-01-01T00:00:01.000Z",
             "expiresAt": "1970-01-01T00:01:01.000Z",
             "confirmedAt": "1970-01-01T00:00:02.000Z",
+            "endedAt": None,
             "late": False,
+            "refundMinor": 0,
+            "refundReason": None,
         },
     }
     assert told["refund.due"].json["data"]["refundMinor"] == 1500

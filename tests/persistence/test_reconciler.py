@@ -92,6 +92,21 @@ async def _refund_changed(sale: Sale) -> tuple[str, str]:
     return "amount_differs", ulid(sale.cancelled)
 
 
+async def _obligation_lost(sale: Sale) -> tuple[str, str]:
+    await sale.pool.execute("DELETE FROM refund_obligations")
+    # Redis has forgotten the booking by now, so that Postgres alone can tell.
+    await sale.redis.hdel("{gala}:bookings", ulid(sale.cancelled))
+    await sale.redis.zrem("{gala}:ended", ulid(sale.cancelled))
+    return "money_differs", ulid(sale.cancelled)
+
+
+async def _payment_lost(sale: Sale) -> tuple[str, str]:
+    await sale.pool.execute(
+        "UPDATE payments SET amount_minor = 1 WHERE booking_id = $1", sale.standing.id
+    )
+    return "payment_differs", ulid(sale.standing)
+
+
 async def _customer_changed(sale: Sale) -> tuple[str, str]:
     await sale.pool.execute(
         "UPDATE bookings SET customer_id = 'bob' WHERE booking_id = $1", sale.standing.id
@@ -127,6 +142,8 @@ async def _entry_set_aside(sale: Sale) -> tuple[str, str]:
 STANDING = [
     _amount_changed,
     _refund_changed,
+    _obligation_lost,
+    _payment_lost,
     _customer_changed,
     _cancelled_in_postgres_only,
     _confirmed_in_postgres_only,

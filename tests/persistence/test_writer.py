@@ -10,6 +10,7 @@ from engine import Booking, Engine, Event, Sales, Settings, TermsChange
 from engine.errors import RefundDue
 from engine.ids import EventId
 from engine.plans.addition import addition_of
+from engine.plans.builder import PRICE_MINOR_MAX
 from persistence.database import Pool
 from persistence.journal.writer import Writer
 from tests.persistence.running import drained, running, sold_seats, statuses
@@ -52,6 +53,31 @@ async def test_write_every_ending_of_a_booking(engine: Engine, pool: Pool, write
     assert await sold_seats(pool) == dict.fromkeys(confirmed.seats, confirmed.id)
     owed = await pool.fetch("SELECT booking_id, amount_minor, reason FROM refund_obligations")
     assert [tuple(row) for row in owed] == [(cancelled.id, 1500, "cancelled")]
+
+
+async def test_write_the_highest_amounts_exactly(
+    engine: Engine, pool: Pool, writer: Writer
+) -> None:
+    seats = [f"A-1-{n}" for n in range(1, 51)]
+    for event, price in ((EventId("top"), PRICE_MINOR_MAX), (EventId("odd"), PRICE_MINOR_MAX - 1)):
+        plan = layout(rows=1, seats=50, price_minor=price)
+        await engine.events.load_event(event, plan, terms(seats_max=50))
+        held = await engine.bookings.hold_seats(selection("ann", *seats, event=event))
+        booking = await engine.bookings.confirm_booking(held.id, None)
+        cancelled = await engine.bookings.cancel_booking(held.id, None)
+        assert held.amount_minor == booking.amount_minor == 50 * price
+        assert cancelled.refund_minor == 50 * price
+
+    async with running(writer):
+        await drained(engine, EventId("top"))
+        await drained(engine, EventId("odd"))
+
+    for table in ("bookings", "refund_obligations"):
+        rows = await pool.fetch(f"SELECT event_id, amount_minor FROM {table} ORDER BY event_id")
+        assert [tuple(row) for row in rows] == [
+            ("odd", 50 * (PRICE_MINOR_MAX - 1)),
+            ("top", 50 * PRICE_MINOR_MAX),
+        ]
 
 
 async def test_write_late_payments(engine: Engine, pool: Pool, writer: Writer) -> None:

@@ -7,16 +7,27 @@ import pytest
 from redis.asyncio import Redis
 
 from engine import Engine, invariants
+from engine.bookings import PaymentUpdate
 from engine.errors import Refused
 from engine.event_state import EventState, read_state
 from engine.ids import BookingId, CustomerId
-from engine.models import Booking
+from engine.models import Booking, PaymentReport, PaymentSource
 from tests.support.factories import GALA, layout, selection, terms
 
 R = TypeVar("R", bound=Refused)
 
 START_MS = 1_800_000_000_000
 TTL_MS = 60_000
+PAYMENT_TERMS = ("starts_at_ms", "cancel_until_ms", "late_payment", "payment_max_ms")
+
+
+def provider_payment(
+    payment: str = "", amount_minor: int | None = None, currency: str = ""
+) -> PaymentReport:
+    """The provider's word on one payment; what is left out is the booking's."""
+    return PaymentReport(
+        source=PaymentSource.PROVIDER, id=payment, amount_minor=amount_minor, currency=currency
+    )
 
 
 class BoxOffice:
@@ -37,10 +48,16 @@ class BoxOffice:
         self.bookings.now_ms = value
 
     async def open(self, **over: Any) -> None:
-        """Load the event: two rows of five seats and, if asked, standing areas."""
+        """Load the event: two rows of five seats and, if asked, standing areas.
+
+        Its customers may cancel for as long as anybody looks, unless it is said otherwise.
+        """
         names = ("areas", "blocked", "rows", "seats", "price_minor")
         plan = {name: over.pop(name) for name in names if name in over}
+        late = {"cancel_until_ms": 10**13}
+        late |= {name: over.pop(name) for name in PAYMENT_TERMS if name in over}
         await self.engine.events.load_event(GALA, layout(**plan), terms(**over))
+        await self._redis.hset(f"{{{GALA}}}:event", mapping=late)
 
     async def hold(self, customer: str, *seats: str, request: str = "", **areas: int) -> Booking:
         """Hold seats and places of areas."""
@@ -51,6 +68,20 @@ class BoxOffice:
         """Confirm as its owner, or as somebody else."""
         who = CustomerId(customer or booking.customer_id)
         return await self.bookings.confirm_booking(booking.id, who)
+
+    async def pay(
+        self, booking: Booking, payment: str, amount_minor: int | None = None, currency: str = ""
+    ) -> Booking:
+        """Confirm by the provider's word on one payment."""
+        report = provider_payment(payment, amount_minor, currency)
+        return await self.bookings.confirm_booking(booking.id, None, report)
+
+    async def told(
+        self, booking: Booking, what: PaymentUpdate, payment: str, amount_minor: int | None = None
+    ) -> Booking:
+        """What else the provider says of a payment."""
+        report = provider_payment(payment, amount_minor)
+        return await self.bookings.update_payment(booking.id, what, report)
 
     async def expire(self, *ulids: str) -> tuple[int, ...]:
         """Run the expire script; how late each released booking was, in ms."""

@@ -3,6 +3,7 @@
 import asyncio
 import http.client
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -25,11 +26,12 @@ class Up:
         self.data = data
         self.port = port
 
-    async def ready(self) -> None:
-        """Wait for its word, and for /readyz to agree."""
+    async def ready(self) -> str:
+        """Wait for its word, and for /readyz to agree. Returns what it printed."""
         said = await self._read_until("ready\n")
         assert said.endswith("ready\n"), said
         assert await self.is_ready()
+        return said
 
     async def is_ready(self) -> bool:
         """Whether /readyz answers 200."""
@@ -96,7 +98,7 @@ class Up:
         said = ""
         async with asyncio.timeout(60):
             async for line in self.process.stdout:
-                said += "" if b'"level": "info"' in line else line.decode()
+                said += "" if re.match(rb"\d\d:\d\d:\d\d info ", line) else line.decode()
                 if end and said.endswith(end):
                     break
         return said

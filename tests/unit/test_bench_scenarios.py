@@ -1,5 +1,6 @@
 """Scenarios as data, the roles of their casts with a test as the shop, and what bounds decide."""
 
+from math import floor
 from random import Random
 
 import pytest
@@ -15,11 +16,28 @@ from bench.war.scenarios.spike import OPENS_AT_SHARE
 from bench.war.scenarios.waves import HOLDS, WAVE_COUNT
 from bench.war.tally import BuyerAnswer, Receipt, Tally, spread_of
 from bench.war.views import BuyerSale
+from engine.events import event_of
 from engine.ids import event_id
-from engine.plans.venues import VENUES
+from engine.models import Event
+from engine.plans import layout as layouts
+from engine.plans.venues import VENUES, make_venue
+from tests.support.factories import GALA
 from tests.support.fake_shop import HOUSE, SALE, FakeShop, problem
 
 NO_LAG = spread_of([])
+
+
+def _event(places: int, hold_ttl_ms: int, held: int = 0) -> Event:
+    numbers = dict.fromkeys((*Event.__struct_fields__, "held", "sold", "blocked"), "0")
+    texts = {
+        "name": "Gala",
+        "currency": "EUR",
+        "owner_id": "",
+        "sales": "open",
+        "late_payment": "confirm",
+    }
+    counts = {"available": str(places - held), "held": str(held), "hold_ttl_ms": str(hold_ttl_ms)}
+    return event_of(GALA, numbers | texts | counts)
 
 
 def cast_of(
@@ -268,3 +286,23 @@ def test_held_to_adds_bounds() -> None:
     scenario = Scenario(name="x", says="x.", stages=(Stage(1, 1),), cast=(Role(),))
     further = Bound("held_count", least=5)
     assert scenario.held_to([further]).bounds == (LAG, further)
+
+
+def test_thresholds_follow_what_the_given_event_can_sell() -> None:
+    small = _event(places=100, held=20, hold_ttl_ms=8000)
+    hall = layouts.capacity(make_venue("hall").layout)
+    found = {bound.figure: bound for bound in scenarios.find("waves").scaled_to(small).bounds}
+    places_share = 100 / hall
+    assert found["expired_count"].least == floor(2000 * places_share / 2)
+    assert found["p95_ms"] == Bound("p95_ms", most=1000)
+    rush = scenarios.find("rush").scaled(500, 60).scaled_to(small)
+    assert Bound("confirmed_count", least=floor(300 * places_share)) in rush.bounds
+    calm = scenarios.find("seed-calm").scaled_to(small)
+    assert all(bound.least < 0.002 for bound in calm.bounds if bound.least is not None)
+
+
+def test_thresholds_of_a_larger_event_stay_and_those_of_a_sold_out_one_are_0() -> None:
+    spike = scenarios.find("spike")
+    assert spike.scaled_to(_event(places=50_000, hold_ttl_ms=4000)).bounds == spike.bounds
+    sold_out = spike.scaled_to(_event(places=0, hold_ttl_ms=4000))
+    assert Bound("confirmed_count", least=0) in sold_out.bounds

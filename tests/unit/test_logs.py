@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -47,6 +48,18 @@ def test_a_line_says_when_how_grave_who_and_what(capfd: pytest.CaptureFixture[st
         "event_id": "gala",
         "why": "because",
     }
+
+
+def test_a_plain_line_is_text(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOG_FORMAT", "plain")
+    logs.configure()
+    logs.get("writer").warning("entry_refused", entry_id="1-0", why="because")
+    logging.getLogger("asyncio").error("library line")
+    first, second = capfd.readouterr().err.splitlines()
+    assert re.fullmatch(r"[\d:]{8} warning writer: entry refused, entry_id=1-0, why=because", first)
+    assert re.fullmatch(r"[\d:]{8} error asyncio: library line", second)
 
 
 def test_a_line_has_the_ids_of_its_request(capfd: pytest.CaptureFixture[str]) -> None:

@@ -92,7 +92,7 @@ def test_add_sections_with_seats_and_areas_that_are_there_is_refused(layout: Lay
     ("more", "problem"),
     [
         (body(), "no seats and no standing areas"),
-        (body(section("R", "1", "1", "1")), "the seat id 'R-1-1' is used before"),
+        (body(section("R", "1", "1", "1")), "section 'R', row '1', seat '1' is used before"),
         (body(section("R", "1", "1", category="Z")), "there is no category 'Z'"),
         (
             body(section("R", "1", "1"), categories=[{**CATEGORY, "priceMinor": 1}]),

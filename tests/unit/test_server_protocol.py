@@ -1,8 +1,9 @@
-"""A response in one piece equals what uvicorn makes of ASGI's two messages; the time limits."""
+"""One response in one piece equals uvicorn's two messages; the framing; the time limits."""
 
 import asyncio
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn import Config
@@ -295,3 +296,167 @@ async def test_the_server_s_own_headers_are_current() -> None:
         await asyncio.gather(*connection.tasks)
     assert [part.split(b"\r\n")[1] for part in transport.written] == [b"date: 1", b"date: 2"]
     connection.connection_lost(None)
+
+
+async def _echo(scope: Scope, receive: Receive, send: Send) -> None:
+    """Respond with the path, the headers and the body that arrived."""
+    body = b""
+    while (message := await receive())["type"] == "http.request":
+        body += message["body"]
+        if not message["more_body"]:
+            break
+    scope[EDGE_HEADERS] = ()
+    names = b",".join(name for name, _ in scope["headers"])
+    await send_response(
+        scope, send, Response(b" ".join((scope["path"].encode(), names, body))), 200
+    )
+
+
+async def _told(*parts: bytes) -> tuple[list[tuple[int, bytes]], bool]:
+    """Status and body of each response to what arrives in parts, and whether it was closed."""
+    connection, transport = _connected(_echo)
+    for part in parts:
+        if not transport.closed:
+            connection.data_received(part)
+            await asyncio.sleep(0)
+
+    async def answered() -> bool:
+        return transport.closed or not connection.tasks
+
+    await until(answered)
+    connection.connection_lost(OSError())
+    heads = transport.text.replace(b"HTTP/1.1 100 Continue\r\n\r\n", b"").split(b"HTTP/1.1 ")[1:]
+    return [(int(one[:3]), one.partition(b"\r\n\r\n")[2]) for one in heads], transport.closed
+
+
+UPGRADES = {
+    "h2c": b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n",
+    "websocket": b"connection: keep-alive, Upgrade\r\nupgrade: websocket\r\n",
+    "lower case": b"connection: upgrade\r\nupgrade: foo/2, bar\r\n",
+    "in two headers": b"connection: keep-alive\r\nconnection: Upgrade\r\nupgrade: h2c\r\n",
+}
+
+
+@pytest.mark.parametrize("parted", [False, True])
+@pytest.mark.parametrize("framing", ["length", "chunks", "100-continue", "none"])
+@pytest.mark.parametrize("name", UPGRADES)
+async def test_an_upgrade_is_ignored_and_its_body_read(
+    name: str, framing: str, parted: bool
+) -> None:
+    """The body was lost and the connection with it: 400 for the bytes of the body."""
+    framed, body, header = {
+        "length": (LENGTH, BODY, b",content-length"),
+        "100-continue": (LENGTH + b"expect: 100-continue\r\n", BODY, b",content-length,expect"),
+        "chunks": (
+            b"transfer-encoding: chunked\r\n",
+            b"7\r\n" + BODY + b"\r\n0\r\n\r\n",
+            b",transfer-encoding",
+        ),
+        "none": (b"", b"", b""),
+    }[framing]
+    head = b"POST /1 HTTP/1.1\r\nhost: a\r\n" + UPGRADES[name] + framed + b"\r\n"
+    sent = head + body + GET % 2
+    parts = [sent[at : at + 7] for at in range(0, len(sent), 7)] if parted else [sent]
+    answers, closed = await _told(*parts)
+    kept = b",connection" if b"keep-alive" in UPGRADES[name] else b""
+    read = BODY if body else b""
+    assert answers == [(200, b"/1 host" + kept + header + b" " + read), (200, b"/2 host ")]
+    assert not closed
+
+
+async def test_an_upgrade_of_a_request_that_closes_closes() -> None:
+    head = b"GET /1 HTTP/1.1\r\nhost: a\r\nconnection: close, Upgrade\r\nupgrade: h2c\r\n\r\n"
+    assert await _told(head) == ([(200, b"/1 host,connection ")], True)
+
+
+HOSTS = ("a", "tickets.example", "a:80", "a:", "127.0.0.1:8000", "[::1]:8000", "a_b", "x%20y")
+BAD_HOSTS = (
+    "",
+    "a b",
+    "a,b",
+    "a/b",
+    "http://a",
+    "a@b",
+    "a:b",
+    "a:80:80",
+    "[::1",
+    "::1",
+    "%zz",
+    '"a"',
+)
+
+
+@pytest.mark.parametrize("host", HOSTS)
+async def test_a_request_has_one_host(host: str) -> None:
+    answers, closed = await _told(b"GET /1 HTTP/1.1\r\nHost: %b\r\n\r\n" % host.encode())
+    assert (answers, closed) == ([(200, b"/1 host ")], False)
+
+
+MALFORMED = {
+    "no Host": b"GET /1 HTTP/1.1\r\n\r\n",
+    "two Hosts": b"GET /1 HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
+    "a Host twice": b"GET /1 HTTP/1.1\r\nhost: a\r\nhost: a\r\n\r\n",
+    "two Hosts of old": b"GET /1 HTTP/1.0\r\nhost: a\r\nhost: a\r\n\r\n",
+    "no Host with an Upgrade": b"GET /1 HTTP/1.1\r\nconnection: upgrade\r\nupgrade: a\r\n\r\n",
+    **{
+        f"Host {host!r}": b"GET /1 HTTP/1.1\r\nhost: %b\r\n\r\n" % host.encode()
+        for host in BAD_HOSTS
+    },
+    "two lengths": POST + LENGTH * 2 + b"\r\n" + BODY,
+    "a list of lengths": POST + b"content-length: 7, 7\r\n\r\n" + BODY,
+    "a length with a sign": POST + b"content-length: +7\r\n\r\n" + BODY,
+    "a length and chunks": POST + LENGTH + b"transfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    "chunks and a length": POST + b"transfer-encoding: chunked\r\n" + LENGTH + b"\r\n0\r\n\r\n",
+    "chunks that are not last": POST + b"transfer-encoding: chunked, gzip\r\n\r\n0\r\n\r\n",
+    "a coding of its own": POST + b"transfer-encoding: xchunked\r\n\r\n0\r\n\r\n",
+    "a folded header": b"GET /1 HTTP/1.1\r\nhost: a\r\nx: a\r\n b\r\n\r\n",
+    "a space before the colon": b"GET /1 HTTP/1.1\r\nhost : a\r\n\r\n",
+    "a header without a name": b"GET /1 HTTP/1.1\r\nhost: a\r\n: b\r\n\r\n",
+    "a NUL": b"GET /1 HTTP/1.1\r\nhost: a\r\nx: a\x00b\r\n\r\n",
+    "line ends of one byte": b"GET /1 HTTP/1.1\nhost: a\n\n",
+    "a chunk of no size": POST + b"transfer-encoding: chunked\r\n\r\nzz\r\n",
+    "a chunk that is too long": POST + b"transfer-encoding: chunked\r\n\r\n2\r\nabc\r\n0\r\n\r\n",
+    "a chunk without an end": POST + b"transfer-encoding: chunked\r\n\r\n%b\r\n" % (b"f" * 17),
+    "a tunnel": b"CONNECT a:1 HTTP/1.1\r\nhost: a\r\n\r\n",
+    "no HTTP": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+}
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+async def test_what_rfc_9112_forbids_is_a_problem_and_ends_the_connection(name: str) -> None:
+    connection, transport = _connected(_echo)
+    connection.data_received(MALFORMED[name] + GET % 2)
+    await asyncio.sleep(0)
+    head, _, body = transport.text.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    problem = msgspec.json.decode(body)
+    assert (problem["status"], problem["code"]) == (400, "malformed")
+    headers = dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:])
+    assert headers[b"content-type"] == b"application/problem+json"
+    assert headers[b"content-length"] == b"%d" % len(body)
+    assert headers[b"connection"] == b"close"
+    assert {b"date", b"x-request-id", b"x-content-type-options"} <= set(headers)
+    assert transport.closed
+    connection.connection_lost(None)
+
+
+async def test_http_of_old_needs_no_host() -> None:
+    assert await _told(b"GET /1 HTTP/1.0\r\n\r\n") == ([(200, b"/1  ")], True)
+
+
+async def test_trailer_fields_do_not_become_headers() -> None:
+    """They follow the body: a proxy that checks headers has let it pass by then."""
+    trailers = b"authorization: Bearer x\r\nhost: b\r\n\r\n"
+    chunks = b"7\r\n" + BODY + b"\r\n0\r\n" + trailers
+    sent = b"POST /1 HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n" + chunks
+    answers, _ = await _told(sent + GET % 2)
+    assert answers == [(200, b"/1 host,transfer-encoding " + BODY), (200, b"/2 host ")]
+
+
+@pytest.mark.parametrize("sent", [False, True])
+async def test_connection_whose_body_was_not_called_for_is_closed(sent: bool) -> None:
+    """Without 100-continue the client may send its body or another request: both look alike."""
+    head = POST + LENGTH + b"expect: 100-continue\r\n\r\n"
+    answered = await _answered(_app(*RESPONSES["a problem"], in_two=False), head + BODY * sent)
+    assert answered.text.startswith(b"HTTP/1.1 409 ")
+    assert answered.closed == (not sent)

@@ -31,6 +31,7 @@ _WRONG = {
     "PUBLIC_URL": (*_NO_URLS, "javascript://x"),
     "JWT_SECRET": ("short", "s" * 31),
     "PAYMENT_WEBHOOK_SECRET": ("short", f"{LONG},short"),
+    "STRIPE_WEBHOOK_SECRET": ("short", f"{LONG},short"),
     "MAIL_FROM": ("", "nobody", "two words", "a@b\r\nBcc: c@d"),
     "TRUSTED_PROXIES": ("proxy", "10.0.0.256", "10.0.0.0/33", "10.0.0.1,*", "10.0.0.1/8"),
     "CORS_ORIGINS": ("shop.example", "https://shop.example/", "https://a.example,b.example"),
@@ -238,3 +239,25 @@ def test_page_tells_type_unit_and_default_as_the_code_has_them(name: str) -> Non
 
 def test_page_tells_of_no_setting_that_is_gone() -> None:
     assert list(_rows()) == list(CATALOGUE)
+
+
+@pytest.mark.parametrize(
+    ("environ", "customers_confirm"),
+    [
+        ({}, True),
+        ({"PAYMENT_WEBHOOK_SECRET": LONG}, False),
+        ({"STRIPE_WEBHOOK_SECRET": LONG}, False),
+        ({"PAYMENT_WEBHOOK_SECRET": LONG, "PAYMENTS": "demo"}, True),
+        ({"PAYMENT_WEBHOOK_SECRET": LONG, "PAYMENTS": "unchecked"}, True),
+        ({"STRIPE_WEBHOOK_SECRET": LONG, "PAYMENTS": "provider"}, False),
+    ],
+)
+def test_payments_are_checked_where_a_provider_is_set_up(
+    environ: dict[str, str], customers_confirm: bool
+) -> None:
+    assert settings.load(environ).customers_confirm is customers_confirm
+
+
+def test_payments_by_a_provider_without_its_secret_refuse_to_start() -> None:
+    with pytest.raises(Misconfigured, match="PAYMENTS=provider needs"):
+        settings.load({"PAYMENTS": "provider"})

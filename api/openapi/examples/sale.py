@@ -1,4 +1,7 @@
-"""Examples of the sale: an evening at the gala."""
+"""Examples of the sale: the gala of the README, `engine load venue:hall --event gala`.
+
+So each can be tried on the page: a test does.
+"""
 
 from typing import Any
 
@@ -14,25 +17,30 @@ _BOOKING = {
     "id": "gala:01JDTESTTESTTESTTESTTESTTE",
     "eventId": "gala",
     "status": "pending",
-    "seatIds": ["gala:A-1-1", "gala:A-1-2"],
+    "seatIds": ["gala:SC-A-1", "gala:SC-A-2"],
     "areas": [],
-    "amountMinor": 9800,
+    "amountMinor": 19600,
     "currency": "EUR",
     "heldAt": "2030-06-01T19:30:00.000Z",
     "expiresAt": "2030-06-01T19:45:00.000Z",
     "late": False,
+    "confirmedAt": None,
+    "endedAt": None,
+    "refundMinor": 0,
+    "refundReason": None,
 }
 _SEAT = {
-    "id": "gala:A-1-1",
+    "id": "gala:SC-A-1",
     "eventId": "gala",
-    "section": "A",
-    "row": "1",
+    "section": "SC",
+    "row": "A",
     "number": "1",
-    "category": "stalls",
-    "priceMinor": 4900,
+    "category": "premium",
+    "priceMinor": 9800,
     "currency": "EUR",
+    "accessible": False,
 }
-_COUNTS = {"available": 4, "held": 2, "sold": 0, "blocked": 0}
+_COUNTS = {"available": 2061, "held": 2, "sold": 0, "blocked": 0}
 _EVENT = {
     "id": "gala",
     "name": "Gala",
@@ -40,14 +48,18 @@ _EVENT = {
     "sales": "open",
     "seatsMax": 10,
     "holdTtlMs": 900_000,
-    "capacity": 6,
+    "capacity": 2063,
     "counts": _COUNTS,
     "layoutVersion": "5f2b9c0d1e3a4b6c",
     "position": "1906572600000-0",
     "latePayment": "confirm",
-    "opensAt": "2030-06-01T10:00:00.000Z",
+    "opensAt": None,
+    "closesAt": "2030-06-08T17:00:00.000Z",
     "startsAt": "2030-06-08T19:30:00.000Z",
     "timeZone": "Europe/Berlin",
+    "cancelUntil": None,
+    "paymentMaxMs": 0,
+    "customerMax": 0,
 }
 _ROLE: dict[str, Any] = {
     "id": "ORGANIZER",
@@ -57,40 +69,57 @@ _STALLS = {"id": "stalls", "name": "Stalls", "priceMinor": 4900}
 _FLOOR = {"id": "floor", "name": "Floor", "category": "stalls", "capacity": 4}
 _ROW = {"id": "1", "seats": [{"number": "1"}, {"number": "2"}]}
 _LAID_OUT = {
-    "id": "1",
+    "id": "T",
     "index": 0,
     "seats": [
-        {"id": "A-1-1", "number": "1", "category": "stalls"},
-        {"id": "A-1-2", "number": "2", "category": "stalls", "accessible": True},
+        {"id": "SC-T-1", "number": "1", "category": "wheelchair", "x": 2462.0, "y": 2263.0},
+        {
+            "id": "SC-T-2",
+            "number": "2",
+            "category": "wheelchair",
+            "x": 2581.0,
+            "y": 2279.0,
+            "accessible": True,
+        },
     ],
 }
 
 SALE: dict[type, Any] = {
-    bookings.HoldBody: {"seatIds": ["gala:A-1-1", "gala:A-1-2"]},
+    bookings.ConfirmBody: {"boxOffice": True, "note": "cash, till 2"},
+    bookings.HoldBody: {"seatIds": ["gala:SC-A-1", "gala:SC-A-2"]},
     events.TermsBody: {
         "sales": "open",
-        "opensAt": "2030-06-01T10:00:00Z",
-        "closesAt": None,
+        "closesAt": "2030-06-08T17:00:00Z",
         "startsAt": "2030-06-08T21:30:00+02:00",
         "timeZone": "Europe/Berlin",
         "cancelUntil": "2030-06-07T21:30:00+02:00",
         "latePayment": "confirm",
         "paymentMaxMs": 86_400_000,
     },
-    events.SeatIdsBody: {"seatIds": ["gala:A-1-1"]},
+    events.SeatIdsBody: {"seatIds": ["gala:SC-C-1"]},
     SalesView: {
         "eventId": "gala",
         "position": "1906572600000-0",
         "currency": "EUR",
         "categories": [
-            {**_STALLS, "available": 4, "held": 0, "sold": 2, "blocked": 0, "soldMinor": 9800}
+            {
+                "id": "premium",
+                "name": "Premium",
+                "priceMinor": 9800,
+                "available": 150,
+                "held": 0,
+                "sold": 2,
+                "blocked": 0,
+                "soldMinor": 19600,
+            }
         ],
-        "soldMinor": 9800,
+        "soldMinor": 19600,
     },
     BookingView: _BOOKING,
     bookings.BookingList: {"data": [_BOOKING], "next": None},
     seats.SeatList: {"data": [_SEAT], "next": "gala:0.1"},
     events.EventView: _EVENT,
+    events.NewEventView: _EVENT,
     events.EventList: {"data": [_EVENT], "next": None},
     AvailabilityView: {
         "eventId": "gala",
@@ -98,22 +127,27 @@ SALE: dict[type, Any] = {
         "position": "1906572600000-0",
         "sales": "open",
         "counts": _COUNTS,
-        "map": "hh",
+        "map": "hhaaaaaaa/aaaaaaaaa",
         "areas": [{"areaId": "floor", "quantity": 4}],
+        "opensAt": None,
+        "closesAt": "2030-06-08T17:00:00.000Z",
     },
     HealthView: {
         "status": "ready",
-        "parts": {"redis": {"state": "up"}, "writer": {"state": "up", "heartbeatAgeS": 0.4}},
+        "parts": {
+            "redis": {"state": "up", "heartbeatAgeS": None, "why": "", "required": True},
+            "writer": {"state": "up", "heartbeatAgeS": 0.4, "why": "", "required": True},
+        },
     },
     Layout: {
         "version": "5f2b9c0d1e3a4b6c",
         "currency": "EUR",
-        "categories": [_STALLS],
-        "sections": [{"id": "A", "name": "Stalls left", "rows": [_LAID_OUT]}],
+        "categories": [{"id": "wheelchair", "name": "Wheelchair place", "priceMinor": 2400}],
+        "sections": [{"id": "SC", "name": "Stalls centre", "rows": [_LAID_OUT]}],
         "areas": [_FLOOR],
     },
     EventPlan: {
-        "name": "Gala",
+        "name": "Recital",
         "currency": "EUR",
         "categories": [_STALLS],
         "sections": [{"id": "A", "name": "Stalls left", "category": "stalls", "rows": [_ROW]}],

@@ -35,6 +35,19 @@ FIGURES = {
 }
 """Every figure there is."""
 
+BY_PLACES = (
+    "held_share",
+    "success_share",
+    "held_count",
+    "confirmed_count",
+    "expired_count",
+    "requests_per_s",
+)
+"""Figures that are limited by the number of places for sale."""
+
+BY_TURNOVER = ("held_count", "expired_count")
+"""Figures that also grow with how often a place is held again: the inverse of the hold's TTL."""
+
 _FORM = re.compile(r"\s*(\w+)\s*(<=|>=)\s*(\d+(?:\.\d+)?)\s*")
 
 
@@ -55,6 +68,20 @@ class Bound(Struct, frozen=True):
         if self.least is None or not self.figure.endswith("_count"):
             return self
         return Bound(self.figure, least=floor(self.least * share))
+
+    def for_sale(self, places_share: float, turnover_share: float) -> "Bound":
+        """The same for an event with that share of the places, and of the turnover of holds.
+
+        The fewer places there are to sell, the fewer bookings and the fewer successes there can be.
+        Shares above 1 change nothing.
+        """
+        if self.least is None or self.figure not in BY_PLACES:
+            return self
+        share = min(1.0, places_share)
+        if self.figure in BY_TURNOVER:
+            share *= min(1.0, turnover_share)
+        least = self.least * share
+        return Bound(self.figure, least=floor(least) if self.figure.endswith("_count") else least)
 
     def kept_by(self, measured: float) -> bool:
         """Whether a value is within it."""

@@ -12,6 +12,9 @@ from msgspec import Struct
 
 from bench.war.buyers import Buyer, Habits
 from bench.war.scenarios.bounds import Bound
+from engine.models import Event
+from engine.plans import layout as layouts
+from engine.plans.venues import make_venue
 
 LAG = Bound("lag_p99_ms", most=1000)
 """Every war is held to it: the writer follows within a second."""
@@ -79,6 +82,18 @@ class Scenario(Struct, frozen=True, kw_only=True):
                 Stage(stage.seconds * longer, round(stage.users * more)) for stage in self.stages
             ),
             bounds=tuple(bound.scaled(share) for bound in self.bounds),
+        )
+
+    def scaled_to(self, event: Event) -> "Scenario":
+        """The same with its thresholds scaled to the places and the hold TTL of `event`."""
+        capacity = layouts.capacity(make_venue(self.venue).layout)
+        places = event.counts.available + event.counts.held
+        turnover_share = self.hold_ttl_s * 1000 / event.hold_ttl_ms
+        return msgspec.structs.replace(
+            self,
+            bounds=tuple(
+                bound.for_sale(places / capacity, turnover_share) for bound in self.bounds
+            ),
         )
 
     def held_to(self, bounds: Sequence[Bound]) -> "Scenario":

@@ -1,4 +1,4 @@
-"""Looks that go on through an outage, and where the refusals come from."""
+"""Polls that continue through an outage, and the source of the refusals."""
 
 import asyncio
 import http.server
@@ -12,7 +12,7 @@ import pytest
 from redis.asyncio import Redis
 
 from cli.status.poller import StatusPoller
-from cli.status.refusal_counts import RefusalCounts
+from cli.status.refusal_counts import RefusalCounts, of_all, of_event
 from cli.status.text import lines_of, status_of
 from engine import Engine, Settings
 from engine.errors import EventNotFound, Misconfigured, Unavailable
@@ -25,11 +25,13 @@ _ROOT = Path(__file__).parents[2]
 _METRICS = """\
 # HELP engine_calls_total Script calls by outcome code.
 # TYPE engine_calls_total counter
-engine_calls_total{code="ok",script="hold_seats"} 40.0
-engine_calls_total{code="unanswered",script="hold_seats"} 2.0
-engine_calls_total{code="seat_taken",script="hold_seats"} 7.0
-engine_calls_total{code="booking_expired",script="extend_booking"} 1.0
-engine_calls_total{code="seat_taken",script="block_seats"} 1.0
+engine_calls_total{code="seat_taken",script="hold_seats"} 9.0
+# HELP engine_refusals_total Script calls that were refused, by event and code.
+# TYPE engine_refusals_total counter
+engine_refusals_total{code="seat_taken",event="gala"} 8.0
+engine_refusals_total{code="booking_expired",event="gala"} 1.0
+engine_refusals_total{code="seat_taken",event="derby"} 4.0
+engine_refusals_total{code="event_not_found",event=""} 2.0
 # HELP http_requests_total HTTP requests answered.
 # TYPE http_requests_total counter
 http_requests_total{method="GET"} 9.0
@@ -57,12 +59,12 @@ def api() -> Iterator[tuple[str, list[int]]]:
     server.server_close()
 
 
-def _lookout(engine: Engine, tmp_path: Path, event: EventId | None = GALA) -> StatusPoller:
-    return StatusPoller(engine, RefusalCounts(None, tmp_path), event, house=True)
+def _poller(engine: Engine, tmp_path: Path, event: EventId | None = GALA) -> StatusPoller:
+    return StatusPoller(engine, RefusalCounts(None, tmp_path), event, with_sections=True)
 
 
-async def _is_well(lookout: StatusPoller) -> bool:
-    return (await lookout.look_again()).trouble is None
+async def _is_well(poller: StatusPoller) -> bool:
+    return (await poller.try_poll()).trouble is None
 
 
 async def test_refusals_come_from_the_metrics_of_an_api(
@@ -70,7 +72,10 @@ async def test_refusals_come_from_the_metrics_of_an_api(
 ) -> None:
     url, statuses = api
     counts = RefusalCounts(url + "/", tmp_path)
-    assert await counts.read() == {"seat_taken": 8, "booking_expired": 1}
+    found = await counts.read()
+    assert of_event(found, "gala") == {"seat_taken": 8, "booking_expired": 1}
+    assert of_event(found, "quiet") == {}
+    assert of_all(found) == {"seat_taken": 12, "event_not_found": 2, "booking_expired": 1}
     statuses.append(503)
     assert await counts.read() is None
 
@@ -81,9 +86,10 @@ async def test_refusals_come_from_the_files_that_processes_share(
     folder = tmp_path / "shared"
     folder.mkdir()
     count = (
-        "from engine.metrics import metrics; [metrics.calls.labels('hold', c).inc() for c in {!r}]"
+        "from engine.metrics import metrics; "
+        "[metrics.refusals.labels('gala', c).inc() for c in {!r}]"
     )
-    for codes in (["seat_taken", "seat_taken", "ok"], ["seat_taken", "area_full"]):
+    for codes in (["seat_taken", "seat_taken"], ["seat_taken", "area_full"]):
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-c", count.format(codes)),
             cwd=_ROOT,
@@ -91,10 +97,10 @@ async def test_refusals_come_from_the_files_that_processes_share(
         )
         assert await process.wait() == 0
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(folder))
-    assert await RefusalCounts(None, tmp_path).read() == {"seat_taken": 3, "area_full": 1}
+    assert await RefusalCounts(None, tmp_path).read() == {"gala": {"seat_taken": 3, "area_full": 1}}
 
 
-async def test_refusals_that_nobody_counts_are_none_and_a_wrong_url_is_refused(
+async def test_refusals_that_are_not_counted_are_none_and_a_wrong_url_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
@@ -106,19 +112,19 @@ async def test_refusals_that_nobody_counts_are_none_and_a_wrong_url_is_refused(
         RefusalCounts("redis://localhost", tmp_path)
 
 
-async def test_looks_go_on_through_an_outage_and_lose_nothing(
+async def test_polls_go_on_through_an_outage_and_lose_nothing(
     settings: Settings, tmp_path: Path
 ) -> None:
     async with Proxy(settings.redis_url, tmp_path) as proxy:
         behind = msgspec.structs.replace(settings, redis_url=proxy.url)
         async with await Engine.connect(behind) as engine, await Engine.connect(settings) as other:
             await other.events.load_event(GALA, layout(), terms())
-            lookout = _lookout(engine, tmp_path)
-            before = await lookout.look_again()
+            poller = _poller(engine, tmp_path)
+            before = await poller.try_poll()
             assert before.trouble is None
             await proxy.cut()
-            away = [await lookout.look_again() for _ in range(2)]
-            troubles = [looked.trouble for looked in away if looked.trouble]
+            away = [await poller.try_poll() for _ in range(2)]
+            troubles = [snapshot.trouble for snapshot in away if snapshot.trouble]
             assert [trouble.kind for trouble in troubles] == ["redis_away", "redis_away"]
             assert troubles[0].since_s == troubles[1].since_s < away[0].at_s < away[1].at_s
             assert away[1].events == before.events
@@ -127,8 +133,8 @@ async def test_looks_go_on_through_an_outage_and_lose_nothing(
             assert status_of(away[1]).trouble
             await other.bookings.hold_seats(selection("ann", "A-1-1"))
             await proxy.restore()
-            await until(lambda: _is_well(lookout))
-            after = await lookout.look_again()
+            await until(lambda: _is_well(poller))
+            after = await poller.try_poll()
     seen = after.events[GALA]
     assert seen.pulse.totals["seats_held"] == 1
     assert any(rates.holds > 0 for rates in seen.course.history)
@@ -143,39 +149,39 @@ async def test_a_redis_that_hangs_counts_as_away(
     engine: Engine, redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await engine.events.load_event(GALA, layout(), terms())
-    lookout = _lookout(engine, tmp_path)
-    monkeypatch.setattr("cli.status.poller.LOOK_S", 0.05)
+    poller = _poller(engine, tmp_path)
+    monkeypatch.setattr("cli.status.poller.POLL_TIMEOUT_S", 0.05)
     await redis.client_pause(500, all=True)
     with pytest.raises(Unavailable, match="does not answer"):
-        await lookout.look()
-    assert (await lookout.look_again()).trouble
+        await poller.poll()
+    assert (await poller.try_poll()).trouble
     await redis.client_unpause()
     monkeypatch.undo()
-    await until(lambda: _is_well(lookout))
+    await until(lambda: _is_well(poller))
 
 
-async def test_all_events_are_looked_at_and_one_that_goes_is_left_out(
+async def test_all_events_are_polled_and_one_that_goes_is_left_out(
     engine: Engine, redis: Redis, tmp_path: Path
 ) -> None:
     for event in ("one", "two"):
         await engine.events.load_event(EventId(event), layout(), terms())
-    lookout = _lookout(engine, tmp_path, None)
-    assert list((await lookout.look()).events) == ["one", "two"]
+    poller = _poller(engine, tmp_path, None)
+    assert list((await poller.poll()).events) == ["one", "two"]
     await redis.delete("{one}:event")
-    looked = await lookout.look_again()
-    assert list(looked.events) == ["two"]
-    assert looked.trouble is None
+    snapshot = await poller.try_poll()
+    assert list(snapshot.events) == ["two"]
+    assert snapshot.trouble is None
 
 
 async def test_a_chosen_event_that_goes_is_told_and_is_no_outage(
     engine: Engine, redis: Redis, tmp_path: Path
 ) -> None:
-    lookout = _lookout(engine, tmp_path)
+    poller = _poller(engine, tmp_path)
     with pytest.raises(EventNotFound):
-        await lookout.look()
+        await poller.poll()
     await engine.events.load_event(GALA, layout(), terms())
-    await lookout.look()
+    await poller.poll()
     await redis.delete("{gala}:event")
-    trouble = (await lookout.look_again()).trouble
+    trouble = (await poller.try_poll()).trouble
     assert trouble
     assert (trouble.kind, "no such event" in trouble.why) == ("refused", True)
