@@ -58,7 +58,7 @@ async def test_round_shows_a_difference_until_it_is_repaired(
     sale: Sale, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("persistence.reconcile.rounds.LAG_MS", 0)
-    monkeypatch.setattr(reconciler, "_LOOK_AGAIN_S", 0)
+    monkeypatch.setattr(reconciler, "_CHECK_AGAIN_S", 0)
     found = value("reconcile_runs_total", outcome="differences") or 0
     each = Rounds(sale.engine, sale.pool, 60)
     await sale.pool.execute("DELETE FROM booking_seats")
@@ -75,7 +75,7 @@ async def test_round_shows_a_difference_until_it_is_repaired(
 async def test_round_shows_a_seat_that_redis_sold_twice(
     sale: Sale, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconciler, "_LOOK_AGAIN_S", 0)
+    monkeypatch.setattr(reconciler, "_CHECK_AGAIN_S", 0)
     await sale.put_record(booking(9, "confirmed", 2))
     assert await Rounds(sale.engine, sale.pool, 60).run_once() == "differences"
     assert _standing("reconcile_violations", "sold_twice") == 1
@@ -89,7 +89,7 @@ async def test_round_takes_what_the_writer_did_not_come_to_for_no_difference(
     """The control: the same entry, acknowledged without being written, so no writer has it."""
     lag_ms = 100
     monkeypatch.setattr("persistence.reconcile.rounds.LAG_MS", lag_ms)
-    monkeypatch.setattr(reconciler, "_LOOK_AGAIN_S", 0)
+    monkeypatch.setattr(reconciler, "_CHECK_AGAIN_S", 0)
     journal, each = sale.engine.journal, Rounds(sale.engine, sale.pool, 60)
     held = await sale.hold("A-2-1")
     await getattr(sale.engine.bookings, ending)(held.id, None)
@@ -150,7 +150,7 @@ async def test_round_compares_the_events_behind_one_whose_record_is_damaged(
     sale: Sale, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("persistence.reconcile.rounds.LAG_MS", 0)
-    monkeypatch.setattr(reconciler, "_LOOK_AGAIN_S", 0)
+    monkeypatch.setattr(reconciler, "_CHECK_AGAIN_S", 0)
     await sale.engine.events.load_event(EventId("a-damaged"), layout(), terms())
     await redis.hset("{a-damaged}:bookings", "01JZZZZZZZZZZZZZZZZZZZZZZZ", "not JSON")
     await sale.pool.execute("DELETE FROM booking_seats")
