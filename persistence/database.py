@@ -14,6 +14,7 @@ import asyncpg
 
 from engine.agent import Agent
 from engine.errors import EngineError, Misconfigured, Unavailable
+from engine.settings.postgres_url import target_of
 
 VERSION_MIN = 14
 _CONNECT_TIMEOUT_S = 5.0
@@ -60,15 +61,20 @@ async def connect(url: str, command_timeout_s: float = _COMMAND_TIMEOUT_S) -> Po
     """Open a pool on the database of `url`. Raises Misconfigured or Unavailable."""
     place = _place(url)
     try:
+        target = target_of(url)
+    except ValueError as error:
+        raise Misconfigured(f"DATABASE_URL: {error}") from None
+    timeout_s = target.connect_timeout_s or _CONNECT_TIMEOUT_S
+    try:
         pool = await asyncpg.create_pool(
-            url,
+            target.url,
             min_size=1,
             max_size=_CONNECTIONS_MAX,
-            timeout=_CONNECT_TIMEOUT_S,
+            timeout=timeout_s,
             command_timeout=command_timeout_s,
         )
     except _NO_CONNECTION as error:
-        raise _translated(error, place) from error
+        raise _translated(error, place, timeout_s) from error
     try:
         async with pool.acquire() as connection:
             _check_version(connection.get_server_version().major, place)
@@ -97,7 +103,7 @@ def _place(url: str) -> str:
     return f"{host}{parts.path}"
 
 
-def _translated(error: Exception, place: str) -> EngineError:
+def _translated(error: Exception, place: str, timeout_s: float) -> EngineError:
     match error:
         case asyncpg.InvalidAuthorizationSpecificationError():
             return Misconfigured(
@@ -109,7 +115,7 @@ def _translated(error: Exception, place: str) -> EngineError:
         case ValueError() | OverflowError():
             return Misconfigured(_FORM)
         case TimeoutError():
-            reason = f"no answer in {_CONNECT_TIMEOUT_S:g} s"
+            reason = f"no answer in {timeout_s:g} s"
         case _:
             reason = str(error)
     return Unavailable(
