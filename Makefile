@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PORT ?= 8000
 SCENARIO ?= rush
 
-.PHONY: up down lock demo war test watch-test dashboards check format races faults model mutants coverage lua bench schema docs pictures modules clean
+.PHONY: up down lock demo war test watch-test pooler-test dashboards check format races faults model mutants coverage lua bench schema docs pictures modules clean
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo "make war     a ticket war of SCENARIO=spike, hoarder, waves ...; OPTIONS='--seconds 10'"
 	@echo "make test    run the tests on real embedded servers"
 	@echo "make watch-test  rules and dashboards in a real Prometheus (Debian: prometheus);   make dashboards  write their JSON"
+	@echo "make pooler-test  Postgres through a real PgBouncer (Debian: pgbouncer)"
 	@echo "make check   format, lint, types, layers, Lua"
 	@echo "make format  format the code with ruff"
 	@echo "make races   only the race tests;   make faults   the trials in their long form, into docs/reliability.md"
@@ -49,10 +50,13 @@ war: $(VENV)/.war
 	$(BIN)/python -m bench.war.scenarios $(SCENARIO) $(OPTIONS)
 
 test: $(VENV)/.dev
-	$(BIN)/pytest -n 2 --dist loadfile -m "not prometheus and not faketime"
+	$(BIN)/pytest -n 2 --dist loadfile -m "not prometheus and not pgbouncer and not faketime"
 
 watch-test: $(VENV)/.dev
 	$(BIN)/pytest -m prometheus tests/deploy
+
+pooler-test: $(VENV)/.dev
+	$(BIN)/pytest -m pgbouncer tests/pooler
 
 dashboards: $(VENV)/.dev
 	$(BIN)/python -m deploy.grafana
@@ -71,7 +75,7 @@ mutants: $(VENV)/.dev
 
 coverage: $(VENV)/.dev
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q -n 2 --dist loadfile -m "not prometheus and not faketime" -o timeout=600
+	$(BIN)/coverage run -m pytest -q -n 2 --dist loadfile -m "not prometheus and not pgbouncer and not faketime" -o timeout=600
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --format=total --precision=1
 	$(BIN)/coverage report --skip-covered --sort=cover

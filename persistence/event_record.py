@@ -15,7 +15,7 @@ from engine.models import Booking, Terms
 from engine.plans import layout as layouts
 from engine.positions import Position
 from engine.restore.rebuild import StoredEvent
-from persistence.database import Connection, Pool
+from persistence.database import Connection, Pool, stream
 from persistence.sql import named_queries
 
 QUERIES = named_queries("restore.sql")
@@ -89,9 +89,9 @@ async def _bookings(
     connection: Connection, event: EventId, since_ms: int, claimed: Sequence[BookingId]
 ) -> list[Booking]:
     query = QUERIES["stream_remembered"]
-    rows = connection.cursor(query, event, since_ms, claimed, prefetch=1000)
+    rows = stream(connection, query, event, since_ms, claimed)
     bookings = [_booking(dict(row)) async for row in rows]
-    held = connection.cursor(QUERIES["stream_pending"], event, prefetch=1000)
+    held = stream(connection, QUERIES["stream_pending"], event)
     return bookings + [booking async for row in held for booking in _held(row["body"])]
 
 
