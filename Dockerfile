@@ -7,7 +7,7 @@ COPY deploy/requirements.txt deploy/requirements-build.txt deploy/
 RUN pip install --require-hashes --only-binary :all: -r deploy/requirements-build.txt \
     && pip --python /opt/engine/bin/python install --require-hashes --only-binary :all: \
     -r deploy/requirements.txt
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE ./
 COPY engine engine
 COPY lua lua
 COPY api api

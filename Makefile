@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PORT ?= 8000
 SCENARIO ?= rush
 
-.PHONY: up down lock demo war test watch-test pooler-test dashboards check format races faults model mutants coverage lua bench schema docs pictures modules clean
+.PHONY: up down lock demo war test watch-test pooler-test dashboards check format races faults model mutants coverage lua bench schema docs pictures modules matrix matrix-newest matrix-lowest matrix-servers clean
 .DEFAULT_GOAL := help
 
 help:
@@ -26,21 +26,27 @@ help:
 	@echo "make docs    build the documents as a site in site/, in strict mode: no dead link"
 	@echo "make modules   the table of modules in ARCHITECTURE.md, from the docstrings"
 	@echo "make pictures  docs/architecture/*.dot as SVG (Debian: graphviz)"
+	@echo "make matrix  tests on every Python here with the newest versions, on the lowest versions, and on"
+	@echo "             this machine's Redis and Postgres (Debian: redis-server, postgresql)"
 	@echo "make lua     luacheck on the assembled scripts (Debian: lua-check)"
 
-$(VENV)/.war: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[embedded,war]'
+# The versions that were tested together: deploy/requirements-dev.txt, by `make lock`.
+INSTALL = $(PYTHON) -m venv $(VENV) && $(BIN)/pip install --quiet --disable-pip-version-check uv \
+	&& $(BIN)/uv pip install --quiet --python $(BIN)/python --constraints deploy/requirements-dev.txt -e '.[$(EXTRAS)]'
+
+$(VENV)/.war: EXTRAS = embedded,war
+$(VENV)/.war: pyproject.toml deploy/requirements-dev.txt
+	$(INSTALL)
 	@touch $@
 
-$(VENV)/.bench: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]'
+$(VENV)/.bench: EXTRAS = bench
+$(VENV)/.bench: pyproject.toml deploy/requirements-dev.txt
+	$(INSTALL)
 	@touch $@ $(VENV)/.war
 
-$(VENV)/.dev: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+$(VENV)/.dev: EXTRAS = dev
+$(VENV)/.dev: pyproject.toml deploy/requirements-dev.txt
+	$(INSTALL)
 	@touch $@ $(VENV)/.war
 
 demo: $(VENV)/.war
@@ -51,6 +57,27 @@ war: $(VENV)/.war
 
 test: $(VENV)/.dev
 	$(BIN)/pytest -n 2 --dist loadfile -m "not prometheus and not pgbouncer and not faketime"
+
+# What the README promises beside the versions of the lock. A virtual environment for each, in .matrix/.
+MATRIX_TESTS ?= tests/unit tests/lua tests/api tests/persistence tests/races
+MATRIX_PYTHONS := $(foreach minor,11 12 13 14,$(shell command -v python3.$(minor) 2>/dev/null))
+matrix_venv = .matrix/$(notdir $(PYTHON))-$(1)
+matrix_run = $(PYTHON) -m venv $(matrix_venv) && $(matrix_venv)/bin/pip install --quiet uv \
+	&& $(matrix_venv)/bin/uv pip install --quiet --python $(matrix_venv)/bin/python --upgrade $(2) -e '.[dev]' \
+	&& $(matrix_venv)/bin/pytest -n 2 --dist loadfile -m "not prometheus and not faketime" $(MATRIX_TESTS)
+
+matrix-newest:
+	$(call matrix_run,newest)
+
+matrix-lowest:
+	$(call matrix_run,lowest,--resolution lowest-direct)
+
+matrix-servers: $(VENV)/.dev
+	$(if $(TEST_REDIS_URL),,$(BIN)/python -m tests.support.debian_servers) \
+	  $(BIN)/pytest tests/lua tests/persistence tests/races
+
+matrix: matrix-lowest matrix-servers
+	set -e; for python in $(MATRIX_PYTHONS); do $(MAKE) matrix-newest PYTHON=$$python; done
 
 watch-test: $(VENV)/.dev
 	$(BIN)/pytest -m prometheus tests/deploy
@@ -123,4 +150,4 @@ pictures: $(VENV)/.dev
 	$(BIN)/python -m manual.pictures
 
 clean:
-	rm -rf $(VENV) site build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .matrix site build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

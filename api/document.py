@@ -187,7 +187,7 @@ def _parameters(route: Route, schemas: Schemas) -> Iterator[Json]:
 
 
 def _successes(route: Route, schemas: Schemas) -> Iterator[tuple[str, Json]]:
-    cached = ("ETag",) if "If-None-Match" in route.request_headers else ()
+    cached = ("ETag",) if route.method == "GET" and "If-None-Match" in route.request_headers else ()
     headers = _headers(route, *cached, *route.response_headers)
     for status, kind in ((route.status, route.response), *route.other_responses.items()):
         content = _content(route.produces, kind, schemas)

@@ -1,14 +1,20 @@
-"""Events over HTTP: list, read, create from a plan, add seats, open and close the sales."""
+"""Events over HTTP: list, read, create from a plan, add seats, change the terms."""
 
 import asyncio
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 from ulid import ULID
 
-from api.http.caching import tagged_response
+from api.http.caching import (
+    if_match,
+    if_none_match,
+    refuse_conditions,
+    tag_header,
+    tagged_response,
+)
 from api.http.calls import V1, Call
 from api.http.idempotency import id_from_key
 from api.http.payloads import (
@@ -24,17 +30,34 @@ from api.http.payloads import (
     counts_view,
     encode,
 )
-from api.http.problems import Problem, checked, invalid
+from api.http.problems import checked, invalid
 from api.http.responses import Response
-from engine import Engine, Event, SalesChange, ids
+from engine import Engine, Event, TermsChange, ids
 from engine.errors import EventNotFound, NotOwner, SeatExists
 from engine.events import BLOCK_SEATS_MAX
 from engine.ids import EventId, SeatId
-from engine.models import MILLISECONDS_MAX, EventName, Sales, SalesState
-from engine.plans import PlanOptions, add_sections, parse_event
+from engine.models import (
+    MILLISECONDS_MAX,
+    EventName,
+    LatePayment,
+    PaymentMs,
+    Sales,
+    SalesState,
+    TimeZoneText,
+)
+from engine.plans import PlanOptions, parse_event
+from engine.plans.addition import read_addition
+from engine.terms import time_zone
 from engine.timestamps import rfc3339, rfc3339_or_none
 
+T = TypeVar("T")
+
 PATH = f"{V1}/event"
+
+
+CUSTOMER_MAX = 10
+"""The purchase limit of an event whose plan states none: without one, a single account may hold a
+whole house. A plan says 0 for no limit."""
 
 
 class NewEventQuery(RequestBody, frozen=True):
@@ -53,16 +76,52 @@ class SeatIdsBody(RequestBody, frozen=True):
     seat_ids: Annotated[tuple[SeatIdText, ...], Meta(min_length=1, max_length=BLOCK_SEATS_MAX)]
 
 
-class SalesBody(RequestBody, frozen=True):
-    """What to change of an event's sales; a time of null removes the limit."""
+class TermsBody(RequestBody, frozen=True):
+    """What to change of an event's terms. A term left out stays; null unsets it."""
 
     sales: Sales | UnsetType = UNSET
-    opens_at: Instant | UnsetType | None = UNSET
-    closes_at: Instant | UnsetType | None = UNSET
+    opens_at: Annotated[
+        Instant | UnsetType | None, Meta(description="When the sale opens; null: at once.")
+    ] = UNSET
+    closes_at: Annotated[
+        Instant | UnsetType | None,
+        Meta(description="When the sale closes, after `opensAt`; null: never."),
+    ] = UNSET
+    starts_at: Annotated[
+        Instant | UnsetType | None,
+        Meta(description="When the event starts, after `opensAt`; null: not set."),
+    ] = UNSET
+    time_zone: Annotated[
+        TimeZoneText | UnsetType | None,
+        Meta(description="Where the event is, by its IANA name; null: not set."),
+    ] = UNSET
+    cancel_until: Annotated[
+        Instant | UnsetType | None,
+        Meta(
+            description="Until when customers may cancel, not after `startsAt`; null: they may not."
+        ),
+    ] = UNSET
+    late_payment: Annotated[
+        LatePayment | UnsetType | None,
+        Meta(
+            description="What a payment after its deadline gets, if its places are free: them "
+            "(`confirm`) or a `refund`; null: `confirm`."
+        ),
+    ] = UNSET
+    payment_max_ms: Annotated[
+        PaymentMs | UnsetType | None,
+        Meta(
+            description="The longest time after the hold that a slow payment gets, not shorter "
+            "than the hold; 0 or null: the hold's time."
+        ),
+    ] = UNSET
 
 
 class EventView(View, frozen=True):
-    """An event with its counts. Without `customerMax` there is no purchase limit."""
+    """An event with its counts. Without `customerMax` there is no purchase limit.
+
+    Other terms that are left out are not set.
+    """
 
     id: str
     name: str
@@ -74,8 +133,13 @@ class EventView(View, frozen=True):
     counts: CountsView
     layout_version: str
     position: str
+    late_payment: LatePayment
     opens_at: str | None = None
     closes_at: str | None = None
+    starts_at: str | None = None
+    time_zone: str = ""
+    cancel_until: str | None = None
+    payment_max_ms: int = 0
     customer_max: int = 0
 
 
@@ -99,11 +163,14 @@ async def list_events(call: Call[PageQuery, None]) -> Response:
 async def read_event(call: Call[NoQuery, None]) -> Response:
     """One event with its counts."""
     event = await call.engine.events.read_event(call.event_id)
-    return tagged_response(call.headers, encode(view_of(event)))
+    return tagged_response(call.headers, encode(view_of(event)), event.version)
 
 
 async def create_event(call: Call[NewEventQuery, bytes]) -> Response:
-    """Create an event, owned by the caller, from the event JSON format or a pretix seating plan."""
+    """Create an event, owned by the caller, from the event JSON format or a pretix seating plan.
+
+    Without `customerMax` in the plan, a customer may hold and buy at most 10 places.
+    """
     query = call.query
     text = query.id or id_from_key(call) or str(ULID()).lower()
     event = checked("id", ids.event_id, text)
@@ -112,26 +179,24 @@ async def create_event(call: Call[NewEventQuery, bytes]) -> Response:
         prices=query.prices or None,
         currency=query.currency or None,
         name=query.name or None,
+        customer_max=CUSTOMER_MAX,
     )
     plan = await asyncio.to_thread(parse_event, call.body, options)
     terms = msgspec.structs.replace(plan.terms, owner_id=call.caller.customer_id)
     created = await call.engine.events.load_event(event, plan.layout, terms)
-    return Response(encode(view_of(created)), ((b"location", f"{PATH}/{event}".encode()),))
+    location = (b"location", f"{PATH}/{event}".encode())
+    return Response(encode(view_of(created)), (location, tag_header(created.version)))
 
 
 async def add_seats(call: Call[NoQuery, bytes]) -> Response:
     """Add sections, or rows to sections, during the sale. Existing seats keep their index."""
-    current = (await call.engine.availability.read_layout(call.event_id)).layout
+    refuse_conditions(call.headers)
+    gzipped = await call.engine.availability.read_encoded_layout(call.event_id)
     try:
-        layout = await asyncio.to_thread(add_sections, current, call.body)
+        addition = await read_addition(gzipped, call.body)
     except SeatExists as refused:  # a plan has seat ids without their event
         raise SeatExists(*ids.seat_ids(call.event_id, refused.found)) from refused
-    try:
-        event = await call.engine.events.add_seats(
-            call.event_id, layout, current, owner_id=call.owner_id
-        )
-    except ValueError as error:
-        raise Problem("plan_invalid", str(error), {"problems": [str(error)]}) from error
+    event = await call.engine.events.add_seats(call.event_id, addition, owner_id=call.owner_id)
     return Response(encode(view_of(event)))
 
 
@@ -146,6 +211,7 @@ async def unblock_seats(call: Call[NoQuery, SeatIdsBody]) -> Response:
 
 
 async def _block(call: Call[NoQuery, SeatIdsBody], *, blocked: bool) -> Response:
+    refuse_conditions(call.headers)
     for seat in call.body.seat_ids:
         if checked("seatIds", ids.split_seat, seat)[0] != call.event_id:
             await call.engine.events.read_event(
@@ -161,18 +227,52 @@ async def _block(call: Call[NoQuery, SeatIdsBody], *, blocked: bool) -> Response
     return Response(encode(view_of(event)))
 
 
-async def set_sales(call: Call[NoQuery, SalesBody]) -> Response:
-    """Open, pause, close or schedule the sales of an event."""
-    body = call.body
-    change = SalesChange(
+async def set_terms(call: Call[NoQuery, TermsBody]) -> Response:
+    """Change the terms of an event: its sales, their window, when it starts, payment, cancelling.
+
+    A term that the body leaves out stays as it is; null unsets it. With `If-Match`, only if the
+    event still has that `ETag`.
+    """
+    change = _change(call.body)
+    if not change.fields:
+        raise invalid("sales", "give at least one term")
+    event = await call.engine.events.set_terms(
+        call.event_id,
+        change,
+        owner_id=call.owner_id,
+        if_match=if_match(call.headers),
+        if_none_match=if_none_match(call.headers),
+    )
+    return Response(encode(view_of(event)), (tag_header(event.version),))
+
+
+def _change(body: TermsBody) -> TermsChange:
+    return TermsChange(
         sales=None if body.sales is UNSET else body.sales,
         opens_at_ms=_milliseconds("opensAt", body.opens_at),
         closes_at_ms=_milliseconds("closesAt", body.closes_at),
+        starts_at_ms=_milliseconds("startsAt", body.starts_at),
+        time_zone=_time_zone(body.time_zone),
+        cancel_until_ms=_milliseconds("cancelUntil", body.cancel_until),
+        late_payment=_or_default(body.late_payment, LatePayment.CONFIRM),
+        payment_max_ms=_or_default(body.payment_max_ms, 0),
     )
-    if change == SalesChange():
-        raise invalid("sales", "give sales, opensAt or closesAt")
-    event = await call.engine.events.set_sales(call.event_id, change, owner_id=call.owner_id)
-    return Response(encode(view_of(event)))
+
+
+def _or_default(value: T | UnsetType | None, default: T) -> T | None:
+    """None keeps the term, the default unsets it."""
+    if value is UNSET:
+        return None
+    return default if value is None else value
+
+
+def _time_zone(name: str | UnsetType | None) -> str | None:
+    if name is UNSET or name is None:
+        return _or_default(name, "")
+    try:
+        return time_zone(name)
+    except ValueError as error:
+        raise invalid("timeZone", str(error)) from error
 
 
 async def owned_event(call: Call[Any, Any], event_id: EventId) -> Event:
@@ -202,6 +302,11 @@ def view_of(event: Event) -> EventView:
         position=event.position,
         opens_at=rfc3339_or_none(event.opens_at_ms),
         closes_at=rfc3339_or_none(event.closes_at_ms),
+        starts_at=rfc3339_or_none(event.starts_at_ms),
+        time_zone=event.time_zone,
+        cancel_until=rfc3339_or_none(event.cancel_until_ms),
+        late_payment=event.late_payment,
+        payment_max_ms=event.payment_max_ms,
     )
 
 
@@ -213,7 +318,7 @@ async def _read(engine: Engine, event: EventId) -> Event | None:
 
 
 def _milliseconds(field: str, moment: datetime | UnsetType | None) -> int | None:
-    """None keeps the current limit, 0 removes it."""
+    """None keeps the term, 0 unsets it."""
     if moment is UNSET:
         return None
     milliseconds = 0 if moment is None else round(moment.timestamp() * 1000)

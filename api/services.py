@@ -4,6 +4,7 @@ from api.accounts.mail import Mailer
 from api.accounts.passwords import Passwords
 from api.http.caching import Gzipped
 from api.http.limits import RateLimits
+from api.http.plan_budget import PlanBudget
 from api.http.tokens import tokens_of
 from api.signatures import PaymentSignatures
 from api.snapshots import Snapshots
@@ -26,6 +27,7 @@ class Services:
         self.mailer = Mailer(settings)
         self.limits = RateLimits(settings)
         self.snapshots = Snapshots()
+        self.plan_budget = PlanBudget()
         self.in_flight_count = 0
         self.in_flight_max = settings.requests_in_flight_max
         self.ready_parts = tuple(part for part in settings.ready_parts.split(",") if part)

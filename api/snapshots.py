@@ -3,13 +3,14 @@
 The engine returns the same object until the event changes, so its identity is the cache key.
 """
 
-from collections import OrderedDict
 from typing import NamedTuple
+
+from cachetools import LRUCache
 
 from api.http.caching import CHECK_AGAIN
 from api.http.payloads import CountsView, View, counts_view, encode
 from api.http.responses import Response
-from engine.availability import MAPS_MAX
+from engine.availability import MAP_CACHE_BYTES, map_bytes
 from engine.booking_view import AreaView
 from engine.ids import EventId
 from engine.models import Availability, SalesState
@@ -40,18 +41,17 @@ class Snapshot(NamedTuple):
 
 
 class Snapshots:
-    """The newest snapshot of each of the last MAPS_MAX events."""
+    """The newest snapshots, at most MAP_CACHE_BYTES of them."""
 
     def __init__(self) -> None:
-        self._made: OrderedDict[EventId, Snapshot] = OrderedDict()
+        self._made: LRUCache[EventId, Snapshot]
+        self._made = LRUCache(MAP_CACHE_BYTES, lambda made: map_bytes(made.found))
 
     def of(self, found: Availability) -> Snapshot:
         """The snapshot of an availability, cached for as long as the engine returns that object."""
         made = self._made.get(found.event_id)
         if made is None or made.found is not found:
             made = self._made[found.event_id] = _snapshot(found)
-            if len(self._made) > MAPS_MAX:
-                self._made.popitem(last=False)
         return made
 
 

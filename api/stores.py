@@ -8,7 +8,19 @@ from typing import Any, Protocol
 
 from engine.errors import Unavailable
 from engine.ids import BookingId, EventId
-from engine.ports.accounts import Addressee, Credentials, Ended, NewLink, Reused, RoleOf, Session
+from engine.ports.accounts import (
+    AboveOwn,
+    Addressee,
+    Credentials,
+    Ended,
+    Granter,
+    LastAdmin,
+    LinkPurpose,
+    NewLink,
+    Reused,
+    RoleOf,
+    Session,
+)
 from engine.ports.payments import Notice, NoticeOutcome, Refund
 from engine.ports.webhooks import Delivery, DeliveryState, Replayed, Webhook
 
@@ -19,14 +31,16 @@ class AccountStore(Protocol):
     async def register(self, email: str, link: NewLink) -> Addressee | None:
         """Record a registration; None: send no mail."""
 
-    async def verify(self, token_hash: bytes) -> bool:
-        """Use the link of a registration; repeatable."""
-
     async def begin_reset(self, email: str, link: NewLink) -> Addressee | None:
         """Create a link to reset the password; None: send no mail."""
 
-    async def reset_password(self, token_hash: bytes, password_hash: str) -> Ended | None:
-        """Use the link of a reset, once, and end every session."""
+    async def find_link(self, token_hash: bytes, purpose: LinkPurpose) -> str | None:
+        """The address that a valid link was sent to."""
+
+    async def set_password(
+        self, token_hash: bytes, purpose: LinkPurpose, password_hash: str
+    ) -> Ended | None:
+        """Use a link, once: verify the account, set its password, end every session."""
 
     async def find_credentials(self, email: str) -> Credentials | None:
         """The credentials to check a login with; None for an unknown or unverified address."""
@@ -64,14 +78,19 @@ class RoleStore(Protocol):
     async def read_role(self, role: str) -> RoleOf | None:
         """One role; None if it does not exist."""
 
-    async def add_permission(self, role: str, permission: str) -> None:
-        """Add a permission to an existing role; repeatable."""
+    async def add_permission(self, role: str, permission: str, by: Granter) -> AboveOwn | None:
+        """Add a permission that the caller has to an existing role; repeatable."""
 
-    async def remove_permission(self, role: str, permission: str) -> None:
-        """Remove a permission from a role; repeatable."""
+    async def remove_permission(self, role: str, permission: str, by: Granter) -> AboveOwn | None:
+        """Remove a permission from a role that is not above the caller; repeatable."""
 
-    async def assign_role(self, email: str, role: str) -> Ended | None:
-        """Replace the role of an account; None if the account does not exist."""
+    async def assign_role(
+        self, email: str, role: str, by: Granter
+    ) -> Ended | AboveOwn | LastAdmin | None:
+        """Replace the role of an account; None if the account does not exist.
+
+        Neither the old nor the new role may permit what the caller is not permitted.
+        """
 
 
 class PaymentStore(Protocol):
@@ -99,14 +118,17 @@ class PaymentStore(Protocol):
 class WebhookStore(Protocol):
     """The webhooks of organisers, and their deliveries.
 
-    `owner_id` "" stands for every organiser. A webhook of another organiser is not found.
+    `owner_id` "" stands for every organiser. A webhook is found by its owner and by the owner of
+    its event.
     """
 
     async def create_webhook(self, new: Webhook, secret: str, webhooks_max: int) -> Webhook | None:
         """Create a webhook, repeatable under its id; None: its owner has `webhooks_max` others."""
 
-    async def list_webhooks(self, owner_id: str, after: str, limit: int) -> list[Webhook]:
-        """The webhooks of one owner after an id, sorted by id."""
+    async def list_webhooks(
+        self, owner_id: str, event_id: EventId | None, after: str, limit: int
+    ) -> list[Webhook]:
+        """The webhooks of one owner after an id, or all of that owner's event, sorted by id."""
 
     async def read_webhook(self, webhook_id: str, owner_id: str) -> Webhook | None:
         """One webhook."""

@@ -54,6 +54,12 @@ class ReplayBody(RequestBody, frozen=True):
     delivery_id: IdText | UnsetType = UNSET
 
 
+class WebhooksQuery(PageQuery, frozen=True):
+    """The caller's webhooks, or every webhook that receives the messages of one event."""
+
+    event_id: IdText | UnsetType = UNSET
+
+
 class DeliveriesQuery(PageQuery, frozen=True):
     """Which deliveries of a webhook."""
 
@@ -64,6 +70,7 @@ class WebhookView(View, frozen=True):
     """A webhook. `disabledAt`: since then nothing is sent; a replay enables it again."""
 
     id: str
+    owner_id: str
     url: str
     kinds: tuple[MessageKind, ...]
     created_at: str
@@ -155,19 +162,22 @@ async def create_webhook(call: Call[NoQuery, WebhookBody]) -> Response:
     return Response(encode(view), ((b"location", f"{PATH}/{created.id}".encode()),))
 
 
-async def list_webhooks(call: Call[PageQuery, None]) -> Response:
-    """The caller's webhooks."""
-    query = call.query
+async def list_webhooks(call: Call[WebhooksQuery, None]) -> Response:
+    """The caller's webhooks; with `eventId`, every webhook that receives messages of the event."""
+    query, owner_id, event = call.query, str(call.caller.customer_id), None
+    if query.event_id is not UNSET:
+        event = checked("eventId", ids.event_id, query.event_id)
+        owner_id = (await owned_event(call, event)).owner_id
     after = "" if query.cursor is UNSET else checked("cursor", webhook_id, query.cursor)
     found = await call.services.stores.webhooks.list_webhooks(
-        call.caller.customer_id, after, query.limit + 1
+        owner_id, event, after, query.limit + 1
     )
     views = [_view(webhook) for webhook in found[: query.limit]]
     return Response(encode(WebhookList(views, views[-1].id if len(found) > query.limit else None)))
 
 
 async def read_webhook(call: Call[NoQuery, None]) -> Response:
-    """One webhook. A webhook of another organiser is not found."""
+    """One webhook, for its owner and the owner of its event. Any other is not found."""
     return Response(encode(_view(await _found(call))))
 
 
@@ -216,7 +226,7 @@ async def replay_deliveries(call: Call[NoQuery, ReplayBody]) -> Response:
 
 
 def webhook_not_found(text: str) -> Problem:
-    """The problem of an id that is malformed, unknown, or another organiser's."""
+    """The problem of an id that is malformed, unknown, or of other organisers."""
     return Problem("webhook_not_found", f"there is no webhook {text!r}")
 
 
@@ -231,6 +241,7 @@ async def _found(call: Call[Any, Any]) -> Webhook:
 def _view(webhook: Webhook) -> WebhookView:
     return WebhookView(
         id=webhook.id,
+        owner_id=webhook.owner_id,
         url=webhook.url,
         kinds=webhook.kinds,
         created_at=rfc3339(webhook.created_at_ms),

@@ -17,7 +17,9 @@ from engine.ids import InvalidId
 from engine.models import Event, Sales, Terms
 from engine.plans import Plan, PlanOptions, read_plan
 from engine.plans import layout as layouts
+from engine.plans.event_json import Moment, milliseconds
 from engine.settings.settings import Settings
+from engine.terms import problems_of
 
 
 @click.command()
@@ -30,6 +32,8 @@ from engine.settings.settings import Settings
 @click.option("--max-seats", type=int, help="Most places of one booking, 1 to 50; 10.")
 @click.option("--customer-max", type=int, help="Most places of one customer; no limit.")
 @click.option("--sales", type=click.Choice(["open", "paused"]), help="Open unless the plan says.")
+@click.option("--starts-at", help="When the event starts, as `2030-06-01T19:30:00+02:00`.")
+@click.option("--time-zone", help="Where the event is: an IANA name as `Europe/Berlin`.")
 @click.option("--derive-ids", is_flag=True, help="Make seat ids from section, row and number.")
 @click.option("--replace", is_flag=True, help="Load again, while nothing is held or sold.")
 @click.option("--url", help="Redis to load into.")
@@ -74,8 +78,14 @@ def load(
     output.say(
         f"[bold]{loaded.name}[/bold] is loaded as [bold]{loaded.id}[/bold]: "
         f"{loaded.capacity:,} places, {counts.blocked:,} blocked, sales {loaded.sales}, "
-        f"holds live {loaded.hold_ttl_ms / 1000:g} s"
+        f"holds live {loaded.hold_ttl_ms / 1000:g} s, {_limit_of(loaded)}"
     )
+
+
+def _limit_of(event: Event) -> str:
+    if event.customer_max:
+        return f"at most {event.customer_max} places per customer"
+    return "no limit per customer (--customer-max sets one)"
 
 
 def _terms(event: str, plan: Plan, asked: dict[str, Any]) -> Terms:
@@ -87,13 +97,25 @@ def _terms(event: str, plan: Plan, asked: dict[str, Any]) -> Terms:
         "hold_ttl_ms": None if ttl is None else round(ttl * 1000),
         "seats_max": asked["max_seats"],
         "customer_max": asked["customer_max"],
+        "starts_at_ms": _milliseconds(asked["starts_at"]),
+        "time_zone": asked["time_zone"],
     }
     given = {name: value for name, value in over.items() if value is not None}
-    terms = msgspec.to_builtins(msgspec.structs.replace(plan.terms, **given))
+    builtins = msgspec.to_builtins(msgspec.structs.replace(plan.terms, **given))
     try:
-        return msgspec.convert(terms, Terms)
+        terms = msgspec.convert(builtins, Terms)
     except msgspec.ValidationError as error:
         raise Misconfigured(f"the event's terms: {error}") from error
+    if problems := problems_of(terms):
+        raise Misconfigured(f"the event's terms: {'; '.join(problems)}")
+    return terms
+
+
+def _milliseconds(starts_at: str | None) -> int | None:
+    try:
+        return None if starts_at is None else milliseconds(msgspec.convert(starts_at, Moment))
+    except msgspec.ValidationError as error:
+        raise Misconfigured(f"--starts-at: {error}") from error
 
 
 async def _load(

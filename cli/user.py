@@ -12,7 +12,7 @@ from cli import output
 from cli.sources import data_option, find_settings, json_option, refuse_without_database
 from engine.engine import Engine
 from engine.errors import EngineError, Misconfigured
-from engine.ports.accounts import Account, Ended
+from engine.ports.accounts import Account, Ended, LastAdmin
 from engine.settings.settings import Settings
 
 PAGE = 1000
@@ -71,6 +71,8 @@ def grant(email: str, role: str, data: Path) -> None:
     settings = _settings(data)
     known = _valid("email", lambda: address(email))
     ended = asyncio.run(_grant(settings, known, role.upper()))
+    if isinstance(ended, LastAdmin):
+        raise Misconfigured(f"{known} is the last administrator: give another account ADMIN first")
     if ended is None:
         raise Misconfigured(f"{known} has no account: engine user add {known} --role {role}")
     click.echo(f"{known} is {role.upper()}: log in again")
@@ -109,11 +111,11 @@ async def _add(settings: Settings, email: str, password: str, role: str) -> str 
     )
 
 
-async def _grant(settings: Settings, email: str, role: str) -> Ended | None:
-    ended: Ended | None = await _with_stores(
+async def _grant(settings: Settings, email: str, role: str) -> Ended | LastAdmin | None:
+    ended: Ended | LastAdmin | None = await _with_stores(
         settings, lambda stores: stores.roles.assign_role(email, role)
     )
-    if ended and ended.session_ids:
+    if isinstance(ended, Ended) and ended.session_ids:
         await _revoke(settings, ended)
     return ended
 

@@ -28,9 +28,9 @@ from engine.models import (
     Event,
     Layout,
     Sales,
-    SalesChange,
     Selection,
     Terms,
+    TermsChange,
 )
 from engine.settings.settings import Settings
 
@@ -46,10 +46,10 @@ __all__ = [
     "Overloaded",
     "Refused",
     "Sales",
-    "SalesChange",
     "ScriptDefect",
     "Selection",
     "Settings",
     "Terms",
+    "TermsChange",
     "Unavailable",
 ]

@@ -130,6 +130,16 @@ class NotOwner(Refused):
     code, says = "not_owner", "the event belongs to another organiser"
 
 
+class PreconditionFailed(Refused):
+    code, says = "precondition_failed", "the event is at another version"
+
+
+class TermsContradict(Refused):
+    """`found`: the term that contradicts another, and the other, as the event hash names them."""
+
+    code, says = "terms_contradict", "these terms contradict each other"
+
+
 class SeatNotFound(Refused):
     """`found`: the seats."""
 

@@ -1,4 +1,4 @@
-"""Events: loaded, extended with seats, opened and closed for sale, repaired, read.
+"""Events: loaded, extended with seats, sold under terms that may change, repaired, read.
 
 A load stages its seats first, as `engine/event_image.py` describes; one script puts them in place.
 """
@@ -13,17 +13,21 @@ from engine import keys
 from engine.errors import EngineError, EventNotFound, SeatExists, SeatNotFound, SeatTaken
 from engine.event_image import Progress, flat, image_of, stage
 from engine.ids import EventId, SeatId, local_ids, seat_ids
-from engine.models import Counts, Event, Layout, SalesChange, Terms
-from engine.plans import layout as layouts
+from engine.models import Counts, Event, Layout, Terms, TermsChange, Versions
+from engine.plans.addition import Addition
 from engine.scripts import Scripts
 from engine.transport.batcher import Batcher
 from engine.transport.client import RedisClient
 from engine.transport.wire import Argument
 
-ADD_SEATS_MAX = 2000
 BLOCK_SEATS_MAX = 500
 
-_FIELDS = (*Event.__struct_fields__[1:-1], *Counts.__struct_fields__)
+_OPTIONAL = frozenset(Event.__struct_fields__[-len(Event.__struct_defaults__) :])
+_REQUIRED = (
+    *(name for name in Event.__struct_fields__ if name not in {"id", "counts", *_OPTIONAL}),
+    *Counts.__struct_fields__,
+)
+_FIELDS = (*_REQUIRED, *_OPTIONAL)
 """All of the event hash but its prices."""
 
 
@@ -46,7 +50,7 @@ class Events:
     ) -> Event:
         """Load an event, whole or not at all. `progress` is called with the number of seats staged.
 
-        Raises: EventExists, EventInUse (with `replace`), LoadIncomplete.
+        Raises: EventExists, EventInUse (with `replace`), LoadIncomplete, TermsContradict.
         """
         image = image_of(event, layout, terms)
         mode = "replace" if replace else "new"
@@ -67,23 +71,15 @@ class Events:
         with suppress(EngineError):  # it has a TTL
             await self._client.unlink(staged)
 
-    async def add_seats(
-        self, event: EventId, layout: Layout, known: Layout, *, owner_id: str = ""
-    ) -> Event:
-        """Add the seats and areas that `layout` has and `known` lacks.
+    async def add_seats(self, event: EventId, addition: Addition, *, owner_id: str = "") -> Event:
+        """Add seats and areas to the end of the map.
 
-        Raises: EventNotFound, NotOwner, LayoutChanged, SeatExists; ValueError over ADD_SEATS_MAX.
+        Raises: EventNotFound, NotOwner, SeatExists; LayoutChanged if the layout has changed since.
         """
-        before, after = layouts.values_of(known), layouts.values_of(layout)
-        seats = _beyond(before.seats, after.seats)
-        if len(seats) > ADD_SEATS_MAX:
-            raise ValueError(f"at most {ADD_SEATS_MAX} seats can be added at once")
-        new_map = after.map[len(before.map) :]
-        blocked = new_map.count("b")
-        available = layouts.capacity(layout) - layouts.capacity(known) - blocked
-        arguments: list[Argument] = ["", owner_id, known.version, layouts.encode(layout)]
-        arguments += [layout.version, layouts.prices(layout), new_map, available, blocked]
-        arguments += [len(seats), *flat(seats), *flat(_beyond(before.areas, after.areas))]
+        arguments: list[Argument] = ["", owner_id, addition.known_version, addition.gzipped]
+        arguments += [addition.version, addition.prices, addition.map]
+        arguments += [addition.available, addition.blocked, len(addition.seats)]
+        arguments += [*flat(addition.seats), *flat(addition.areas)]
         try:
             await self._scripts.run(
                 "add_seats", [*keys.of_event(event), keys.layout(event)], arguments
@@ -92,11 +88,23 @@ class Events:
             raise SeatExists(*seat_ids(event, refused.found)) from None
         return await self.read_event(event)
 
-    async def set_sales(self, event: EventId, change: SalesChange, *, owner_id: str = "") -> Event:
-        """Open, pause, close or schedule the sale. Raises: EventNotFound, NotOwner."""
-        asked = (change.sales, change.opens_at_ms, change.closes_at_ms)
-        arguments: list[Argument] = ["" if value is None else value for value in asked]
-        await self._scripts.run("set_sales", keys.of_event(event), ["", owner_id, *arguments])
+    async def set_terms(
+        self,
+        event: EventId,
+        change: TermsChange,
+        *,
+        owner_id: str = "",
+        if_match: Versions | None = None,
+        if_none_match: Versions | None = None,
+    ) -> Event:
+        """Change terms, if the event is at a version of `if_match` and at none of `if_none_match`.
+
+        Raises: EventNotFound, NotOwner, PreconditionFailed, TermsContradict.
+        """
+        arguments = ["", owner_id, _versions(if_match), _versions(if_none_match)]
+        await self._scripts.run(
+            "set_terms", keys.of_event(event), [*arguments, *flat(change.fields)]
+        )
         return await self.read_event(event)
 
     async def block_seats(
@@ -129,9 +137,14 @@ class Events:
     async def read_event(self, event: EventId) -> Event:
         """The event with its counts. Raises: EventNotFound."""
         texts = await self._batcher.ask("HMGET", keys.of_event(event).event, *_FIELDS)
-        if None in texts:
+        if None in texts[: len(_REQUIRED)]:
             raise EventNotFound(event)
-        return event_of(event, dict(zip(_FIELDS, map(bytes.decode, texts), strict=True)))
+        stored = {
+            name: text.decode()
+            for name, text in zip(_FIELDS, texts, strict=True)
+            if text is not None
+        }
+        return event_of(event, stored)
 
     async def list_events(self) -> list[EventId]:
         """Every event that is loaded or being loaded, sorted by id."""
@@ -145,5 +158,8 @@ def event_of(event: EventId, fields: dict[str, str]) -> Event:
     return msgspec.convert({**fields, "id": event, "counts": counts}, Event, strict=False)
 
 
-def _beyond(before: dict[str, str], after: dict[str, str]) -> dict[str, str]:
-    return {name: value for name, value in after.items() if name not in before}
+def _versions(condition: Versions | None) -> str:
+    """As `set_terms` reads a condition: each version between spaces."""
+    if condition is None:
+        return ""
+    return " * " if condition.any else f" {' '.join(condition.named)} "

@@ -10,11 +10,14 @@ from enum import StrEnum
 from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.structs import asdict
 
 from engine.ids import CUSTOMER_PATTERN, AreaId, BookingId, CustomerId, EventId, SeatId
 from engine.positions import Position, position_of
 
 MILLISECONDS_MAX = 10**14
+PAYMENT_MS_MAX = 14 * 86_400_000
+"""The longest time that an event may give a payment."""
 Milliseconds = Annotated[int, Meta(ge=0, le=MILLISECONDS_MAX)]
 
 _END = r"(?![\s\S])"
@@ -29,6 +32,13 @@ OwnerId = Annotated[str, Meta(max_length=128, pattern=f"^({CUSTOMER_PATTERN})?{_
 """A customer's id, or "" for an event without an owner."""
 
 
+TimeZoneName = Annotated[str, Meta(max_length=64, pattern=rf"^[A-Za-z0-9_+/-]*{_END}")]
+"""A name of the IANA database (`engine.terms` checks that it is there), or "" if none is set."""
+TimeZoneText = Annotated[TimeZoneName, Meta(min_length=1)]
+"""A name that a caller gives: null unsets it, not ""."""
+PaymentMs = Annotated[int, Meta(ge=0, le=PAYMENT_MS_MAX)]
+
+
 class BookingStatus(StrEnum):
     PENDING = "pending"
     CONFIRMED = "confirmed"
@@ -41,6 +51,13 @@ class Sales(StrEnum):
     OPEN = "open"
     PAUSED = "paused"
     CLOSED = "closed"
+
+
+class LatePayment(StrEnum):
+    """What a payment after its deadline gets if its places are free: the places, or a refund."""
+
+    CONFIRM = "confirm"
+    REFUND = "refund"
 
 
 class SalesState(StrEnum):
@@ -94,7 +111,10 @@ class Counts(Struct, frozen=True):
 
 
 class Event(Struct, frozen=True, kw_only=True):
-    """One show at one time, as Redis has it. A limit or time of 0 means none."""
+    """One show at one time, as Redis has it. A limit or time of 0 means none.
+
+    An event that an older release loaded may lack the fields that have a default.
+    """
 
     id: EventId
     name: str
@@ -114,10 +134,24 @@ class Event(Struct, frozen=True, kw_only=True):
     position: str
     loaded_at_ms: int
     counts: Counts
+    starts_at_ms: int = 0
+    time_zone: str = ""
+    cancel_until_ms: int = 0
+    late_payment: LatePayment = LatePayment.CONFIRM
+    payment_max_ms: int = 0
+
+    @property
+    def version(self) -> str:
+        """What a conditional change compares: every change of the event moves it."""
+        return f"{self.epoch}-{self.position}"
 
 
 class Terms(Struct, frozen=True, kw_only=True):
-    """How an event is sold; the layout has the rest. `hold_max_ms` 0 means twice the hold TTL."""
+    """How an event is sold; the layout has the rest. `hold_max_ms` 0 means twice the hold TTL.
+
+    `engine.terms` has the rules between them. A time of 0 is not set: `cancel_until_ms` 0 leaves
+    cancelling to the organiser, `payment_max_ms` 0 gives a payment no longer than the hold.
+    """
 
     name: EventName
     currency: Annotated[str, Meta(pattern="^[A-Z]{3}$", max_length=3)] = "EUR"
@@ -130,14 +164,36 @@ class Terms(Struct, frozen=True, kw_only=True):
     seats_max: Annotated[int, Meta(ge=1, le=50)] = 10
     customer_max: Annotated[int, Meta(ge=0, le=1000)] = 0
     ended_ttl_ms: Annotated[int, Meta(ge=1000)] = 86_400_000
+    starts_at_ms: Milliseconds = 0
+    time_zone: TimeZoneName = ""
+    cancel_until_ms: Milliseconds = 0
+    late_payment: LatePayment = LatePayment.CONFIRM
+    payment_max_ms: PaymentMs = 0
 
 
-class SalesChange(Struct, frozen=True, kw_only=True):
-    """A change of an event's sales; None leaves a field as it is."""
+class TermsChange(Struct, frozen=True, kw_only=True):
+    """A change of an event's terms; None leaves a term as it is, 0 or "" unsets it."""
 
     sales: Sales | None = None
     opens_at_ms: Milliseconds | None = None
     closes_at_ms: Milliseconds | None = None
+    starts_at_ms: Milliseconds | None = None
+    time_zone: TimeZoneName | None = None
+    cancel_until_ms: Milliseconds | None = None
+    late_payment: LatePayment | None = None
+    payment_max_ms: PaymentMs | None = None
+
+    @property
+    def fields(self) -> dict[str, int | str]:
+        """The terms that change, as the event hash names them."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+class Versions(Struct, frozen=True):
+    """Which versions of an event a conditional change names; `any` is every version."""
+
+    named: tuple[str, ...] = ()
+    any: bool = False
 
 
 class Selection(Struct, frozen=True, gc=False, kw_only=True):

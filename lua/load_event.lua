@@ -18,9 +18,11 @@ ARGV[7...] field, value pairs of the event hash, then area, value pairs
 
 Returns  {"OK"}
          {"EVENT_EXISTS"} {"EVENT_IN_USE", held, sold} {"LOAD_INCOMPLETE", staged}
+         {"TERMS_CONTRADICT", field, other}   lib/terms has the rules
          A refusal writes nothing.
 ]]
 -- @include lib/event
+-- @include lib/terms
 -- @include lib/journal
 local staged_key, layout_key = KEYS[10], KEYS[11]
 local mode, seat_count, map, layout = ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
@@ -39,6 +41,10 @@ end
 local settings = {}
 for i = 7, areas_from - 1, 2 do
   settings[ARGV[i]] = ARGV[i + 1]
+end
+local refusal = terms.contradiction(settings, settings)
+if refusal then
+  return refusal
 end
 
 -- Writes.

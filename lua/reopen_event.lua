@@ -22,6 +22,6 @@ end
 -- Writes.
 redis.call("HSET", box.event, "sales", sales)
 redis.call("HDEL", box.event, "restore")
-journal.event(box, "sales_set", cjson.encode({ sales = sales }))
+journal.event(box, "terms_set", cjson.encode({ sales = sales }))
 event.save(box)
 return { "OK" }

@@ -26,25 +26,16 @@ input, button {{ font: inherit; padding: .5rem 1rem }}</style>
 """
 
 
-def verify_page(token: str) -> Response:
-    """A button that confirms the address."""
-    form = f"""<form method="post">
-<input type="hidden" name="token" value="{escape(token)}">
-<button>Confirm</button>
-</form>"""
-    return _page("Confirm your e-mail address", form)
-
-
-def reset_page(token: str) -> Response:
+def password_page(title: str, token: str) -> Response:
     """A form for a new password."""
     form = f"""<form method="post">
 <input type="hidden" name="token" value="{escape(token)}">
-<p><label>New password, at least {LENGTH_MIN} characters<br>
+<p><label>Password, at least {LENGTH_MIN} characters<br>
 <input type="password" name="password" autocomplete="new-password" required
  minlength="{LENGTH_MIN}" maxlength="{LENGTH_MAX}"></label></p>
 <button>Set the password</button>
 </form>"""
-    return _page("Choose a new password", form)
+    return _page(title, form)
 
 
 def message_page(title: str, text: str, status: int = 200) -> Response:

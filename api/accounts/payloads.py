@@ -54,10 +54,10 @@ def permission(text: str) -> Permission:
 
 
 class RegisterBody(RequestBody, frozen=True):
-    """The address and the password of a new account."""
+    """The address of a new account. `password` is accepted from existing clients and not used."""
 
     email: EmailText
-    password: NewPassword
+    password: NewPassword | UnsetType = UNSET
 
 
 class LoginBody(RequestBody, frozen=True):
@@ -74,9 +74,10 @@ class LinkQuery(RequestBody, frozen=True):
 
 
 class VerifyBody(RequestBody, frozen=True):
-    """The token that confirms an address."""
+    """The token of the mail, which confirms the address, and the password of the account."""
 
     token: LinkToken
+    password: NewPassword
 
 
 class RefreshBody(RequestBody, frozen=True):

@@ -1,10 +1,11 @@
 """Roles over HTTP, for administrators: the permissions of a role, and the role of an account.
 
-A caller can only grant permissions that it has, whether to a role or through a role. Removing the
-role permissions from administrators could not be undone by any account, so it is refused.
+A caller can neither grant permissions that it does not have nor take a role from an account that
+has more, whether by a change of the role or of the account's role. Removing the role permissions
+from administrators could not be undone by any account, so it is refused, and so is demoting the
+last administrator.
 """
 
-from collections.abc import Iterable
 from typing import Any
 
 from api.accounts import payloads
@@ -21,7 +22,7 @@ from api.http.calls import Call
 from api.http.payloads import NoQuery, encode
 from api.http.problems import Problem
 from api.http.responses import Response
-from engine.ports.accounts import RoleOf
+from engine.ports.accounts import AboveOwn, Granter, LastAdmin, RoleOf
 
 ADMIN = "ADMIN"
 _PROTECTED = "role:"
@@ -42,8 +43,10 @@ async def list_permissions(call: Call[NoQuery, None]) -> Response:
 async def add_permission(call: Call[NoQuery, PermissionBody]) -> Response:
     """Add a permission to a role, effective at each account's next refresh. Repeatable."""
     role = await _read(call)
-    _refuse_more_than_own(call, [call.body.permission])
-    await call.services.stores.roles.add_permission(role.role, call.body.permission)
+    store = call.services.stores.roles
+    above = await store.add_permission(role.role, call.body.permission, _granter(call))
+    if above:
+        raise _above_own(above)
     return Response(encode(PermissionList((await _read(call)).permissions)))
 
 
@@ -53,18 +56,25 @@ async def remove_permission(call: Call[NoQuery, None]) -> Response:
     permission = payloads.permission(call.path["permission"])
     if role.role == ADMIN and permission.startswith(_PROTECTED):
         raise Problem("role_protected", "without this permission no account could administer roles")
-    await call.services.stores.roles.remove_permission(role.role, permission)
+    store = call.services.stores.roles
+    above = await store.remove_permission(role.role, permission, _granter(call))
+    if above:
+        raise _above_own(above)
     return Response(encode(PermissionList((await _read(call)).permissions)))
 
 
 async def assign_role(call: Call[NoQuery, AssignBody]) -> Response:
     """Replace the role of an account, and end its sessions. Repeatable."""
     role = await _read(call)
-    _refuse_more_than_own(call, role.permissions)
     email = address(call.body.email)
-    ended = await call.services.stores.roles.assign_role(email, role.role)
-    if ended is None:
-        raise Problem("account_not_found", "no account has this address")
+    ended = await call.services.stores.roles.assign_role(email, role.role, _granter(call))
+    match ended:
+        case None:
+            raise Problem("account_not_found", "no account has this address")
+        case AboveOwn():
+            raise _above_own(ended)
+        case LastAdmin():
+            raise Problem("role_protected", "this account is the last administrator")
     ttl_s = call.services.settings.access_ttl_s
     await call.engine.revocations.revoke(ended.session_ids, ttl_s)
     return Response(encode(AssignedView(account_id=ended.account_id, email=email, role=role.role)))
@@ -78,8 +88,11 @@ async def _read(call: Call[Any, Any]) -> RoleOf:
     return role
 
 
-def _refuse_more_than_own(call: Call[Any, Any], permissions: Iterable[str]) -> None:
-    for permission in permissions:
-        if permission not in call.caller.permissions:
-            detail = f"you cannot grant {permission}, because you do not have it"
-            raise Problem("forbidden", detail, {"permission": permission})
+def _granter(call: Call[Any, Any]) -> Granter:
+    return Granter(call.caller.customer_id, call.caller.permissions)
+
+
+def _above_own(refused: AboveOwn) -> Problem:
+    permission = refused.permission
+    detail = f"you cannot grant or take {permission}, because you do not have it"
+    return Problem("forbidden", detail, {"permission": permission})

@@ -35,6 +35,10 @@ from engine.ports.accounts import Credentials, Reused, Session
 
 ATTEMPTS_BURST = 10
 ATTEMPT_EVERY_MS = 30_000
+"""Login attempts per account from one client address."""
+ALL_ATTEMPTS_BURST = 100
+ALL_ATTEMPT_EVERY_MS = 5_000
+"""Login attempts per account from all client addresses."""
 _CHALLENGE = ((b"www-authenticate", b"Bearer"),)
 
 _log = logs.get("accounts")
@@ -100,15 +104,20 @@ async def log_out(call: Call[NoQuery, LogoutBody]) -> Response:
 
 
 async def _count_attempt(call: Call[NoQuery, LoginBody], email: str) -> None:
-    """Limit the login attempts per address, from all clients, whether or not it has an account.
+    """Limit the login attempts per account, known or not: from one client, and from all clients.
 
+    A client that guesses is stopped by its own limit first, so the owner can still log in.
     Attempts are counted before the password is verified, so a concurrent burst gains nothing.
     """
     if call.services.settings.rate_limits == "off":
         return
-    limit = Limit("login", email, ATTEMPT_EVERY_MS, ATTEMPTS_BURST)
+    sender = f"{email} {call.client_address}"
+    limits = (
+        Limit("login-address", sender, ATTEMPT_EVERY_MS, ATTEMPTS_BURST),
+        Limit("login", email, ALL_ATTEMPT_EVERY_MS, ALL_ATTEMPTS_BURST),
+    )
     try:
-        await call.engine.take_limits(LimitCheck((limit,)))
+        await call.engine.take_limits(LimitCheck(limits))
     except RateLimited:
         metrics.logins.labels("throttled").inc()
         raise

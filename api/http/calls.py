@@ -8,9 +8,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Generic, TypeVar
 
 from msgspec import Struct
+from starlette.types import Scope
 
 from api.http.decoding import Body
-from api.http.limits import LimitClass
+from api.http.limits import LimitClass, address_of
 from api.http.payloads import NoQuery
 from api.http.permissions import Permission
 from api.http.responses import Response
@@ -38,7 +39,13 @@ class Call(Struct, Generic[QueryT, BodyT], frozen=True, gc=False, kw_only=True):
     headers: Mapping[bytes, bytes]
     query: QueryT
     body: BodyT
+    scope: Scope
     limit_check: LimitCheck | None = None
+
+    @property
+    def client_address(self) -> str:
+        """The address of the client: what a limit per client counts."""
+        return address_of(self.scope)
 
     @property
     def bookings(self) -> Bookings:

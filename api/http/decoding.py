@@ -170,7 +170,7 @@ async def read_body(
         raise Problem("unsupported_media_type", "the body must not be compressed")
     declared = headers.get(b"content-length", b"")
     size = int(declared) if declared.isdigit() else 0
-    body, more = b"", True
+    body, more, received = b"", True, 0
     parts: list[bytes] = []
     server = getattr(receive, "__self__", None)
     if isinstance(server, OnePiece) and (whole := server.take_body()) is not None:
@@ -181,7 +181,8 @@ async def read_body(
             raise Problem("malformed", "the connection was closed before the end of the body")
         body, more = message.get("body", b""), message.get("more_body", False)
         parts.append(body)
-        size = max(size, sum(map(len, parts)))
+        received += len(body)
+        size = max(size, received)
     if size > bytes_max:
         raise Problem("body_too_large", f"at most {bytes_max} bytes", {"limit": bytes_max})
     return body if len(parts) == 1 else b"".join(parts)

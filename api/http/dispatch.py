@@ -1,19 +1,20 @@
 """The pipeline of one call: from an ASGI request to the endpoint, and to its response.
 
-The checks run in this order: load, token, permission, ids in the path, query, body, rate limits.
+The checks run in this order: load, token, permission, ids in the path, query, body, rate limits; of
+a plan, which may be large, the rate limits come before the body.
 An `Operation` does what does not depend on the request once, when the app starts: no Starlette
 Request or Response is made on the path of a hold.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
 from starlette.types import Receive, Scope
 
 from api.http.calls import Call, Route
-from api.http.decoding import body_reader, decode_query
+from api.http.decoding import PLAN_FACTOR, PlanBody, body_reader, decode_query
 from api.http.idempotency import replaying
 from api.http.limits import (
     IN_SCRIPT,
@@ -23,7 +24,7 @@ from api.http.limits import (
     with_headers,
 )
 from api.http.problems import Problem
-from api.http.responses import NO_STORE, SAFE, Response
+from api.http.responses import NO_STORE, SAFE, Header, Response
 from api.http.tokens import ANONYMOUS, Caller, KeyUnknown
 from api.services import Services
 from engine.errors import Overloaded, RateLimited
@@ -33,6 +34,14 @@ from engine.limits import LimitCheck
 PAYING_FACTOR = 2
 """Payment routes get this many times the in-flight limit, so customers who hold seats can still
 pay under overload."""
+
+
+def joined(headers: Iterable[Header]) -> dict[bytes, bytes]:
+    """Headers by name; several lines of one name are one list (RFC 9110, 5.2)."""
+    by_name: dict[bytes, bytes] = {}
+    for name, value in headers:
+        by_name[name] = by_name[name] + b", " + value if name in by_name else value
+    return by_name
 
 
 class PathId(NamedTuple):
@@ -55,6 +64,7 @@ class Operation:
         factor = {LimitClass.PAY: PAYING_FACTOR, LimitClass.NONE: math.inf}
         self._in_flight_max = services.in_flight_max * factor.get(route.limit_class, 1)
         self._endpoint = replaying(route) if route.keyed else route.endpoint
+        self._headers_of = joined if "If-Match" in route.request_headers else dict
         self.always = (*SAFE, NO_STORE) if route.permission or route.method != "GET" else SAFE
         names = [part[1:-1] for part in route.path.split("/") if part.startswith("{")]
         self._path_ids = [(name, *path_ids[name]) for name in names]
@@ -62,13 +72,14 @@ class Operation:
         self._no_query = None if required else decode_query(b"", route.query)
         bytes_max = services.settings.body_bytes_max
         self._read_body = body_reader(route.body, bytes_max) if route.body else None
+        self._is_plan = isinstance(route.body, PlanBody)
 
     async def respond(self, scope: Scope, receive: Receive) -> Response:
         """Check the request and call the endpoint. Raises Problem and the engine's errors."""
         route, services = self.route, self._services
         if services.in_flight_count > self._in_flight_max:
             raise Overloaded(f"{services.in_flight_max} requests are in flight")
-        headers = dict(scope["headers"])
+        headers = self._headers_of(scope["headers"])
         try:
             caller, privileged = self._authorize(headers.get(b"authorization"))
         except KeyUnknown:
@@ -84,12 +95,8 @@ class Operation:
         if scope["query_string"] or query is None:
             query = decode_query(scope["query_string"], route.query)
         body = None
-        if self._read_body:
-            services.in_flight_count -= 1  # while it waits for its client it costs nothing
-            try:
-                body = await self._read_body(receive, headers)
-            finally:
-                services.in_flight_count += 1
+        if not self._is_plan:
+            body = await self._body(receive, headers)
         limit_check = services.limits.check_of(route.limit_class, caller.customer_id, scope)
         call = Call(
             services=services,
@@ -99,11 +106,43 @@ class Operation:
             headers=headers,
             query=query,
             body=body,
+            scope=scope,
             limit_check=limit_check,
         )
+        if self._is_plan:
+            return await self._respond_to_plan(call, receive)
         if limit_check is None:
             return await self._endpoint(call)
         return await self._within_limits(call, limit_check)
+
+    async def _respond_to_plan(self, call: Call[Any, Any], receive: Receive) -> Response:
+        """Limits before the body: a caller over its limit, or its budget, has sent it in vain."""
+        route, services = self.route, self._services
+        headers: tuple[Header, ...] = ()
+        if call.limit_check is not None:
+            try:
+                await call.engine.take_limits(call.limit_check)
+            except RateLimited as error:
+                headers = services.limits.headers(route.limit_class, call.limit_check)
+                raise rate_limited(error, headers) from error
+        declared = call.headers.get(b"content-length", b"")
+        bytes_max = services.settings.body_bytes_max * PLAN_FACTOR
+        size = min(int(declared), bytes_max) if declared.isdigit() else bytes_max
+        with services.plan_budget.taken(call.caller.customer_id, size):
+            body = await self._body(receive, call.headers)
+            response = await self._endpoint(msgspec.structs.replace(call, body=body))
+        if call.limit_check is not None:
+            headers = services.limits.headers(route.limit_class, call.limit_check)
+        return with_headers(response, headers)
+
+    async def _body(self, receive: Receive, headers: Mapping[bytes, bytes]) -> Any:
+        if self._read_body is None:
+            return None
+        self._services.in_flight_count -= 1  # while it waits for its client it costs nothing
+        try:
+            return await self._read_body(receive, headers)
+        finally:
+            self._services.in_flight_count += 1
 
     async def _within_limits(self, call: Call[Any, Any], limit_check: LimitCheck) -> Response:
         route, limits = self.route, self._services.limits

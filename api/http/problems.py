@@ -78,6 +78,13 @@ def _time(text: str) -> str:
     return rfc3339(int(text))
 
 
+def _term(name: str) -> str:
+    """The name in the API: an instant has no unit there, a duration has."""
+    is_instant = name.endswith(("_at_ms", "_until_ms"))
+    first, *others = (name.removesuffix("_ms") if is_instant else name).split("_")
+    return first + "".join(map(str.capitalize, others))
+
+
 KINDS: dict[str, Kind] = {
     "malformed": Kind(400, "Malformed request"),
     "unauthenticated": Kind(401, "Not authenticated"),
@@ -122,10 +129,12 @@ KINDS: dict[str, Kind] = {
     "booking_expired": Kind(410, "Booking expired"),
     "booking_released": Kind(410, "Booking released"),
     "booking_cancelled": Kind(410, "Booking cancelled"),
+    "precondition_failed": Kind(412, "Precondition failed"),
     "body_too_large": Kind(413, "Body too large"),
     "unsupported_media_type": Kind(415, "Unsupported media type"),
     "invalid": Kind(422, "Invalid request"),
     "plan_invalid": Kind(422, "Invalid plan"),
+    "terms_contradict": Kind(422, "Terms contradict", _each_as(field=_term, otherField=_term)),
     "too_many_seats": Kind(422, "Too many seats", _each_as(limit=int)),
     "request_reused": Kind(422, "Idempotency-Key reused"),
     "rate_limited": Kind(429, "Too many requests"),

@@ -11,11 +11,11 @@ cached, so a client without a key cannot fill the cache.
 import time
 from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager, nullcontext, suppress
-from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 import jwt
 import msgspec
+from cachetools import LRUCache
 from msgspec import Meta, Struct
 
 from api.http.jwks import ALGORITHMS, ProviderKeys
@@ -29,7 +29,12 @@ from engine.settings.settings import Settings
 
 SECRET_BYTES_MIN = 32
 TTL_S = 900
-_CACHED_MAX = 10_000
+TOKEN_BYTES_MAX = 8192
+"""A longer token is refused unread. Providers that list groups issue some of several kilobytes."""
+CACHE_BYTES_MAX = 16 * 2**20
+"""What verified tokens may occupy in a process: about 14,000 of our own."""
+_CALLER_BYTES = 900
+"""A cached caller beside its token: 890 bytes by tracemalloc, 5,000 tokens on CPython 3.11."""
 _ALGORITHM = "HS256"
 _OURS = jwt.PyJWT(options={"require": ["sub", "exp", "iat"], "enforce_minimum_key_length": True})
 _THEIRS = jwt.PyJWT(
@@ -103,10 +108,10 @@ class Tokens:
         self._secrets = _checked(secret)
         self._provider = provider
         self._leeway_s = leeway_s
-        self._verified = lru_cache(_CACHED_MAX)(self._verify)
+        self._verified: LRUCache[bytes, tuple[Caller, int]] = LRUCache(CACHE_BYTES_MAX, _size_of)
         self.revoked: Collection[str] = ()
         if provider:
-            provider.keys.on_change = self._verified.cache_clear
+            provider.keys.on_change = self._verified.clear
 
     def issue(self, session: Session, ttl_s: int) -> str:
         """Sign an access token of a session."""
@@ -121,7 +126,7 @@ class Tokens:
         """
         if authorization is None:
             raise _unauthenticated("a bearer token is needed", b"Bearer")
-        caller = self._verified(authorization)
+        caller = self._verified_caller(authorization)
         if caller.expires_at_s <= time.time():
             raise _unauthenticated("the token has expired")
         if caller.session_id in self.revoked:
@@ -139,15 +144,25 @@ class Tokens:
         async with self._provider.keys.kept_fresh() if self._provider else nullcontext():
             yield
 
-    def _verify(self, authorization: bytes) -> Caller:
+    def _verified_caller(self, authorization: bytes) -> Caller:
+        # Cached by the token alone: the same token in another spelling of the header is one entry.
         scheme, _, token = authorization.partition(b" ")
+        token = token.strip()
         if scheme.lower() != b"bearer":
             raise _unauthenticated("a bearer token is needed", b"Bearer")
+        if len(token) > TOKEN_BYTES_MAX:
+            raise _unauthenticated(f"the token has more than {TOKEN_BYTES_MAX} bytes")
+        cached = self._verified.get(token)
+        if cached is None:
+            cached = self._verified[token] = self._verify(token), len(token) + _CALLER_BYTES
+        return cached[0]
+
+    def _verify(self, token: bytes) -> Caller:
         try:
-            header = jwt.get_unverified_header(token.strip())
+            header = jwt.get_unverified_header(token)
             if self._provider and header.get("alg") in ALGORITHMS:
-                return self._provider.verify(token.strip(), header, self._leeway_s)
-            return self._verify_ours(token.strip())
+                return self._provider.verify(token, header, self._leeway_s)
+            return self._verify_ours(token)
         except jwt.ExpiredSignatureError as error:
             raise _unauthenticated("the token has expired") from error
         except (jwt.PyJWTError, ValueError) as error:  # ValueError: claims, subject, UTF-8
@@ -165,6 +180,10 @@ class Tokens:
             with suppress(jwt.InvalidSignatureError):
                 return _OURS.decode(token, secret, [_ALGORITHM], leeway=self._leeway_s)
         return _OURS.decode(token, last, [_ALGORITHM], leeway=self._leeway_s)
+
+
+def _size_of(cached: tuple[Caller, int]) -> int:
+    return cached[1]
 
 
 class Provider:

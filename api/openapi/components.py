@@ -92,17 +92,29 @@ REQUEST_HEADERS: _Parts = {
         ),
         "schema": {"type": "string"},
     },
+    "If-Match": {
+        "name": "If-Match",
+        "in": "header",
+        "description": (
+            "ETags, or `*`: the change is made only if the event has one of them; otherwise the "
+            "response is 412. A weak tag never matches."
+        ),
+        "schema": {"type": "string"},
+    },
     "If-None-Match": {
         "name": "If-None-Match",
         "in": "header",
-        "description": "The ETag of the client's copy; the response is 304 if nothing changed.",
+        "description": (
+            "The ETag of the client's copy: the response is 304, or 412 to a change, if the "
+            "resource still has it."
+        ),
         "schema": {"type": "string"},
     },
 }
 
 HEADERS: _Parts = {
     "ETag": {
-        "description": "Identifies this state of the resource, for If-None-Match.",
+        "description": "Identifies this state of the resource, for If-None-Match and If-Match.",
         "schema": {"type": "string"},
     },
     "Location": {
@@ -171,6 +183,7 @@ PROBLEM: dict[str, Any] = {
         "status": {"type": "integer", "minimum": 400, "maximum": 599},
         "detail": {"type": "string", "description": "For people; it may change."},
         "code": {"type": "string", "description": "For programs; it never changes."},
+        "otherField": {"type": "string", "description": "The term that `field` contradicts."},
         "field": {"type": "string", "description": "Which field, parameter or header."},
         "permission": {"type": "string", "description": "Which permission is missing."},
         "problems": {**_TEXTS, "description": "Every error in a plan."},

@@ -153,7 +153,7 @@ _ADMIN: tuple[Route, ...] = (
         body=JsonBody(AssignBody),
         response=AssignedView,
         repeatable=True,
-        refusals=("role_not_found", "account_not_found"),
+        refusals=("role_not_found", "account_not_found", "role_protected"),
     ),
 )
 

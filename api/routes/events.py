@@ -2,7 +2,7 @@
 
 from api import availability, events, sales
 from api.availability import LayoutQuery
-from api.events import EventList, EventView, NewEventQuery, SalesBody, SeatIdsBody
+from api.events import EventList, EventView, NewEventQuery, SeatIdsBody, TermsBody
 from api.http.calls import V1, Route
 from api.http.decoding import JsonBody, PlanBody
 from api.http.payloads import PageQuery
@@ -28,8 +28,8 @@ ROUTES: tuple[Route, ...] = (
         body=PlanBody(EventPlan),
         status=201,
         response=EventView,
-        refusals=("plan_invalid", "event_exists", "load_incomplete"),
-        response_headers=("Location",),
+        refusals=("plan_invalid", "event_exists", "load_incomplete", "terms_contradict"),
+        response_headers=("Location", "ETag"),
     ),
     Route(
         method="GET",
@@ -42,12 +42,14 @@ ROUTES: tuple[Route, ...] = (
     Route(
         method="PATCH",
         path=f"{V1}/event/{{event_id}}",
-        endpoint=events.set_sales,
+        endpoint=events.set_terms,
         permission=May.EVENT_CREATE_OWN,
         privilege=May.EVENT_UPDATE_ANY,
-        body=JsonBody(SalesBody),
+        body=JsonBody(TermsBody),
         response=EventView,
-        refusals=("event_not_found", "not_owner"),
+        refusals=("event_not_found", "not_owner", "precondition_failed", "terms_contradict"),
+        request_headers=("If-Match", "If-None-Match"),
+        response_headers=("ETag",),
     ),
     Route(
         method="GET",
@@ -66,7 +68,13 @@ ROUTES: tuple[Route, ...] = (
         privilege=May.EVENT_UPDATE_ANY,
         body=JsonBody(SeatIdsBody),
         response=EventView,
-        refusals=("event_not_found", "not_owner", "seat_not_found", "seat_taken"),
+        refusals=(
+            "event_not_found",
+            "not_owner",
+            "seat_not_found",
+            "seat_taken",
+            "precondition_failed",
+        ),
     ),
     Route(
         method="POST",
@@ -76,7 +84,7 @@ ROUTES: tuple[Route, ...] = (
         privilege=May.EVENT_UPDATE_ANY,
         body=JsonBody(SeatIdsBody),
         response=EventView,
-        refusals=("event_not_found", "not_owner", "seat_not_found"),
+        refusals=("event_not_found", "not_owner", "seat_not_found", "precondition_failed"),
     ),
     Route(
         method="GET",
@@ -95,7 +103,14 @@ ROUTES: tuple[Route, ...] = (
         privilege=May.EVENT_UPDATE_ANY,
         body=PlanBody(MoreSeats),
         response=EventView,
-        refusals=("event_not_found", "not_owner", "plan_invalid", "seat_exists", "layout_changed"),
+        refusals=(
+            "event_not_found",
+            "not_owner",
+            "plan_invalid",
+            "seat_exists",
+            "layout_changed",
+            "precondition_failed",
+        ),
     ),
     Route(
         method="GET",

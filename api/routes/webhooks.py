@@ -3,7 +3,6 @@
 from api import webhooks
 from api.http.calls import Route
 from api.http.decoding import JsonBody
-from api.http.payloads import PageQuery
 from api.http.permissions import Permission as May
 
 ONE = f"{webhooks.PATH}/{{webhook_id}}"
@@ -26,8 +25,10 @@ ROUTES: tuple[Route, ...] = (
         path=webhooks.PATH,
         endpoint=webhooks.list_webhooks,
         permission=May.EVENT_CREATE_OWN,
-        query=PageQuery,
+        privilege=May.EVENT_UPDATE_ANY,
+        query=webhooks.WebhooksQuery,
         response=webhooks.WebhookList,
+        refusals=("event_not_found", "not_owner"),
     ),
     Route(
         method="GET",

@@ -14,7 +14,17 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from engine.ids import PLACE_PATTERN
-from engine.models import EventName, Layout, LayoutArea, LayoutCategory, LayoutSeat, Sales
+from engine.models import (
+    EventName,
+    LatePayment,
+    Layout,
+    LayoutArea,
+    LayoutCategory,
+    LayoutSeat,
+    PaymentMs,
+    Sales,
+    TimeZoneText,
+)
 from engine.plans.builder import COORDINATE_MAX, PLACES_MAX, PRICE_MINOR_MAX, LayoutBuilder
 from engine.plans.derived_ids import seat_id
 from engine.plans.plan import NO_OPTIONS, Plan, PlanOptions, make_plan
@@ -97,12 +107,42 @@ class EventPlan(_Part, frozen=True):
     opens_at: Moment | None = None
     closes_at: Moment | None = None
     seats_max: Annotated[int, Meta(ge=1, le=50, description="The most places of one booking.")] = 10
-    customer_max: Annotated[
-        int, Meta(ge=0, le=1000, description="The most places of one customer; 0 is no limit.")
-    ] = 0
+    customer_max: (
+        Annotated[
+            int,
+            Meta(
+                ge=0,
+                le=1000,
+                description="The most places of one customer; 0 is no limit. If absent: 10 for an "
+                "event created over HTTP, no limit for `engine load`.",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     hold_ttl_s: Annotated[
         int, Meta(ge=1, le=86_400, description="How long a hold lasts, in seconds.")
     ] = 900
+    starts_at: Moment | None = None
+    time_zone: Annotated[
+        TimeZoneText | None, Meta(description="Where the event is, by its IANA name.")
+    ] = None
+    cancel_until: Annotated[
+        Moment | None, Meta(description="Until when customers may cancel. Left out: they may not.")
+    ] = None
+    late_payment: Annotated[
+        LatePayment,
+        Meta(
+            description="What a payment after its deadline gets, if its places are free: them, or "
+            "a refund."
+        ),
+    ] = LatePayment.CONFIRM
+    payment_max_ms: Annotated[
+        PaymentMs,
+        Meta(
+            description="The longest time after the hold that a slow payment gets, not shorter "
+            "than the hold; 0 is the hold's time."
+        ),
+    ] = 0
 
 
 class MoreSeats(_Part, frozen=True):
@@ -124,12 +164,18 @@ def parse_event_json(
         "name": event.name,
         "currency": event.currency,
         "sales": event.sales,
-        "opens_at_ms": _milliseconds(event.opens_at),
-        "closes_at_ms": _milliseconds(event.closes_at),
+        "opens_at_ms": milliseconds(event.opens_at),
+        "closes_at_ms": milliseconds(event.closes_at),
         "seats_max": event.seats_max,
-        "customer_max": event.customer_max,
         "hold_ttl_ms": event.hold_ttl_s * 1000,
+        "starts_at_ms": milliseconds(event.starts_at),
+        "time_zone": event.time_zone or "",
+        "cancel_until_ms": milliseconds(event.cancel_until),
+        "late_payment": event.late_payment,
+        "payment_max_ms": event.payment_max_ms,
     }
+    if event.customer_max is not UNSET:
+        stated["customer_max"] = event.customer_max
     return make_plan(builder, stated, options, allow_empty=allow_empty)
 
 
@@ -191,6 +237,7 @@ def _seats(where: str, section: Section, row: Row) -> Iterator[tuple[str, Layout
         )
 
 
-def _milliseconds(moment: datetime | None) -> int:
+def milliseconds(moment: datetime | None) -> int:
+    """A time of a plan in Unix milliseconds; 0 for none."""
     epoch = datetime.fromtimestamp(0, UTC)
     return (moment - epoch) // timedelta(milliseconds=1) if moment else 0

@@ -6,6 +6,7 @@ from msgspec import Struct
 from engine.models import Layout, Terms
 from engine.plans.builder import LayoutBuilder
 from engine.plans.problems import PlanError, place_first
+from engine.terms import problems_of
 
 
 class PlanOptions(Struct, frozen=True, kw_only=True):
@@ -13,13 +14,15 @@ class PlanOptions(Struct, frozen=True, kw_only=True):
 
     `derive_ids` and `prices` are for pretix plans, which have seat_guids and no prices. `prices`
     is a file (JSON object, or CSV `category,price_minor`), the text `Stalls=5000,Box=9000`, or one
-    price for all categories: `5000`.
+    price for all categories: `5000`. `customer_max` is the limit if the plan states none; 0 for no
+    limit.
     """
 
     derive_ids: bool = False
     prices: str | None = None
     currency: str | None = None
     name: str | None = None
+    customer_max: int = 0
 
 
 NO_OPTIONS = PlanOptions()
@@ -44,11 +47,11 @@ def make_plan(
     Raises: PlanError with every problem of the layout and the terms.
     """
     given = {"name": options.name, "currency": options.currency}
-    fields = stated | {key: value for key, value in given.items() if value is not None}
+    fields = {"customer_max": options.customer_max} | stated
+    fields |= {key: value for key, value in given.items() if value is not None}
     try:
         terms = msgspec.convert(fields, Terms)
     except msgspec.ValidationError as error:
         raise PlanError([place_first(str(error)), *builder.problems]) from error
-    if 0 < terms.closes_at_ms <= terms.opens_at_ms:
-        builder.problems.append("the sale closes before it opens")
+    builder.problems += problems_of(terms)
     return Plan(builder.build(terms.currency, allow_empty=allow_empty), terms)

@@ -4,6 +4,8 @@ An account's id is the customer id of its tokens. It has a prefix, so that no su
 identity provider can be an account id: a subject with this prefix is refused.
 """
 
+from enum import StrEnum
+
 from msgspec import Struct
 from ulid import ULID
 
@@ -27,16 +29,22 @@ class Account(Struct, frozen=True):
     verified_at_ms: int | None
 
 
+class LinkPurpose(StrEnum):
+    """The purpose of a link: verify a new account's address, or reset a forgotten password."""
+
+    VERIFY = "verify"
+    RESET = "reset"
+
+
 class NewLink(Struct, frozen=True):
     """A link for a mail, as stored: the hash of its token, and how long it is valid.
 
-    A verification sets `password_hash`: the password of the registration that sent this link. So a
-    second registration of the same address cannot replace the password.
+    `sender` is the client address of the request: the mails of one hour are counted per sender.
     """
 
     token_hash: bytes
     ttl_s: int
-    password_hash: str | None = None
+    sender: str
 
 
 class Addressee(Struct, frozen=True):
@@ -73,6 +81,26 @@ class RoleOf(Struct, frozen=True):
 
     role: str
     permissions: tuple[str, ...]
+
+
+class Granter(Struct, frozen=True):
+    """The caller that changes roles, with the permissions of its token.
+
+    Of an account, only the permissions count that its role still has.
+    """
+
+    account_id: CustomerId
+    permissions: frozenset[str]
+
+
+class AboveOwn(Struct, frozen=True):
+    """A change of roles was refused: the caller does not have this permission itself."""
+
+    permission: str
+
+
+class LastAdmin(Struct, frozen=True):
+    """A change of roles was refused: no administrator would be left."""
 
 
 class Ended(Struct, frozen=True):

@@ -14,7 +14,19 @@ from msgspec import Struct
 from engine.ids import EventId
 
 _HOST = re.compile(r"[a-z0-9_.-]+")
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_UNICAST = ipaddress.IPv6Network("2000::/3")
+"""All public IPv6 addresses. Outside it are IPv4-compatible, IPv4-translated and NAT64 addresses,
+`fec0::/10`, and what IANA has not assigned."""
+
+_SPECIAL_IPV4 = tuple(map(ipaddress.IPv4Network, ("192.0.0.0/24", "192.88.99.0/24")))
+_SPECIAL_IPV6 = tuple(
+    map(
+        ipaddress.IPv6Network,
+        ("2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20"),
+    )
+)
+"""Special-purpose ranges of IANA that `is_global` lacks in some version of Python: protocol
+assignments (Teredo among them), 6to4 and its relays, AS112, documentation."""
 
 
 class MessageKind(StrEnum):
@@ -37,7 +49,8 @@ class DeliveryState(StrEnum):
 class Webhook(Struct, frozen=True, kw_only=True):
     """An organiser's endpoint. `event_id` None: it receives every event of its owner.
 
-    `any_owner`: an account with access to every event registered it, for one of them.
+    `any_owner`: a caller with access to every event registered it, for one of them. Whether its
+    owner still has that right is checked at each delivery.
     """
 
     id: str
@@ -98,13 +111,23 @@ def check_url(url: str, *, allow_insecure: bool) -> None:
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is on the internet, and not a tunnel into a private network."""
+    """Whether an IP address is on the internet, and not a tunnel into a private network.
+
+    An address that embeds an IPv4 address is not public, because a gateway decides where it leads.
+    The exception is an IPv4-mapped address: the system itself connects to the IPv4 address.
+    """
     found = ipaddress.ip_address(address)
-    if isinstance(found, ipaddress.IPv6Address):
-        if found in _NAT64 or found.sixtofour or found.teredo:
-            return False  # they contain an IPv4 address that only a gateway resolves
-        found = found.ipv4_mapped or found
-    return found.is_global and not found.is_multicast
+    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped:
+        found = found.ipv4_mapped
+    if isinstance(found, ipaddress.IPv4Address):
+        special = any(found in network for network in _SPECIAL_IPV4)
+    else:
+        special = (
+            found not in _UNICAST
+            or found.scope_id is not None
+            or any(found in network for network in _SPECIAL_IPV6)
+        )
+    return found.is_global and not found.is_multicast and not special
 
 
 def _is_address(host: str) -> bool:

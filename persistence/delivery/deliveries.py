@@ -15,6 +15,7 @@ from persistence.database import Pool
 from persistence.stores.webhooks import QUERIES
 
 LEASE_MS = 60_000
+NOT_PERMITTED = "the owner of the webhook has no right to this event any more"
 KEEP_MS = 30 * 86_400_000
 """How long a delivery that came to an end can be looked at."""
 
@@ -67,10 +68,26 @@ class Deliveries:
             QUERIES["claim_deliveries"], self.now_ms, busy, LEASE_MS, each, all_of
         )
         claimed: dict[str, list[Due]] = {}
+        forbidden: set[tuple[str, str]] = set()
         for row in sorted(rows, key=lambda row: row["number"]):
-            due = Due(**dict(row, kind=MessageKind(row["kind"])))
-            claimed.setdefault(due.webhook_id, []).append(due)
+            columns = dict(row, kind=MessageKind(row["kind"]))
+            event_id, permitted = columns.pop("event_id"), columns.pop("permitted")
+            if permitted:
+                due = Due(**columns)
+                claimed.setdefault(due.webhook_id, []).append(due)
+            else:
+                forbidden.add((row["webhook_id"], event_id))
+        for webhook_id, event_id in sorted(forbidden):
+            await self._give_up(webhook_id, event_id)
         return list(claimed.values())
+
+    async def _give_up(self, webhook_id: str, event_id: str) -> None:
+        """Mark as dead what waits for a webhook whose owner lost its right to the event."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute(QUERIES["lock_webhook"], webhook_id)
+            await connection.execute(
+                QUERIES["give_up_deliveries"], self.now_ms, webhook_id, NOT_PERMITTED, event_id
+            )
 
     async def record(
         self, webhook_id: str, attempts: Sequence[Attempt], *, failure_count: int, backoff_ms: int
@@ -92,7 +109,9 @@ class Deliveries:
         """Send nothing there any more; what was on its way is given up."""
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute(QUERIES["disable_webhook"], self.now_ms, webhook_id, why)
-            await connection.execute(QUERIES["give_up_deliveries"], self.now_ms, webhook_id, why)
+            await connection.execute(
+                QUERIES["give_up_deliveries"], self.now_ms, webhook_id, why, None
+            )
 
     async def oldest_ms(self) -> int:
         """How long the oldest message waits that is not delivered yet; 0: none does."""

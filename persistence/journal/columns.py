@@ -141,6 +141,11 @@ def event_values(row: EventRow) -> tuple[object, ...]:
         layouts.capacity(row.layout),
         row.layout.version,
         row.gzipped,
+        terms.starts_at_ms,
+        terms.time_zone,
+        terms.cancel_until_ms,
+        terms.late_payment,
+        terms.payment_max_ms,
     )
 
 

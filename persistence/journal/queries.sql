@@ -139,8 +139,10 @@ SELECT layout_version FROM events WHERE event_id = $1;
 -- name: put_event
 INSERT INTO events (
     event_id, name, currency, owner_id, sales, opens_at_ms, closes_at_ms, hold_ttl_ms, hold_max_ms,
-    seats_max, customer_max, ended_ttl_ms, loaded_at_ms, epoch, capacity, layout_version, layout)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+    seats_max, customer_max, ended_ttl_ms, loaded_at_ms, epoch, capacity, layout_version, layout,
+    starts_at_ms, time_zone, cancel_until_ms, late_payment, payment_max_ms)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
+    $21, $22)
 ON CONFLICT (event_id) DO UPDATE SET
     name = excluded.name, currency = excluded.currency, owner_id = excluded.owner_id,
     sales = excluded.sales, opens_at_ms = excluded.opens_at_ms,
@@ -149,7 +151,10 @@ ON CONFLICT (event_id) DO UPDATE SET
     customer_max = excluded.customer_max, ended_ttl_ms = excluded.ended_ttl_ms,
     loaded_at_ms = excluded.loaded_at_ms, epoch = greatest(events.epoch, excluded.epoch),
     capacity = excluded.capacity,
-    layout_version = excluded.layout_version, layout = excluded.layout;
+    layout_version = excluded.layout_version, layout = excluded.layout,
+    starts_at_ms = excluded.starts_at_ms, time_zone = excluded.time_zone,
+    cancel_until_ms = excluded.cancel_until_ms, late_payment = excluded.late_payment,
+    payment_max_ms = excluded.payment_max_ms;
 
 -- name: drop_seats
 DELETE FROM seats WHERE event_id = $1;

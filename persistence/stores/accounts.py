@@ -9,12 +9,25 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from engine.ids import CustomerId
-from engine.ports.accounts import Account, Addressee, Credentials, Ended, NewLink, new_account_id
+from engine.ports.accounts import (
+    Account,
+    Addressee,
+    Credentials,
+    Ended,
+    LinkPurpose,
+    NewLink,
+    new_account_id,
+)
 from persistence.database import Connect, Connection
 from persistence.sql import named_queries
 
 QUERIES = named_queries("stores/accounts.sql")
-MAILS_PER_HOUR_MAX = 5
+SENDER_MAILS_MAX = 5
+"""Mails an hour of one purpose to one account, requested from one client address."""
+MAILS_MAX = 30
+"""Mails an hour of one purpose to one account from all clients. When they are used up, a link of
+this hour is still valid, because no link of a mail lives shorter; using it starts the hour again.
+"""
 
 
 @asynccontextmanager
@@ -44,40 +57,34 @@ class AccountStore:
         async with transaction(self._connect) as connection:
             await connection.execute(QUERIES["forget_old"])
             await connection.execute(QUERIES["add_unverified"], new_account_id(), email)
-            return await _add_link(connection, email, link, "verify")
-
-    async def verify(self, token_hash: bytes) -> bool:
-        """Follow the link of a registration; again does no harm. False: it is none, or old."""
-        async with transaction(self._connect) as connection:
-            used = await connection.fetchrow(QUERIES["use_link"], token_hash, "verify")
-            if used is None:
-                return False
-            account_id = used["account_id"]
-            if used["first"]:
-                await connection.execute(
-                    QUERIES["verify_account"], account_id, used["password_hash"]
-                )
-                await connection.execute(QUERIES["drop_other_links"], account_id, token_hash)
-            return True
+            return await _add_link(connection, email, link, LinkPurpose.VERIFY)
 
     async def begin_reset(self, email: str, link: NewLink) -> Addressee | None:
         """Make a link to choose another password; None when no mail is to be sent."""
         async with transaction(self._connect) as connection:
             await connection.execute(QUERIES["forget_old"])
-            return await _add_link(connection, email, link, "reset")
+            return await _add_link(connection, email, link, LinkPurpose.RESET)
 
-    async def reset_password(self, token_hash: bytes, password_hash: str) -> Ended | None:
-        """Follow the link of a reset, once, and end every session. None: it is none, or old.
+    async def find_link(self, token_hash: bytes, purpose: LinkPurpose) -> str | None:
+        """The address that a valid link was sent to; None for any other link."""
+        async with self._connect() as connection:
+            email: str | None = await connection.fetchval(QUERIES["find_link"], token_hash, purpose)
+        return email
 
-        Who could read the mail owns the address, so the account is verified with it.
+    async def set_password(
+        self, token_hash: bytes, purpose: LinkPurpose, password_hash: str
+    ) -> Ended | None:
+        """Use a link, once. None: the link is unknown, used or expired.
+
+        The client read the mail, so it owns the address: the account is verified, and everything
+        from before ends, that is every session and every other link.
         """
         async with transaction(self._connect) as connection:
-            used = await connection.fetchrow(QUERIES["use_link"], token_hash, "reset")
-            if used is None or not used["first"]:
+            await connection.execute(QUERIES["lock_account_of_link"], token_hash)
+            account_id = await connection.fetchval(QUERIES["use_link"], token_hash, purpose)
+            if account_id is None:
                 return None
-            account_id = used["account_id"]
             await connection.execute(QUERIES["set_password"], account_id, password_hash)
-            await connection.execute(QUERIES["drop_other_links"], account_id, token_hash)
             return Ended(account_id, await end_sessions(connection, account_id))
 
     async def find_credentials(self, email: str) -> Credentials | None:
@@ -94,11 +101,17 @@ class AccountStore:
             )
 
     async def add_account(self, email: str, password_hash: str, role: str) -> CustomerId | None:
-        """Make a verified account; None if the address has one."""
-        async with self._connect() as connection:
+        """Make a verified account; None if the address has one.
+
+        An unverified account becomes this one, and its links end: a stranger may have registered
+        the address.
+        """
+        async with transaction(self._connect) as connection:
             found: CustomerId | None = await connection.fetchval(
                 QUERIES["add_account"], new_account_id(), email, role, password_hash
             )
+            if found:
+                await connection.execute(QUERIES["end_links"], found)
         return found
 
     async def list_accounts(self, after: str = "", limit: int = 1000) -> list[Account]:
@@ -109,20 +122,18 @@ class AccountStore:
 
 
 async def _add_link(
-    connection: Connection, email: str, link: NewLink, purpose: str
+    connection: Connection, email: str, link: NewLink, purpose: LinkPurpose
 ) -> Addressee | None:
     account = await connection.fetchrow(QUERIES["lock_account"], email)
-    if account is None or not await connection.fetchval(
-        QUERIES["count_mail"], account["account_id"], MAILS_PER_HOUR_MAX
-    ):
+    if account is None:
         return None
-    if purpose == "reset" or not account["verified"]:
+    account_id, verified = account["account_id"], account["verified"]
+    notice = verified and purpose == LinkPurpose.VERIFY
+    mail = account_id, "notice" if notice else purpose, link.sender
+    if not await connection.fetchval(QUERIES["count_mail"], *mail, SENDER_MAILS_MAX, MAILS_MAX):
+        return None
+    if not notice:
         await connection.execute(
-            QUERIES["add_link"],
-            link.token_hash,
-            account["account_id"],
-            purpose,
-            link.password_hash,
-            link.ttl_s,
+            QUERIES["add_link"], link.token_hash, account_id, purpose, link.ttl_s
         )
-    return Addressee(account["email"], account["verified"])
+    return Addressee(account["email"], verified)

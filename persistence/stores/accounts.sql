@@ -4,27 +4,33 @@
 INSERT INTO accounts (account_id, email) VALUES ($1, $2) ON CONFLICT (email) DO NOTHING;
 
 -- name: lock_account
-SELECT account_id, email, verified_at IS NOT NULL AS verified FROM accounts
+SELECT account_id, email, role_id AS role, verified_at IS NOT NULL AS verified FROM accounts
 WHERE email = $1 FOR UPDATE;
 
 -- name: count_mail
--- At most $2 mails an hour go to an address, whoever asks for them.
-UPDATE accounts SET
-    mail_count = CASE WHEN mails_since < now() - interval '1 hour' THEN 1 ELSE mail_count + 1 END,
-    mails_since = CASE WHEN mails_since < now() - interval '1 hour' THEN now() ELSE mails_since END
-WHERE account_id = $1 AND (mails_since < now() - interval '1 hour' OR mail_count < $2)
+-- Counts one mail of a purpose, while the last hour has room: $4 from one sender, $5 from all.
+INSERT INTO account_mails (account_id, purpose, sender)
+SELECT $1, $2, $3
+FROM (
+    SELECT count(*) AS total, count(*) FILTER (WHERE sender = $3) AS own FROM account_mails
+    WHERE account_id = $1 AND purpose = $2 AND sent_at > now() - interval '1 hour') sent
+WHERE own < $4 AND total < $5
 RETURNING account_id;
 
 -- name: add_link
-INSERT INTO account_links (token_hash, account_id, purpose, password_hash, expires_at)
-VALUES ($1, $2, $3, $4, now() + make_interval(secs => $5));
+INSERT INTO account_links (token_hash, account_id, purpose, expires_at)
+VALUES ($1, $2, $3, now() + make_interval(secs => $4));
 
 -- name: forget_old
 -- A few at a time, by whoever adds some: no job of its own.
 WITH links AS (
     DELETE FROM account_links WHERE token_hash IN (
         SELECT token_hash FROM account_links WHERE expires_at < now()
-        ORDER BY expires_at LIMIT 20 FOR UPDATE SKIP LOCKED))
+        ORDER BY expires_at LIMIT 20 FOR UPDATE SKIP LOCKED)),
+mails AS (
+    DELETE FROM account_mails WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM account_mails WHERE sent_at < now() - interval '1 hour'
+        ORDER BY sent_at LIMIT 20 FOR UPDATE SKIP LOCKED)))
 DELETE FROM accounts WHERE account_id IN (
     SELECT account_id FROM accounts a
     WHERE verified_at IS NULL AND created_at < now() - interval '7 days'
@@ -32,19 +38,30 @@ DELETE FROM accounts WHERE account_id IN (
             SELECT FROM account_links l WHERE l.account_id = a.account_id AND l.expires_at > now())
     ORDER BY created_at LIMIT 20 FOR UPDATE SKIP LOCKED);
 
+-- name: find_link
+SELECT a.email FROM account_links l JOIN accounts a USING (account_id)
+WHERE l.token_hash = $1 AND l.purpose = $2 AND l.expires_at > now();
+
+-- name: lock_account_of_link
+-- First the account, then its links: the order of every transaction that changes both.
+SELECT a.account_id FROM account_links l JOIN accounts a USING (account_id)
+WHERE l.token_hash = $1
+FOR UPDATE OF a;
+
 -- name: use_link
--- The first use counts; a link that is followed again is known, and does nothing more.
-UPDATE account_links l SET used_at = coalesce(l.used_at, now())
-FROM (SELECT token_hash, used_at FROM account_links WHERE token_hash = $1 FOR UPDATE) before
-WHERE l.token_hash = before.token_hash AND l.purpose = $2 AND l.expires_at > now()
-RETURNING l.account_id, l.password_hash, before.used_at IS NULL AS first;
+-- The first use ends every link of the account, and starts the hour of its mails again.
+WITH used AS (
+    DELETE FROM account_links WHERE token_hash = $1 AND purpose = $2 AND expires_at > now()
+    RETURNING account_id),
+others AS (
+    DELETE FROM account_links l USING used
+    WHERE l.account_id = used.account_id AND l.token_hash <> $1),
+mails AS (
+    DELETE FROM account_mails m USING used WHERE m.account_id = used.account_id)
+SELECT account_id FROM used;
 
--- name: verify_account
-UPDATE accounts SET verified_at = now(), password_hash = $2
-WHERE account_id = $1 AND verified_at IS NULL;
-
--- name: drop_other_links
-DELETE FROM account_links WHERE account_id = $1 AND token_hash <> $2;
+-- name: end_links
+DELETE FROM account_links WHERE account_id = $1;
 
 -- name: set_password
 UPDATE accounts SET password_hash = $2, verified_at = coalesce(verified_at, now())
@@ -59,7 +76,9 @@ SELECT account_id, password_hash FROM accounts WHERE email = $1 AND verified_at 
 -- name: add_account
 INSERT INTO accounts (account_id, email, role_id, password_hash, verified_at)
 VALUES ($1, $2, $3, $4, now())
-ON CONFLICT (email) DO NOTHING
+ON CONFLICT (email) DO UPDATE SET role_id = excluded.role_id,
+    password_hash = excluded.password_hash, verified_at = excluded.verified_at
+WHERE accounts.verified_at IS NULL
 RETURNING account_id;
 
 -- name: list_accounts
@@ -128,6 +147,14 @@ FROM roles r LEFT JOIN role_permissions p USING (role_id)
 WHERE $1::text IS NULL OR r.role_id = $1
 GROUP BY r.role_id ORDER BY r.role_id;
 
+-- name: lock_roles
+-- Serialises the changes of roles. It conflicts with itself only, so registrations do not wait.
+SELECT FROM roles ORDER BY role_id FOR NO KEY UPDATE;
+
+-- name: count_other_admins
+SELECT count(*) FROM accounts
+WHERE role_id = 'ADMIN' AND verified_at IS NOT NULL AND account_id <> $1;
+
 -- name: add_permission
 INSERT INTO role_permissions VALUES ($1, $2) ON CONFLICT DO NOTHING;
 
@@ -135,4 +162,4 @@ INSERT INTO role_permissions VALUES ($1, $2) ON CONFLICT DO NOTHING;
 DELETE FROM role_permissions WHERE role_id = $1 AND permission = $2;
 
 -- name: assign_role
-UPDATE accounts SET role_id = $2 WHERE account_id = $1 AND role_id <> $2;
+UPDATE accounts SET role_id = $2 WHERE account_id = $1;

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from engine.ids import EventId
 from engine.ports.webhooks import Delivery, DeliveryState, Replayed, Webhook
 from persistence.database import Connect
 from persistence.sql import named_queries
@@ -30,10 +31,14 @@ class WebhookStore:
             )
         return msgspec.convert(dict(row), Webhook) if row else None
 
-    async def list_webhooks(self, owner_id: str, after: str, limit: int) -> list[Webhook]:
-        """The webhooks of one owner in the order of their ids, after one of them."""
+    async def list_webhooks(
+        self, owner_id: str, event_id: EventId | None, after: str, limit: int
+    ) -> list[Webhook]:
+        """The webhooks of one owner after an id, or all of that owner's event, sorted by id."""
         async with self._connect() as connection:
-            rows = await connection.fetch(QUERIES["list_webhooks"], owner_id, after, limit)
+            rows = await connection.fetch(
+                QUERIES["list_webhooks"], owner_id, event_id, after, limit
+            )
         return [msgspec.convert(dict(row), Webhook) for row in rows]
 
     async def read_webhook(self, webhook_id: str, owner_id: str) -> Webhook | None:

@@ -18,18 +18,21 @@ RETURNING webhook_id AS id, owner_id, event_id, any_owner, url, kinds, created_a
 SELECT webhook_id AS id, owner_id, event_id, any_owner, url, kinds, created_at_ms,
     disabled_at_ms, disabled_why
 FROM webhooks
-WHERE owner_id = $1 AND webhook_id > $2
+WHERE webhook_id > $3 AND CASE WHEN $2::text IS NULL THEN owner_id = $1
+    ELSE event_id = $2 OR (event_id IS NULL AND owner_id = $1) END
 ORDER BY webhook_id
-LIMIT $3;
+LIMIT $4;
 
 -- name: read_webhook
 SELECT webhook_id AS id, owner_id, event_id, any_owner, url, kinds, created_at_ms,
     disabled_at_ms, disabled_why
 FROM webhooks
-WHERE webhook_id = $1 AND ($2 = '' OR owner_id = $2);
+WHERE webhook_id = $1 AND ($2 = '' OR owner_id = $2
+    OR event_id IN (SELECT e.event_id FROM events e WHERE e.owner_id = $2));
 
 -- name: delete_webhook
-DELETE FROM webhooks WHERE webhook_id = $1 AND ($2 = '' OR owner_id = $2)
+DELETE FROM webhooks WHERE webhook_id = $1 AND ($2 = '' OR owner_id = $2
+    OR event_id IN (SELECT e.event_id FROM events e WHERE e.owner_id = $2))
 RETURNING webhook_id AS id, owner_id, event_id, any_owner, url, kinds, created_at_ms,
     disabled_at_ms, disabled_why;
 
@@ -62,7 +65,7 @@ WITH told AS (
     SELECT j.event_id, j.epoch, j.entry_ms, j.entry_seq, j.booking_id, m.kind
     FROM webhooks w
     JOIN events e ON (w.event_id IS NULL OR e.event_id = w.event_id)
-        AND (w.any_owner OR e.owner_id = w.owner_id)
+        AND may_receive(w.owner_id, w.any_owner, e.owner_id)
     JOIN journal j ON j.event_id = e.event_id AND j.entry_ms >= $2
     CROSS JOIN unnest(message_kinds(j.kind, j.body)) AS m (kind)
     WHERE w.webhook_id = $1 AND m.kind = ANY (w.kinds)
@@ -103,7 +106,7 @@ made AS (
     CROSS JOIN unnest(message_kinds(j.kind, j.body)) AS m (kind)
     JOIN events e USING (event_id)
     JOIN webhooks w ON (w.event_id IS NULL OR w.event_id = e.event_id)
-        AND (w.any_owner OR w.owner_id = e.owner_id)
+        AND may_receive(w.owner_id, w.any_owner, e.owner_id)
         AND m.kind = ANY (w.kinds) AND w.disabled_at_ms IS NULL
     CROSS JOIN (SELECT now_ms($1)) c
     ORDER BY t.number, m.kind
@@ -115,7 +118,7 @@ SELECT count(*) FROM taken;
 -- at a time; of one that fails a single message, to see. A message waits while an earlier one of its booking was not tried yet.
 WITH clock AS (SELECT now_ms($1)),
 due AS (
-    SELECT d.message_id, w.url, w.secret, w.failure_count, clock.now_ms
+    SELECT d.message_id, w.url, w.secret, w.failure_count, w.owner_id, w.any_owner, clock.now_ms
     FROM clock
     CROSS JOIN (SELECT * FROM webhooks WHERE disabled_at_ms IS NULL ORDER BY random()) w
     CROSS JOIN LATERAL (
@@ -138,8 +141,10 @@ FROM due, journal j
 WHERE d.message_id = due.message_id AND d.state = 'pending' AND d.due_ms <= due.now_ms
     AND j.event_id = d.event_id AND j.epoch = d.epoch
     AND j.entry_ms = d.entry_ms AND j.entry_seq = d.entry_seq
-RETURNING d.message_id, d.number, d.webhook_id, d.kind, d.attempt_count, due.url, due.secret,
-    due.failure_count, j.at_ms, j.body::text;
+RETURNING d.message_id, d.number, d.webhook_id, d.event_id, d.kind, d.attempt_count, due.url, due.secret,
+    due.failure_count, j.at_ms, j.body::text,
+    (SELECT may_receive(due.owner_id, due.any_owner, e.owner_id)
+        FROM events e WHERE e.event_id = d.event_id) AS permitted;
 
 -- name: record_attempts
 UPDATE webhook_deliveries d SET attempt_count = d.attempt_count + 1, state = r.state,
@@ -160,7 +165,7 @@ WHERE webhook_id = $2 AND disabled_at_ms IS NULL;
 
 -- name: give_up_deliveries
 UPDATE webhook_deliveries SET state = 'dead', error = $3, done_at_ms = now_ms($1)
-WHERE webhook_id = $2 AND state = 'pending';
+WHERE webhook_id = $2 AND state = 'pending' AND ($4::text IS NULL OR event_id = $4);
 
 -- name: read_oldest
 -- How long the oldest has waited that is not delivered yet.

@@ -76,6 +76,26 @@ def test_load_with_sales_paused_does_not_sell(engine_command: Terminal) -> None:
     assert msgspec.json.decode(said)["sales"] == "paused"
 
 
+def test_load_with_a_start_and_a_time_zone_shows_them(engine_command: Terminal) -> None:
+    path = engine_command.file("seats.csv", SEATS)
+    options = ("--starts-at", "2030-06-01T19:30:00+02:00", "--time-zone", "Europe/Berlin")
+    event = msgspec.json.decode(engine_command("load", path, "--event", GALA, *options, "--json"))
+    assert (event["starts_at_ms"], event["time_zone"]) == (1_906_565_400_000, "Europe/Berlin")
+
+
+def test_load_of_a_plan_that_its_options_contradict_loads_nothing(
+    engine_command: Terminal, raw: sync_redis.Redis
+) -> None:
+    area = {"id": "pit", "name": "Pit", "category": "a", "capacity": 3}
+    category = {"id": "a", "name": "A", "priceMinor": 100}
+    plan = {"name": "G", "categories": [category], "areas": [area]}
+    plan |= {"opensAt": "2030-06-02T00:00:00Z"}
+    path = engine_command.file("gala.json", msgspec.json.encode(plan).decode())
+    options = ("--event", GALA, "--starts-at", "2030-06-01T00:00:00Z")
+    assert "opens after the event starts" in engine_command("load", path, *options, exit_code=2)
+    assert raw.keys("*") == []
+
+
 def test_load_twice_is_refused_and_replace_loads_again(engine_command: Terminal) -> None:
     path = engine_command.file("seats.csv", SEATS)
     engine_command("load", path, "--event", GALA)
@@ -94,6 +114,9 @@ def test_load_twice_is_refused_and_replace_loads_again(engine_command: Terminal)
         (SEATS, ["--hold-ttl", "0.1"], "hold_ttl_ms"),
         (SEATS, ["--max-seats", "51"], "seats_max"),
         (SEATS, ["--currency", "euro"], "urrency"),
+        (SEATS, ["--starts-at", "2030-06-01T19:30:00"], "--starts-at"),
+        (SEATS, ["--time-zone", "Mars/Base"], "no time zone"),
+        (SEATS, ["--time-zone", "a b"], "time_zone"),
     ],
 )
 def test_load_of_a_bad_plan_or_option_says_what_and_loads_nothing(

@@ -76,7 +76,7 @@ async def test_add_asks_for_the_password_and_the_account_can_log_in(
 def test_add_of_what_the_api_would_refuse_is_refused(user: Command) -> None:
     assert "email: " in user("add", "ann", "--password-stdin", typed="x\n", exit_code=2)
     short = user("add", "ann@example.org", "--password-stdin", typed="short\n", exit_code=2)
-    assert "password: 8 to 128" in short
+    assert "8 to 128" in short
     assert "short" not in short
     _add(user)
     again = user("add", "ANN@example.org", "--password-stdin", typed=PASSWORD, exit_code=2)
@@ -96,6 +96,13 @@ async def test_grant_gives_the_role_and_ends_the_sessions(
     with sync_redis.Redis.from_url(settings.redis_url) as raw:
         assert raw.xlen("revoked") == 1
     assert "event:update:any" in (await _credentials_of(database_url, "ann@example.org"))[1]
+
+
+def test_grant_leaves_the_last_administrator(user: Command) -> None:
+    _add(user, "ann@example.org", "--role", "admin")
+    assert "last administrator" in user("grant", "ann@example.org", "USER", exit_code=2)
+    _add(user, "bob@example.org", "--role", "admin")
+    assert "ann@example.org is USER" in user("grant", "ann@example.org", "USER")
 
 
 def test_grant_to_nobody_is_refused_and_without_redis_says_what_remains(user: Command) -> None:

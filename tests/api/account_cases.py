@@ -27,12 +27,12 @@ async def add_ann(api: Api) -> CustomerId:
 
 
 async def _registered(api: Api) -> None:
-    await api.stores.accounts.register(BOB, NewLink(hash_of(SECRET), 60, HASHED))
+    await api.stores.accounts.register(BOB, NewLink(hash_of(SECRET), 60, ""))
 
 
 async def _forgotten(api: Api) -> None:
     await add_ann(api)
-    await api.stores.accounts.begin_reset(ANN, NewLink(hash_of(SECRET), 60))
+    await api.stores.accounts.begin_reset(ANN, NewLink(hash_of(SECRET), 60, ""))
 
 
 async def _logged_in(api: Api) -> None:
@@ -58,9 +58,11 @@ _LOGIN = {"email": ANN, "password": PASSWORD}
 _ONE = ROLES + "/{role_id}"
 
 ACCOUNT_CASES: dict[tuple[str, str], Prepare] = {
-    ("register", f"{AUTH}/register"): _case(f"{AUTH}/register", _LOGIN),
+    ("register", f"{AUTH}/register"): _case(f"{AUTH}/register", {"email": ANN}),
     ("show_verification", f"{AUTH}/verify"): _case(f"{AUTH}/verify?token={SECRET}"),
-    ("verify", f"{AUTH}/verify"): _case(f"{AUTH}/verify", {"token": SECRET}, _registered),
+    ("verify", f"{AUTH}/verify"): _case(
+        f"{AUTH}/verify", {"token": SECRET, "password": PASSWORD}, _registered
+    ),
     ("log_in", f"{AUTH}/login"): _case(f"{AUTH}/login", _LOGIN, add_ann),
     ("refresh", f"{AUTH}/refresh"): _case(f"{AUTH}/refresh", {"refreshToken": SECRET}, _logged_in),
     ("log_out", f"{AUTH}/logout"): _case(f"{AUTH}/logout", {"refreshToken": SECRET}, _logged_in),

@@ -70,7 +70,7 @@ CASES: dict[tuple[str, str], Prepare] = {
     ("list_events", EVENT): _at(EVENT),
     ("create_event", EVENT): _at(f"{EVENT}?id=recital", PLAN),
     ("read_event", EVENT + "/{event_id}"): _at(f"{EVENT}/gala"),
-    ("set_sales", EVENT + "/{event_id}"): _at(f"{EVENT}/gala", {"sales": "paused"}),
+    ("set_terms", EVENT + "/{event_id}"): _at(f"{EVENT}/gala", {"sales": "paused"}),
     ("read_layout", EVENT + "/{event_id}/seats"): _at(f"{EVENT}/gala/seats"),
     ("add_seats", EVENT + "/{event_id}/seats"): _at(f"{EVENT}/gala/seats", MORE),
     ("read_sales", EVENT + "/{event_id}/sales"): _at(f"{EVENT}/gala/sales"),

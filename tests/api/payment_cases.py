@@ -90,7 +90,7 @@ PAYMENT_CASES: dict[tuple[str, str], Prepare] = {
     ("list_refunds", EVENT + "/{event_id}/refunds"): _at(f"{EVENT}/gala/refunds"),
     ("settle_refund", REFUND + "/{refund_id}/settle"): _owed,
     ("create_webhook", WEBHOOK): _at(WEBHOOK, NEW),
-    ("list_webhooks", WEBHOOK): _hooked(WEBHOOK),
+    ("list_webhooks", WEBHOOK): _hooked(WEBHOOK + "?eventId=gala"),
     ("read_webhook", WEBHOOK + "/{webhook_id}"): _hooked(WEBHOOK + "/{}"),
     ("delete_webhook", WEBHOOK + "/{webhook_id}"): _hooked(WEBHOOK + "/{}"),
     ("list_deliveries", WEBHOOK + "/{webhook_id}/deliveries"): _hooked(WEBHOOK + "/{}/deliveries"),

@@ -8,10 +8,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from api.accounts import passwords as password_rules
-from api.accounts.passwords import Passwords
+from engine import Settings
 from tests.api.account_cases import ANN, PASSWORD
 from tests.api.client import AUTH, Api
-from tests.api.visitor import Mailbox, Visitor
+from tests.api.visitor import Mailbox, Visitor, calling_from
 
 
 async def test_register_mails_a_link_that_verifies_and_then_login_works(ann: Visitor) -> None:
@@ -32,7 +32,7 @@ async def test_register_mails_a_link_that_verifies_and_then_login_works(ann: Vis
     assert await ann.may_call()
 
 
-async def test_link_of_the_mail_shows_a_page_whose_button_verifies(ann: Visitor) -> None:
+async def test_link_of_the_mail_shows_a_page_that_asks_for_the_password(ann: Visitor) -> None:
     await ann.register()
     link = ann.mailbox.mails[0].link
     for method in ("GET", "HEAD", "GET"):  # a mail scanner follows it, and nothing happens
@@ -42,27 +42,34 @@ async def test_link_of_the_mail_shows_a_page_whose_button_verifies(ann: Visitor)
     assert page.headers["content-security-policy"].startswith("default-src 'none'")
     assert page.headers["cache-control"] == "no-store"
     assert '<form method="post">' in page.text
+    assert 'type="password"' in page.text
     assert "script" not in page.text
     assert (await ann.log_in()).status_code == 401
 
-    form = {"token": ann.mailbox.last_token()}
-    done = await ann.api.call("POST", link.partition("?")[0], data=form)
+    path, form = link.partition("?")[0], {"token": ann.mailbox.last_token(), "password": PASSWORD}
+    weak = await ann.api.http.post(path, data={**form, "password": "password"})
+    assert (weak.status_code, "Choose another" in weak.text) == (422, True)
+    done = await ann.api.http.post(path, data=form)
 
-    assert (done.status_code, "Confirmed" in done.text) == (200, True)
+    assert (done.status_code, "log in" in done.text) == (200, True)
     assert (await ann.log_in()).status_code == 200
-    gone = await ann.api.http.post(link.partition("?")[0], data={"token": "x" * 43})
+    gone = await ann.api.http.post(path, data=form)
     assert gone.status_code == 410
     assert gone.headers["content-type"].startswith("text/html")
 
 
-async def test_verify_again_does_no_harm_and_a_made_up_token_is_refused(ann: Visitor) -> None:
+async def test_verify_sets_one_password_once_and_a_made_up_token_is_refused(ann: Visitor) -> None:
     await ann.register()
-    assert (await ann.verify()).status_code == 200
-    assert (await ann.verify()).status_code == 200
-    refused = await ann.verify("x" * 43)
-    assert (refused.status_code, refused.json()["code"]) == (410, "link_invalid")
+    token = ann.mailbox.last_token()
+    weak = await ann.verify(token, "password")
+    assert (weak.status_code, weak.json()["field"]) == (422, "password")
+    assert (await ann.verify(token)).status_code == 200
+    for refused in (await ann.verify(token, "another password"), await ann.verify("x" * 43)):
+        assert (refused.status_code, refused.json()["code"]) == (410, "link_invalid")
+    assert (await ann.log_in("another password")).status_code == 401
+    assert (await ann.log_in()).status_code == 200
     for token in ("", "x" * 42, "x" * 44, "x" * 42 + "\n", "'; DROP TABLE accounts; --" + "x" * 17):
-        answer = await ann.post("verify", {"token": token})
+        answer = await ann.post("verify", {"token": token, "password": PASSWORD})
         assert (answer.status_code, answer.json()["field"]) == (422, "token")
 
 
@@ -70,51 +77,76 @@ async def test_register_known_address_answers_the_same_and_mails_its_owner(ann: 
     first = await ann.register()
     await ann.verify()
 
-    again = await Visitor(ann.api, ann.mailbox, ANN.upper()).register("another password")
+    again = await Visitor(ann.api, ann.mailbox, ANN.upper()).register()
 
     assert (again.status_code, again.content) == (first.status_code, first.content)
     mail = ann.mailbox.mails[-1]
     assert (mail.to, mail.link) == (ANN, "")
-    assert (await ann.log_in("another password")).status_code == 401
     assert (await ann.log_in()).status_code == 200
 
 
-async def test_register_hashes_the_password_whoever_asks(
-    ann: Visitor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hashed = []
-    original = Passwords.hash
-
-    async def counted(self: Passwords, password: str) -> str:
-        hashed.append(password)
-        return await original(self, password)
-
-    monkeypatch.setattr(Passwords, "hash", counted)
-    await ann.register()
-    await ann.verify()
-    await ann.register()
-    assert len(hashed) == 2
-
-
-async def test_password_of_a_registration_is_that_of_the_link_that_is_followed(
+async def test_password_of_a_stranger_who_registered_the_address_never_logs_in(
     ann: Visitor,
 ) -> None:
+    strangers = {"email": ANN, "password": "chosen by a stranger"}
+    assert (await ann.post("register", strangers)).status_code == 202
+    strangers_link = ann.mailbox.last_token()
     await ann.register()
     own_link = ann.mailbox.last_token()
-    await ann.register("chosen by somebody else")
-    foreign_link = ann.mailbox.last_token()
 
-    assert (await ann.verify(own_link)).status_code == 200
+    assert (await ann.verify(strangers_link)).status_code == 200
 
-    assert (await ann.verify(foreign_link)).status_code == 410
-    assert (await ann.log_in("chosen by somebody else")).status_code == 401
+    assert (await ann.log_in("chosen by a stranger")).status_code == 401
     assert (await ann.log_in()).status_code == 200
+    assert (await ann.verify(own_link, "chosen by a stranger")).status_code == 410
+    assert (await ann.post("register", strangers)).status_code == 202
+    assert (await ann.log_in("chosen by a stranger")).status_code == 401
+
+
+async def test_verify_without_a_password_is_refused_and_keeps_the_link(ann: Visitor) -> None:
+    await ann.register()
+    token = ann.mailbox.last_token()
+    answer = await ann.post("verify", {"token": token})
+    assert (answer.status_code, answer.json()["field"]) == (422, "password")
+    assert (await ann.verify(token)).status_code == 200
 
 
 async def test_register_over_and_over_mails_five_times_an_hour(ann: Visitor) -> None:
     for _ in range(7):
         assert (await ann.register()).status_code == 202
     assert len(ann.mailbox.mails) == 5
+
+
+async def test_registrations_of_a_stranger_leave_the_owner_every_mail(
+    ann: Visitor, settings: Settings
+) -> None:
+    await ann.join()
+    async with calling_from("198.51.100.7", settings, ann) as stranger:
+        for _ in range(7):
+            await stranger.register()
+            await stranger.forget()
+    told = len(ann.mailbox.mails)
+    assert told == 1 + 5 + 5
+
+    await ann.forget()
+    await ann.register()
+
+    assert [mail.subject for mail in ann.mailbox.mails[told:]] == [
+        "Choose a new password",
+        "You already have an account",
+    ]
+
+
+async def test_registrations_of_an_unverified_address_leave_its_owner_a_link(
+    ann: Visitor, settings: Settings
+) -> None:
+    async with calling_from("198.51.100.7", settings, ann) as stranger:
+        for _ in range(7):
+            await stranger.register()
+    await ann.register()
+    assert len(ann.mailbox.mails) == 6
+    assert (await ann.verify()).status_code == 200
+    assert (await ann.log_in()).status_code == 200
 
 
 async def test_register_twice_at_once_makes_one_account(ann: Visitor) -> None:
@@ -135,7 +167,7 @@ BAD_ADDRESSES = (
 @pytest.mark.parametrize("email", BAD_ADDRESSES)
 @pytest.mark.parametrize("path", ["register", "login", "password/forgot"])
 async def test_address_that_is_none_is_refused_and_named(api: Api, path: str, email: str) -> None:
-    body = {"email": email} | ({} if "forgot" in path else {"password": PASSWORD})
+    body = {"email": email} | ({"password": PASSWORD} if path == "login" else {})
     problem = await api.refused(422, "invalid", "POST", f"{AUTH}/{path}", json=body)
     assert problem["field"] == "email"
 
@@ -147,9 +179,15 @@ BAD_PASSWORDS = (
 
 
 @pytest.mark.parametrize("password", BAD_PASSWORDS)
-async def test_password_that_is_refused_is_named_and_not_shown(api: Api, password: str) -> None:
-    body = {"email": ANN, "password": password}
-    problem = await api.refused(422, "invalid", "POST", f"{AUTH}/register", json=body)
+@pytest.mark.parametrize("purpose", ["verify", "password/reset"])
+async def test_password_that_is_refused_is_named_and_not_shown(
+    ann: Visitor, purpose: str, password: str
+) -> None:
+    await (ann.register() if purpose == "verify" else ann.join())
+    if purpose != "verify":
+        await ann.forget()
+    body = {"token": ann.mailbox.last_token(), "password": password}
+    problem = await ann.api.refused(422, "invalid", "POST", f"{AUTH}/{purpose}", json=body)
     assert problem["field"] == "password"
     assert not password or password not in problem["detail"]
 
@@ -163,14 +201,14 @@ def test_password_with_any_letters_is_taken(password: str) -> None:
 
 
 async def test_password_typed_in_another_form_of_unicode_fits(ann: Visitor) -> None:
-    await ann.register("caf\u00e9 \u212b \ufb01rst")
-    await ann.verify()
+    await ann.register()
+    await ann.verify(password="caf\u00e9 \u212b \ufb01rst")
     assert (await ann.log_in("cafe\u0301 \u00c5 first")).status_code == 200
 
 
 EVERY_BODY: dict[str, dict[str, Any]] = {
-    "register": {"email": ANN, "password": PASSWORD},
-    "verify": {"token": "x" * 43},
+    "register": {"email": ANN},
+    "verify": {"token": "x" * 43, "password": PASSWORD},
     "login": {"email": ANN, "password": PASSWORD},
     "refresh": {"refreshToken": "x" * 43},
     "logout": {"refreshToken": "x" * 43},

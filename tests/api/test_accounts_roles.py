@@ -4,8 +4,9 @@ import pytest
 
 from api.http.permissions import ROLES, Permission
 from engine.ids import CustomerId
+from engine.ports.accounts import Ended
 from persistence.stores.stores import PostgresStores
-from tests.api.account_cases import ANN
+from tests.api.account_cases import ANN, HASHED
 from tests.api.client import AUTH, Api, Headers, bearer, token
 from tests.api.visitor import Visitor
 
@@ -96,6 +97,35 @@ async def test_nobody_hands_out_what_they_may_not_do(ann: Visitor) -> None:
     assert problem["permission"] == "role:assign"
 
 
+async def test_nobody_takes_from_an_account_or_a_role_that_is_above(
+    ann: Visitor, stores: PostgresStores
+) -> None:
+    await ann.join()
+    for role in ("ADMIN", "USER"):
+        assert await stores.accounts.add_account(f"{role}@a.org".lower(), HASHED, role)
+    caller = _with("role:assign", "role:permission:remove", *ROLES["organizer"])
+    assert await _assign(ann.api, "USER", caller, "admin@a.org") == 403
+    assert await _assign(ann.api, "ADMIN", caller, "admin@a.org") == 403
+    assert await _assign(ann.api, "ORGANIZER", caller, "user@a.org") == 200
+    path = f"{ADMIN_ROLES}/ADMIN/permissions/event:create:own"
+    problem = await ann.api.refused(403, "forbidden", "DELETE", path, caller)
+    assert problem["permission"] not in ROLES["organizer"]
+    path = path.replace("/ADMIN/", "/ORGANIZER/")
+    assert (await ann.api.call("DELETE", path, caller)).status_code == 200
+
+
+async def test_last_administrator_stays(ann: Visitor, stores: PostgresStores) -> None:
+    await ann.join()
+    await stores.roles.assign_role(ANN, "ADMIN")
+    await ann.log_in()
+    path, body = f"{ADMIN_ROLES}/USER/accounts", {"email": ANN}
+    await ann.api.refused(409, "role_protected", "POST", path, ann.bearer, json=body)
+    assert await ann.may_call()
+    assert await _assign(ann.api, "ADMIN", ann.bearer) == 200
+    assert await stores.accounts.add_account("bob@example.org", HASHED, "ADMIN")
+    assert await _assign(ann.api, "USER", ann.bearer) == 200
+
+
 @pytest.mark.parametrize("kept", [p for p in Permission if p.startswith("role:")])
 async def test_administrators_cannot_be_locked_out_of_the_roles(ann: Visitor, kept: str) -> None:
     path = f"{ADMIN_ROLES}/ADMIN/permissions/{kept}"
@@ -117,7 +147,7 @@ async def test_account_with_a_token_of_an_old_role_has_no_more_after_a_refresh(
 ) -> None:
     await ann.join()
     ended = await stores.roles.assign_role(ANN, "ADMIN")
-    assert ended
+    assert isinstance(ended, Ended)
     assert len(ended.session_ids) == 1
     assert isinstance(ended.account_id, str)
     assert CustomerId(ended.account_id).startswith("acc_")

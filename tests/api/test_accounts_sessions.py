@@ -11,12 +11,14 @@ from httpx2 import ASGITransport, AsyncClient
 from prometheus_client import REGISTRY
 
 from api.accounts.passwords import DUMMY, Passwords
+from api.accounts.sessions import ALL_ATTEMPT_EVERY_MS, ALL_ATTEMPTS_BURST
 from api.app import create_app
 from engine import Engine, Overloaded, Settings
+from engine.limits import Limit, LimitCheck
 from persistence.stores.stores import PostgresStores
 from tests.api.account_cases import ANN, PASSWORD
 from tests.api.client import AUTH, SECRET, Api, token
-from tests.api.visitor import Visitor
+from tests.api.visitor import Visitor, calling_from
 from tests.support.waiting import until
 
 
@@ -185,6 +187,23 @@ async def test_login_is_throttled_by_account_known_or_not(
             assert (answer.status_code, answer.json()["code"]) == (429, "rate_limited")
             assert 1 <= int(answer.headers["retry-after"]) <= 30
         assert (await Visitor(api, ann.mailbox).refresh(ann.tokens["refreshToken"])).is_success
+
+
+async def test_guesses_of_a_stranger_do_not_lock_the_owner_out_and_all_together_are_bounded(
+    settings: Settings, engine: Engine, ann: Visitor
+) -> None:
+    await ann.join()
+    limited = msgspec.structs.replace(settings, rate_limits="on")
+    async with calling_from("198.51.100.7", limited, ann) as stranger:
+        codes = [(await stranger.log_in("a guess")).status_code for _ in range(12)]
+    assert codes == [401] * 10 + [429] * 2
+    async with calling_from("203.0.113.9", limited, ann) as owner:
+        assert (await owner.log_in()).status_code == 200
+    full = Limit("login", ANN, ALL_ATTEMPT_EVERY_MS, ALL_ATTEMPTS_BURST)
+    for _ in range(ALL_ATTEMPTS_BURST - 11):
+        await engine.take_limits(LimitCheck((full,)))
+    async with calling_from("203.0.113.10", limited, ann) as third:
+        assert {(await third.log_in("a guess")).status_code for _ in range(10)} >= {429}
 
 
 async def test_storm_of_logins_is_turned_away_before_it_costs_anything(ann: Visitor) -> None:

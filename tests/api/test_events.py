@@ -47,6 +47,36 @@ async def test_create_event_from_our_own_json_can_be_sold_at_once(api: Api) -> N
     assert (held.status_code, held.json()["amountMinor"]) == (201, 500)
 
 
+@pytest.mark.parametrize(
+    ("stated", "limit"), [({}, 10), ({"customerMax": 0}, 0), ({"customerMax": 3}, 3)]
+)
+async def test_create_event_limits_a_customer_unless_the_plan_says_otherwise(
+    api: Api, stated: dict[str, int], limit: int
+) -> None:
+    answer = await api.call("POST", f"{EVENT}?id=recital", ORLA, json=PLAN | stated)
+    assert answer.json().get("customerMax", 0) == limit
+
+
+async def test_create_event_from_a_pretix_plan_limits_a_customer(api: Api) -> None:
+    answer = await api.call("POST", f"{EVENT}?prices=5000", ORLA, json=PRETIX)
+    assert answer.json()["customerMax"] == 10
+
+
+async def test_create_event_has_the_terms_of_its_plan(api: Api) -> None:
+    plan = {"startsAt": "2030-06-01T19:30:00+02:00", "timeZone": "Europe/Berlin"}
+    plan |= {"cancelUntil": "2030-05-31T12:00:00Z", "latePayment": "refund"}
+    answer = await api.call(
+        "POST", f"{EVENT}?id=recital", ORLA, json=PLAN | plan | {"paymentMaxMs": 900_000}
+    )
+    found = answer.json()
+    assert (found["startsAt"], found["timeZone"]) == ("2030-06-01T17:30:00.000Z", "Europe/Berlin")
+    assert (found["cancelUntil"], found["latePayment"]) == ("2030-05-31T12:00:00.000Z", "refund")
+    assert found["paymentMaxMs"] == 900_000
+    read = await api.call("GET", f"{EVENT}/recital")
+    assert (read.json(), read.headers["etag"]) == (found, answer.headers["etag"])
+    assert (await api.call("GET", EVENT)).json()["data"] == [found]
+
+
 async def test_create_event_without_an_id_gets_one(api: Api) -> None:
     created = [(await api.call("POST", EVENT, ORLA, json=PLAN)).json() for _ in range(2)]
     assert len({event["id"] for event in created}) == 2
@@ -85,6 +115,14 @@ TWO_SEATS = [{"id": "9", "seats": [{"number": "1"}, {"number": "1"}]}]
         ("", {"opensAt": "2030-01-01T00:00:00"}),
         ("", {"opensAt": "9999-12-31T23:59:59Z"}),
         ("", {"closesAt": "9999-12-31T23:59:59Z"}),
+        ("", {"opensAt": "2030-01-02T00:00:00Z", "closesAt": "2030-01-02T00:00:00Z"}),
+        ("", {"opensAt": "2030-01-02T00:00:00Z", "startsAt": "2030-01-01T00:00:00Z"}),
+        ("", {"startsAt": "2030-01-01T00:00:00Z", "cancelUntil": "2030-01-01T00:00:01Z"}),
+        ("", {"paymentMaxMs": 899_999}),
+        ("", {"paymentMaxMs": 14 * 86_400_000 + 1}),
+        ("", {"latePayment": "keep"}),
+        ("", {"timeZone": "Europe/Atlantis"}),
+        ("", {"timeZone": ""}),
         ("", {"seatsMax": -5}),
         ("", {"seatsMax": 2.5}),
         ("", {"holdTtlS": 0}),
@@ -137,53 +175,6 @@ async def test_add_seats_beyond_the_most_of_one_call_is_422(api: Api) -> None:
     rows = [{"id": "9", "seats": [{"number": str(n)} for n in range(2001)]}]
     body = {"sections": [{"id": "A", "category": "seat", "rows": rows}]}
     await api.refused(422, "plan_invalid", "POST", f"{EVENT}/gala/seats", ORLA, json=body)
-
-
-async def test_set_sales_pauses_and_schedules(api: Api) -> None:
-    await api.office.open(owner_id="orla")
-    path = f"{EVENT}/gala"
-    paused = await api.call("PATCH", path, ORLA, json={"sales": "paused"})
-    assert (paused.status_code, paused.json()["sales"]) == (200, "paused")
-    window = {"opensAt": "2030-06-01T19:30:00+02:00", "closesAt": "2030-06-02T00:00:00.5Z"}
-    planned = await api.call("PATCH", path, ORLA, json={"sales": "open"} | window)
-    assert planned.json()["opensAt"] == "2030-06-01T17:30:00.000Z"
-    assert planned.json()["closesAt"] == "2030-06-02T00:00:00.500Z"
-    freed = await api.call("PATCH", path, ORLA, json={"opensAt": None, "closesAt": None})
-    assert not {"opensAt", "closesAt"} & set(freed.json())
-    assert (await api.hold("ann", "A-1-1")).status_code == 201
-
-
-@pytest.mark.parametrize(
-    ("body", "field"),
-    [
-        ({}, "sales"),
-        ({"sales": "shut"}, "sales"),
-        ({"sales": None}, "sales"),
-        ({"opensAt": "31.12.2030"}, "opensAt"),
-        ({"opensAt": "2030-01-01T00:00:00"}, "opensAt"),
-        ({"opensAt": 1_900_000_000}, "opensAt"),
-        ({"closesAt": "2030-13-01T00:00:00Z"}, "closesAt"),
-        ({"closesAt": "1969-12-31T23:59:59Z"}, "closesAt"),
-        ({"closesAt": "9999-12-31T23:59:59Z"}, "closesAt"),
-        ({"opensAt": "5138-11-16T09:46:40.001Z"}, "opensAt"),
-        ({"name": "Other"}, "name"),
-    ],
-)
-async def test_set_sales_with_an_invalid_body_names_the_field(
-    api: Api, body: object, field: str
-) -> None:
-    await api.office.open(owner_id="orla")
-    problem = await api.refused(422, "invalid", "PATCH", f"{EVENT}/gala", ORLA, json=body)
-    assert problem["field"] == field
-
-
-async def test_set_sales_to_the_last_moment_there_is_leaves_the_event_readable(api: Api) -> None:
-    await api.office.open(owner_id="orla")
-    path, last = f"{EVENT}/gala", "5138-11-16T09:46:40.000Z"
-    for body in ({"closesAt": last}, {"sales": "paused"}):
-        assert (await api.call("PATCH", path, ORLA, json=body)).json()["closesAt"] == last
-    for url in (path, EVENT, f"{path}/availability", "/api/v1/booking?eventId=gala"):
-        assert (await api.call("GET", url)).status_code == 200
 
 
 async def test_list_events_pages_in_order_with_counts(api: Api) -> None:

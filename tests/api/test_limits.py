@@ -98,11 +98,11 @@ async def test_reading_uses_up_no_right_to_buy(limited: Api) -> None:
 async def test_a_refused_call_of_managing_has_no_effect(limited: Api) -> None:
     orla = bearer("orla", "admin")
 
-    async def set_sales(sales: str) -> Response:
+    async def set_terms(sales: str) -> Response:
         return await limited.call("PATCH", f"{EVENT}/gala", orla, json={"sales": sales})
 
-    assert [(await set_sales("paused")).status_code for _ in range(3)] == [200] * 3
-    assert (await set_sales("open")).status_code == 429
+    assert [(await set_terms("paused")).status_code for _ in range(3)] == [200] * 3
+    assert (await set_terms("open")).status_code == 429
     assert (await limited.office.engine.events.read_event("gala")).sales == "paused"  # type: ignore[arg-type]
 
 

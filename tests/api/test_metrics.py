@@ -48,7 +48,7 @@ REFUSED = (
     Refused(401, "POST", BOOKING, None, {"seatId": "gala:A-1-1"}, "hold_seats", BOOKING),
     Refused(
         *(403, "PATCH", f"{EVENT}/gala", "ann", {"sales": "open"}),
-        *("set_sales", EVENT + "/{event_id}"),
+        *("set_terms", EVENT + "/{event_id}"),
     ),
     Refused(404, "GET", f"{EVENT}/opera", None, None, "read_event", EVENT + "/{event_id}"),
     Refused(404, "GET", "/no/such/path", None, None, "unmatched", "unmatched"),

@@ -5,6 +5,7 @@ import pytest
 from engine.availability import AvailabilityReader
 from engine.ids import EventId
 from engine.models import Availability
+from engine.plans.addition import addition_of
 from tests.api.client import EVENT, Api, bearer
 from tests.support.factories import GALA, layout
 from tests.support.raw_redis import raw
@@ -38,7 +39,7 @@ async def test_sales_while_seats_are_added_are_those_of_the_new_layout(
     async def read_too_early(reader: AvailabilityReader, event: EventId) -> Availability:
         monkeypatch.undo()
         found = await read_map(reader, event)
-        await api.office.engine.events.add_seats(GALA, grown, layout())
+        await api.office.engine.events.add_seats(GALA, addition_of(grown, layout()))
         return found
 
     monkeypatch.setattr(AvailabilityReader, "read_map", read_too_early)

@@ -11,7 +11,7 @@ import pytest
 from api.app import create_app
 from api.http.permissions import ROLES, Role
 from api.http.problems import Problem
-from api.http.tokens import Tokens, issue_token
+from api.http.tokens import TOKEN_BYTES_MAX, Tokens, issue_token
 from engine import Misconfigured, Settings
 from engine.ids import CustomerId, InvalidId
 from engine.ports.accounts import Session
@@ -140,3 +140,29 @@ def test_of_two_secrets_the_first_signs_and_both_verify() -> None:
         Tokens(old).caller(f"Bearer {after.issue(session, 60)}".encode())
     with pytest.raises(Misconfigured, match="JWT_SECRET: 5 bytes"):
         Tokens(f"{new},short")
+
+
+def test_a_token_is_cached_once_however_the_header_spells_it() -> None:
+    tokens = Tokens(SECRET)
+    text = token("ann").encode()
+    for spaces in range(1, 500):
+        tokens.caller(b"Bearer" + b" " * spaces + text + b" " * (spaces % 7))
+        tokens.caller(b"bEaReR " + text)
+    assert len(tokens._verified) == 1
+
+
+def test_a_token_that_is_too_long_is_refused_before_it_is_read() -> None:
+    tokens = Tokens(SECRET)
+    long = jwt.encode(_good(padding="x" * TOKEN_BYTES_MAX), SECRET, algorithm="HS256")
+    with pytest.raises(Problem, match="more than"):
+        tokens.caller(b"Bearer " + long.encode())
+    assert not tokens._verified
+
+
+def test_tokens_occupy_no_more_than_their_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.http.tokens.CACHE_BYTES_MAX", 20_000)
+    tokens = Tokens(SECRET)
+    for number in range(100):
+        assert tokens.caller(f"Bearer {token(f'c{number}')}".encode()).customer_id == f"c{number}"
+    assert 0 < tokens._verified.currsize <= 20_000
+    assert len(tokens._verified) < 20

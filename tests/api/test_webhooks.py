@@ -14,7 +14,7 @@ from engine.models import Booking
 from persistence.delivery.deliveries import Deliveries
 from persistence.journal.tables import Store
 from tests.api.client import WEBHOOK, Api, Headers
-from tests.api.payment_cases import NEW, URL, eve, hook, orla, pool_of, root
+from tests.api.payment_cases import HOOK, NEW, URL, eve, hook, orla, pool_of, root
 from tests.persistence.entries import booking, entry, loaded
 from tests.support.factories import layout
 from tests.support.raw_redis import raw
@@ -129,6 +129,35 @@ async def test_webhook_for_a_strangers_event_is_refused_and_for_an_admin_made(ap
     await _sold(api, booking(1, "confirmed", 1))
     found = (await api.call("GET", f"{WEBHOOK}/{made['id']}/deliveries", root())).json()["data"]
     assert [one["bookingId"] for one in found] == [booking(1, "confirmed", 1).id]
+
+
+async def _listed(api: Api, caller: Headers) -> list[str]:
+    answer = await api.call("GET", WEBHOOK, caller, params={"eventId": "gala"})
+    assert answer.status_code == 200
+    return [one["ownerId"] for one in answer.json()["data"]]
+
+
+async def test_owner_of_an_event_and_admins_see_and_end_every_webhook_of_it(api: Api) -> None:
+    await api.office.open(owner_id="orla")
+    made = await _create(api, root())
+    await hook(api)  # orla's, for all her events
+    await hook(api, "0" * 26, "eve")  # eve's, for all of hers
+    await _sold(api, booking(1, "confirmed", 1))
+    path = f"{WEBHOOK}/{made['id']}"
+    for caller in (orla(), root()):
+        assert sorted(await _listed(api, caller)) == ["orla", "root"]
+        assert (await api.call("GET", path, caller)).json()["ownerId"] == "root"
+        found = (await api.call("GET", f"{path}/deliveries", caller)).json()["data"]
+        assert len(found) == 1
+    query = {"eventId": "gala"}
+    await api.refused(403, "not_owner", "GET", WEBHOOK, eve(), params=query)
+    await api.refused(404, "event_not_found", "GET", WEBHOOK, orla(), params={"eventId": "x"})
+    await api.refused(404, "webhook_not_found", "DELETE", path, eve())
+
+    assert (await api.call("DELETE", path, orla())).status_code == 200
+    assert await _listed(api, root()) == ["orla"]
+    assert (await api.call("DELETE", f"{WEBHOOK}/{HOOK}", root())).status_code == 200
+    assert await _listed(api, orla()) == []
 
 
 async def test_webhooks_of_one_owner_are_bounded_and_listed_by_pages(api: Api) -> None:

@@ -1,11 +1,16 @@
 """Somebody who registers and logs in, as tests of accounts do it; and the mails that were sent."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from httpx2 import Response
+from httpx2 import ASGITransport, AsyncClient, Response
 
 from api.accounts.mail import Mail, Mailer
+from api.app import create_app
+from engine import Settings
+from persistence.stores.stores import PostgresStores
 from tests.api.account_cases import ANN, PASSWORD
 from tests.api.client import AUTH, Api, Headers
 
@@ -40,13 +45,18 @@ class Visitor:
         """One call about accounts."""
         return await self.api.call("POST", f"{AUTH}/{path}", caller, json=body)
 
-    async def register(self, password: str = PASSWORD) -> Response:
-        """Ask for an account."""
-        return await self.post("register", {"email": self.email, "password": password})
+    async def register(self) -> Response:
+        """Request an account."""
+        return await self.post("register", {"email": self.email})
 
-    async def verify(self, token: str | None = None) -> Response:
-        """Follow the link of the last mail, or another."""
-        return await self.post("verify", {"token": token or self.mailbox.last_token()})
+    async def verify(self, token: str | None = None, password: str = PASSWORD) -> Response:
+        """Choose a password through the link of the last mail, or another."""
+        body = {"token": token or self.mailbox.last_token(), "password": password}
+        return await self.post("verify", body)
+
+    async def forget(self) -> Response:
+        """Request a link to choose another password."""
+        return await self.post("password/forgot", {"email": self.email})
 
     async def log_in(self, password: str = PASSWORD) -> Response:
         """Log in and keep the tokens."""
@@ -74,3 +84,15 @@ class Visitor:
         answer = await self.api.call("GET", "/api/v1/booking/mine", caller or self.bearer)
         assert answer.status_code in (200, 401)
         return answer.status_code == 200
+
+
+@asynccontextmanager
+async def calling_from(address: str, settings: Settings, like: Visitor) -> AsyncIterator[Visitor]:
+    """A visitor with the same address and mailbox, whose calls come from another client address."""
+    app = create_app(settings, stores := PostgresStores(settings.database_url))
+    transport = ASGITransport(app, client=(address, 4711))
+    async with (
+        app.router.lifespan_context(app),
+        AsyncClient(transport=transport, base_url="http://api") as http,
+    ):
+        yield Visitor(Api(http, like.api.office, stores), like.mailbox, like.email)

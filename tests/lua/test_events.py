@@ -1,4 +1,4 @@
-"""load_event, add_seats, set_sales and read_map."""
+"""load_event, add_seats and read_map."""
 
 import asyncio
 import json
@@ -14,19 +14,18 @@ from engine.errors import (
     LoadIncomplete,
     NotOwner,
     SeatExists,
+    TermsContradict,
     Unavailable,
 )
 from engine.ids import AreaId, EventId
 from engine.models import (
-    MILLISECONDS_MAX,
     AreaCounts,
     Availability,
     Counts,
-    Sales,
-    SalesChange,
 )
 from engine.plans import layout as layouts
-from tests.support.box_office import START_MS, BoxOffice
+from engine.plans.addition import addition_of
+from tests.support.box_office import BoxOffice
 from tests.support.factories import GALA, layout, terms
 from tests.support.raw_redis import raw
 
@@ -95,6 +94,28 @@ async def test_load_event_whose_staged_seats_are_gone_leaves_nothing(
     assert await raw(office.engine).keys("{gala}*") == []
 
 
+@pytest.mark.parametrize(
+    ("over", "found"),
+    [
+        ({"opens_at_ms": 5, "closes_at_ms": 5}, ("opens_at_ms", "closes_at_ms")),
+        ({"opens_at_ms": 5, "starts_at_ms": 5}, ("opens_at_ms", "starts_at_ms")),
+        ({"cancel_until_ms": 6, "starts_at_ms": 5}, ("cancel_until_ms", "starts_at_ms")),
+        ({"payment_max_ms": 59_999}, ("hold_ttl_ms", "payment_max_ms")),
+    ],
+)
+async def test_load_event_with_terms_that_contradict_leaves_nothing(
+    office: BoxOffice, over: dict[str, int], found: tuple[str, str]
+) -> None:
+    load = office.engine.events.load_event
+    with pytest.raises(TermsContradict) as caught:
+        await load(GALA, layout(), terms(**over))
+    assert caught.value.found == found
+    assert await raw(office.engine).keys("{gala}*") == []
+    await office.open()
+    again = load(GALA, layout(), terms(**over), replace=True)
+    await office.refused(TermsContradict, again)
+
+
 async def test_load_event_that_breaks_off_leaves_nothing(office: BoxOffice) -> None:
     def break_off(_: int) -> None:
         raise Unavailable("the line is cut")
@@ -119,7 +140,7 @@ async def test_load_event_with_no_seats_takes_them_later(office: BoxOffice) -> N
     empty = layouts.with_version(layout(rows=0))
     await office.engine.events.load_event(GALA, empty, terms(owner_id="org"))
     grown = layout(rows=2, areas={"pit": 3}, blocked="A-1-2")
-    event = await office.engine.events.add_seats(GALA, grown, empty, owner_id="org")
+    event = await office.engine.events.add_seats(GALA, addition_of(grown, empty), owner_id="org")
     assert event.counts == Counts(available=12, held=0, sold=0, blocked=1)
     assert (event.capacity, event.layout_version) == (13, grown.version)
     assert await office.map() == "abaaa/aaaaa"
@@ -129,62 +150,33 @@ async def test_load_event_with_no_seats_takes_them_later(office: BoxOffice) -> N
 async def test_add_seats_while_selling_keeps_what_is_there(office: BoxOffice) -> None:
     await office.open()
     await office.confirm(await office.hold("ann", "A-1-1"))
-    await office.engine.events.add_seats(GALA, layout(rows=3), layout())
+    await office.engine.events.add_seats(GALA, addition_of(layout(rows=3), layout()))
     assert await office.map() == "saaaa/aaaaa/aaaaa"
 
 
 async def test_add_seats_refusals_change_nothing(office: BoxOffice) -> None:
     add = office.engine.events.add_seats
-    await office.refused(EventNotFound, add(GALA, layout(rows=3), layout()))
+    await office.refused(EventNotFound, add(GALA, addition_of(layout(rows=3), layout())))
     await office.engine.events.load_event(GALA, layout(), terms(owner_id="org"))
-    await office.refused(NotOwner, add(GALA, layout(rows=3), layout(), owner_id="other"))
-    await office.refused(LayoutChanged, add(GALA, layout(rows=4), layout(rows=3)))
+    await office.refused(
+        NotOwner, add(GALA, addition_of(layout(rows=3), layout()), owner_id="other")
+    )
+    await office.refused(LayoutChanged, add(GALA, addition_of(layout(rows=4), layout(rows=3))))
     stale = layouts.with_version(layout(rows=0))
     await raw(office.engine).hset("{gala}:event", "layout_version", stale.version)
-    all_of_them = await office.refused(SeatExists, add(GALA, layout(), stale))
+    all_of_them = await office.refused(SeatExists, add(GALA, addition_of(layout(), stale)))
     assert all_of_them.found == tuple(
         f"gala:A-{row}-{seat}" for row in "12" for seat in range(1, 6)
     )
-    one = await office.refused(SeatExists, add(GALA, layout(rows=1, seats=1), stale))
+    one = await office.refused(SeatExists, add(GALA, addition_of(layout(rows=1, seats=1), stale)))
     assert one.found == ("gala:A-1-1",)
 
 
 async def test_add_seats_names_the_area_that_is_there(office: BoxOffice) -> None:
     await office.open(areas={"pit": 3})
     await raw(office.engine).hset("{gala}:event", "layout_version", layout().version)
-    add = office.engine.events.add_seats(GALA, layout(areas={"pit": 3}), layout())
+    add = office.engine.events.add_seats(GALA, addition_of(layout(areas={"pit": 3}), layout()))
     assert (await office.refused(SeatExists, add)).found == ("gala:pit",)
-
-
-async def test_set_sales_changes_only_what_is_asked(office: BoxOffice) -> None:
-    await office.open(owner_id="org", closes_at_ms=START_MS)
-    events = office.engine.events
-    event = await events.set_sales(GALA, SalesChange(sales=Sales.PAUSED), owner_id="org")
-    assert (event.sales, event.opens_at_ms, event.closes_at_ms) == ("paused", 0, START_MS)
-    event = await events.set_sales(GALA, SalesChange(opens_at_ms=5, closes_at_ms=0))
-    assert (event.sales, event.opens_at_ms, event.closes_at_ms) == ("paused", 5, 0)
-    assert (await office.kinds())[1:] == ["sales_set", "sales_set"]
-
-
-@pytest.mark.parametrize("far_ms", [MILLISECONDS_MAX - 1, MILLISECONDS_MAX])
-async def test_set_sales_keeps_a_time_as_far_away_as_one_may_be(
-    office: BoxOffice, far_ms: int
-) -> None:
-    await office.open()
-    set_sales = office.engine.events.set_sales
-    await set_sales(GALA, SalesChange(opens_at_ms=far_ms, closes_at_ms=far_ms))
-    event = await set_sales(GALA, SalesChange(sales=Sales.PAUSED))
-    assert (event.opens_at_ms, event.closes_at_ms) == (far_ms, far_ms)
-    [*_, (_, told)] = await office.engine.client.xrange("{gala}:journal")
-    assert json.loads(told[b"event"])["closes_at_ms"] == str(far_ms)
-
-
-async def test_set_sales_refusals_change_nothing(office: BoxOffice) -> None:
-    change = SalesChange(sales=Sales.CLOSED)
-    events = office.engine.events
-    await office.refused(EventNotFound, events.set_sales(GALA, change))
-    await office.open(owner_id="org")
-    await office.refused(NotOwner, events.set_sales(GALA, change, owner_id="other"))
 
 
 async def test_read_map_shows_the_event_at_one_position(office: BoxOffice) -> None:

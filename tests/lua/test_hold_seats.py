@@ -16,7 +16,7 @@ from engine.errors import (
     SeatTaken,
     TooManySeats,
 )
-from engine.models import BookingStatus, Sales, SalesChange
+from engine.models import BookingStatus, Sales, TermsChange
 from tests.support.box_office import START_MS, TTL_MS, BoxOffice
 from tests.support.factories import GALA, selection
 from tests.support.raw_redis import raw
@@ -216,7 +216,7 @@ async def test_hold_seats_repeated_has_the_same_outcome_and_one_effect(office: B
 async def test_hold_seats_repeated_after_sales_closed_still_answers(office: BoxOffice) -> None:
     await office.open()
     first = await office.hold("ann", "A-1-1", request="r1")
-    await office.engine.events.set_sales(GALA, SalesChange(sales=Sales.CLOSED))
+    await office.engine.events.set_terms(GALA, TermsChange(sales=Sales.CLOSED))
     assert (await office.hold("ann", "A-1-1", request="r1")).id == first.id
 
 

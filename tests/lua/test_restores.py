@@ -98,7 +98,7 @@ async def test_restore_event_puts_everything_in_place_and_keeps_it_fenced(
         await office.hold("ann", "A-1-1")
     await restores.reopen_event(GALA, FIRST, Sales.OPEN)
     await office.hold("ann", "A-1-1", pit=4)
-    assert (await office.kinds())[1:] == ["sales_set", "seats_held"]
+    assert (await office.kinds())[1:] == ["terms_set", "seats_held"]
     again = await _staged(office, FIRST)
     await office.refused(RestoreSuperseded, restores.restore_event(again, FIRST))
 

@@ -8,18 +8,20 @@ from msgspec.structs import replace
 
 from engine.ids import AreaId, BookingId, CustomerId
 from engine.models import (
+    PAYMENT_MS_MAX,
     AreaQuantity,
     Booking,
     BookingStatus,
+    LatePayment,
     Layout,
     LayoutArea,
     LayoutRow,
     LayoutSeat,
     LayoutSection,
     Sales,
-    SalesChange,
     Selection,
     Terms,
+    TermsChange,
 )
 from engine.plans.layout import with_version
 from tests.support import factories
@@ -120,12 +122,22 @@ def terms() -> st.SearchStrategy[Terms]:
     )
 
 
-def sales_changes() -> st.SearchStrategy[SalesChange]:
+def terms_changes() -> st.SearchStrategy[TermsChange]:
     """Open more often than not, or the machine would do little else."""
     times = st.sampled_from((None, 0, START_MS, START_MS + 60_000, START_MS + 600_000))
     sales = st.sampled_from((None, Sales.OPEN, Sales.OPEN, Sales.PAUSED, Sales.CLOSED))
-    opened = st.just(SalesChange(sales=Sales.OPEN, opens_at_ms=0, closes_at_ms=0))
-    return opened | st.builds(SalesChange, sales=sales, opens_at_ms=times, closes_at_ms=times)
+    opened = st.just(TermsChange(sales=Sales.OPEN, opens_at_ms=0, closes_at_ms=0))
+    return opened | st.builds(
+        TermsChange,
+        sales=sales,
+        opens_at_ms=times,
+        closes_at_ms=times,
+        starts_at_ms=times,
+        time_zone=st.sampled_from((None, "", "Europe/Berlin")),
+        cancel_until_ms=times,
+        late_payment=st.sampled_from((None, *LatePayment)),
+        payment_max_ms=st.sampled_from((None, 0, TTL_MS - 1, TTL_MS, PAYMENT_MS_MAX)),
+    )
 
 
 def payments() -> st.SearchStrategy[tuple[int | None, str]]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from engine import errors as no
-from engine.models import Layout, Sales, SalesChange, Terms
+from engine.models import Layout, Sales, Terms, TermsChange
 from engine.plans import layout as layouts
 
 
@@ -73,13 +73,14 @@ class EventModel:
         changed = {"layout_version": layout.version, "prices": ",".join(map(str, self.prices))}
         self.noted.append(("seats_added", changed))
 
-    def set_sales(self, change: SalesChange, owner_id: str) -> None:
+    def set_terms(self, change: TermsChange, owner_id: str) -> None:
         """What is None stays as it is."""
         self._check_owner(owner_id)
-        said = {n: v for n in change.__struct_fields__ if (v := getattr(change, n)) is not None}
-        self.terms = replace(self.terms, **said)
+        terms = replace(self.terms, **change.fields)
+        _check(terms, change.fields.keys())
+        self.terms = terms
         named = {name: str(getattr(self.terms, name)) for name in change.__struct_fields__}
-        self.noted.append(("sales_set", named))
+        self.noted.append(("terms_set", named))
 
     def block_seats(
         self, seats: Sequence[str], *, blocked: bool, owner_id: str, claimed: Collection[str]
@@ -115,3 +116,19 @@ class EventModel:
         self.seats = {s.id: SeatModel(index, numbers[s.category]) for index, s in placed.items()}
         self.areas = {a.id: AreaModel(a.capacity, numbers[a.category]) for a in layout.areas}
         self.blocked |= {s.id for index, s in placed.items() if s.blocked and index >= known_length}
+
+
+def _check(terms: Terms, changed: Collection[str]) -> None:
+    """The rules between two terms that are both set, where one of them changes."""
+    opens_at_ms, starts_at_ms = terms.opens_at_ms, terms.starts_at_ms
+    rules = (
+        ("opens_at_ms", "closes_at_ms", opens_at_ms < terms.closes_at_ms),
+        ("opens_at_ms", "starts_at_ms", opens_at_ms < starts_at_ms),
+        ("cancel_until_ms", "starts_at_ms", terms.cancel_until_ms <= starts_at_ms),
+        ("hold_ttl_ms", "payment_max_ms", terms.hold_ttl_ms <= terms.payment_max_ms),
+    )
+    for first, second, is_kept in rules:
+        is_set = getattr(terms, first) and getattr(terms, second)
+        if is_set and not is_kept and (first in changed or second in changed):
+            pair = (first, second) if first in changed else (second, first)
+            raise no.TermsContradict(*pair)

@@ -17,7 +17,8 @@ from engine import Engine, keys
 from engine.errors import Refused
 from engine.event_image import image_of
 from engine.ids import BookingId, CustomerId, SeatId
-from engine.models import Counts, Expired, SalesChange
+from engine.models import Counts, Expired, TermsChange
+from engine.plans.addition import addition_of
 from tests.model import choices
 from tests.model.box_office_model import PENDING, BoxOfficeModel
 from tests.model.choices import LAYOUTS, Basket
@@ -202,11 +203,11 @@ class BoxOfficeMachine(RuleBasedStateMachine):
             told=False,
         )
 
-    @rule(change=choices.sales_changes(), owner=choices.OWNERS)
-    def set_sales(self, change: SalesChange, owner: str) -> None:
+    @rule(change=choices.terms_changes(), owner=choices.OWNERS)
+    def set_terms(self, change: TermsChange, owner: str) -> None:
         self._both(
-            self.engine.events.set_sales(GALA, change, owner_id=owner),
-            lambda: self.model.event.set_sales(change, owner),
+            self.engine.events.set_terms(GALA, change, owner_id=owner),
+            lambda: self.model.event.set_terms(change, owner),
             told=False,
         )
 
@@ -214,7 +215,7 @@ class BoxOfficeMachine(RuleBasedStateMachine):
     def add_seats(self, known: int, owner: str) -> None:
         base, grown = LAYOUTS[known], LAYOUTS[known + 1]
         self._both(
-            self.engine.events.add_seats(GALA, grown, base, owner_id=owner),
+            self.engine.events.add_seats(GALA, addition_of(grown, base), owner_id=owner),
             lambda: self.model.event.add_seats(grown, base, owner),
             told=False,
         )

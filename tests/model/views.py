@@ -85,6 +85,8 @@ def of_state(state: EventState) -> View:
         "sales": (str(event.sales), event.opens_at_ms, event.closes_at_ms),
         "terms": (event.name, event.owner_id, event.seats_max, event.customer_max),
         "times": (event.hold_ttl_ms, event.hold_max_ms, event.ended_ttl_ms),
+        "start": (event.starts_at_ms, event.time_zone, event.cancel_until_ms),
+        "payment": (event.late_payment, event.payment_max_ms),
         "version": (event.layout_version, event.currency, event.capacity, event.epoch),
     }
 
@@ -115,6 +117,8 @@ def expected(model: BoxOfficeModel) -> View:
         "sales": (str(terms.sales), terms.opens_at_ms, terms.closes_at_ms),
         "terms": (terms.name, terms.owner_id, terms.seats_max, terms.customer_max),
         "times": (terms.hold_ttl_ms, event.hold_max_ms, terms.ended_ttl_ms),
+        "start": (terms.starts_at_ms, terms.time_zone, terms.cancel_until_ms),
+        "payment": (terms.late_payment, terms.payment_max_ms),
         "version": (event.layout.version, event.layout.currency, event.capacity(), event.epoch),
         "layout": event.layout.version,
         "prices": ",".join(map(str, event.prices)),

@@ -1,8 +1,10 @@
 """Shorthand for the rules of the machine of `tests/model`, for a walk that is led."""
 
+from typing import Any
+
 from msgspec.structs import astuple
 
-from engine.models import Sales, SalesChange
+from engine.models import TermsChange
 from tests.model.choices import ENDED_TTL_MS, TTL_MS, Basket
 from tests.model.machine import BoxOfficeMachine, Stage
 from tests.model.views import expected
@@ -43,16 +45,9 @@ class Guide:
         """Take seats off sale, or put them back."""
         self.machine.block(seats=list(seats), blocked=blocked, owner=owner)
 
-    def sell(
-        self,
-        owner: str = "",
-        sales: Sales | None = None,
-        opens_at_ms: int | None = None,
-        closes_at_ms: int | None = None,
-    ) -> None:
-        """Change the sale."""
-        change = SalesChange(sales=sales, opens_at_ms=opens_at_ms, closes_at_ms=closes_at_ms)
-        self.machine.set_sales(change=change, owner=owner)
+    def sell(self, owner: str = "", **change: Any) -> None:
+        """Change terms."""
+        self.machine.set_terms(change=TermsChange(**change), owner=owner)
 
     def look(self) -> None:
         """See the house as a customer's browser does; a second look costs nothing new."""

@@ -35,9 +35,21 @@ PLANTED = (
     ),
     _p(
         "organiser check dropped",
-        "set_sales",
+        "set_terms",
         'elseif owner ~= "" and owner ~= box.is.owner_id then',
         _FALSE,
+    ),
+    _p(
+        "terms that contradict taken",
+        "lib/terms",
+        "if before > 0 and after > 0 and contradict then",
+        "if false then",
+    ),
+    _p(
+        "contradiction of the other side taken",
+        "lib/terms",
+        "if changed[first] or changed[second] then",
+        "if changed[second] then",
     ),
     _p("taken seat given", "lib/claims", "    if not free then", "    if false then"),
     _p(

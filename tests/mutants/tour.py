@@ -5,6 +5,8 @@ meet every refusal, every boundary of time and every way a booking ends. It is w
 first; what it lets pass, chance may find.
 """
 
+from typing import Any
+
 from engine.models import Sales
 from tests.model import choices
 from tests.model.choices import ENDED_TTL_MS, TTL_MS, Basket
@@ -170,6 +172,32 @@ def _times(guide: Guide) -> None:
     guide.hold("cid", "A-2-1")
     guide.wait(ENDED_TTL_MS)
     guide.hold("ann", "A-2-2", request="r1")  # the request is forgotten by now
+    _contradictions(guide)
+
+
+def _contradictions(guide: Guide) -> None:
+    """Each rule between two terms: broken from either side, just kept, and with one unset."""
+    at_ms = START_MS + 9000
+    for first, second, ahead_ms in (
+        ("opens_at_ms", "closes_at_ms", 1),
+        ("opens_at_ms", "starts_at_ms", 1),
+        ("cancel_until_ms", "starts_at_ms", 0),
+    ):
+        changes: tuple[dict[str, Any], ...] = (
+            {first: at_ms, second: at_ms + ahead_ms - 1},
+            {first: at_ms},
+            {second: at_ms + ahead_ms - 1},
+            {second: at_ms + ahead_ms},
+            {first: at_ms + 1},
+            {"sales": Sales.PAUSED},
+            {first: 0},
+            {second: 1},
+            {second: 0},
+        )
+        for change in changes:
+            guide.sell(**change)
+    for payment_max_ms in (TTL_MS - 1, TTL_MS, 0):
+        guide.sell(payment_max_ms=payment_max_ms, time_zone="UTC")
 
 
 def _expiry(guide: Guide) -> None:

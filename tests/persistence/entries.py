@@ -56,7 +56,7 @@ def event_entry(at: int, settings: dict[str, str], layout: Layout | None = None)
     return JournalEntry(
         event_id=GALA,
         entry_id=f"{at}-0",
-        kind="event_loaded" if "name" in settings else "sales_set",
+        kind="event_loaded" if "name" in settings else "terms_set",
         at_ms=at,
         epoch=1,
         event=settings,

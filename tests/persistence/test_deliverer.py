@@ -10,9 +10,10 @@ import msgspec
 from standardwebhooks import Webhook as Verifier
 
 from engine import Engine, Settings
+from engine.ids import CustomerId
 from engine.ports.webhooks import DeliveryState, MessageKind
 from persistence.database import Pool
-from persistence.delivery.deliveries import LEASE_MS
+from persistence.delivery.deliveries import LEASE_MS, NOT_PERMITTED
 from persistence.journal import columns
 from persistence.journal.tables import QUERIES
 from persistence.journal.writer import Writer
@@ -106,6 +107,85 @@ async def test_deliver_only_to_whom_it_concerns(telling: Telling, receiver: Rece
     assert await telling.deliver() == 3
     told = [name for name in ("all", "gala", "admin") if await telling.deliveries(name)]
     assert told == ["all", "gala", "admin"]
+
+
+async def _account(telling: Telling, role: str) -> CustomerId:
+    account_id = await telling.stores.accounts.add_account(f"{role}@a.org".lower(), "hash", role)
+    assert account_id
+    return account_id
+
+
+async def _owned_by(telling: Telling, owner_id: str) -> None:
+    told = loaded(5, layout(areas={"floor": 50}))
+    event = {**(told.event or {}), "owner_id": owner_id}
+    await telling.write(msgspec.structs.replace(told, event=event))
+
+
+async def test_deliver_nothing_more_to_an_admin_who_was_demoted(
+    telling: Telling, receiver: Receiver
+) -> None:
+    admin = await _account(telling, "ADMIN")
+    assert await telling.stores.accounts.add_account("other@a.org", "hash", "ADMIN")
+    await telling.hook(receiver.url, owner_id=admin, event_id="gala", any_owner=True)
+    await telling.happens(10, booking(1, "confirmed", 1))
+    assert await telling.deliver() == 1
+    await telling.happens(11, booking(2, "confirmed", 2))
+    receiver.answers(500)
+    assert await telling.deliver() == 1  # fails, and is due again
+    receiver.answers(204)
+
+    await telling.stores.roles.assign_role("admin@a.org", "ORGANIZER")
+
+    await telling.happens(12, booking(3, "confirmed", 3))
+    assert await telling.deliver(60) == 0
+    assert (await telling.stores.webhooks.replay_from("hook", 0)).count == 0
+    told = [(one.state, one.error) for one in await telling.deliveries()]
+    assert told == [(DeliveryState.DELIVERED, None), (DeliveryState.DEAD, NOT_PERMITTED)]
+    assert await telling.stores.webhooks.replay_delivery("hook", receiver.received[0].id)
+    assert await telling.deliver() == 0
+    assert len(receiver.received) == 2
+
+    await telling.stores.roles.assign_role("admin@a.org", "ADMIN")
+    assert (await telling.stores.webhooks.replay_from("hook", 0)).count == 3
+    assert await telling.deliver() == 3
+
+
+async def test_deliver_only_while_the_role_permits_it(telling: Telling, receiver: Receiver) -> None:
+    owner, admin = await _account(telling, "ORGANIZER"), await _account(telling, "ADMIN")
+    await _owned_by(telling, owner)
+    await telling.hook(receiver.url, "own", owner_id=owner)
+    await telling.hook(receiver.url, "any", owner_id=admin, event_id="gala", any_owner=True)
+    roles = telling.stores.roles
+    await telling.happens(10, booking(1, "confirmed", 1))
+    assert await telling.deliver() == 2
+    await roles.remove_permission("ADMIN", "event:update:any")
+    await telling.happens(11, booking(2, "confirmed", 2))
+    assert await telling.deliver() == 1
+    await roles.remove_permission("ORGANIZER", "event:create:own")
+    await telling.happens(12, booking(3, "confirmed", 3))
+    assert await telling.deliver() == 0
+    assert [len(await telling.deliveries(name)) for name in ("own", "any")] == [2, 1]
+
+
+async def test_deliver_nothing_more_to_the_owner_of_before(
+    telling: Telling, receiver: Receiver
+) -> None:
+    owner = await _account(telling, "ORGANIZER")
+    await _owned_by(telling, owner)
+    await telling.hook(receiver.url, "every", owner_id=owner)
+    await telling.hook(receiver.url, "gala", owner_id="orla", event_id="gala")
+    await telling.happens(10, booking(1, "confirmed", 1))
+    telling.deliverer.deliveries.now_ms = telling.now_ms
+    await telling.deliverer.deliveries.make(100)  # waits to be sent when the owner changes
+
+    told = loaded(6, layout(areas={"floor": 50}))
+    event = {**(told.event or {}), "owner_id": "orla"}
+    await telling.write(msgspec.structs.replace(told, event=event))
+
+    await telling.happens(11, booking(2, "confirmed", 2))
+    assert await telling.deliver() == 1
+    assert [one.error for one in await telling.deliveries("every")] == [NOT_PERMITTED]
+    assert [one.state for one in await telling.deliveries("gala")] == [DeliveryState.DELIVERED]
 
 
 async def test_deliver_entry_that_commits_late_is_not_stepped_over(

@@ -6,9 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine import Booking, Engine, SalesChange
+from engine import Booking, Engine, TermsChange
 from engine.errors import LimitReached, RefundDue, Restoring
-from engine.models import Counts, JournalEntry, Sales, SalesState
+from engine.models import Counts, JournalEntry, LatePayment, Sales, SalesState
+from engine.plans.addition import addition_of
 from engine.positions import position_of
 from engine.restore.rebuild import rebuild
 from engine.restore.staging import EventHead
@@ -59,9 +60,18 @@ async def test_restore_brings_back_terms_blocked_seats_and_sales(
     blocked = [sale.confirmed.seats[0].replace("A-1-2", seat) for seat in ("A-2-1", "A-2-5")]
     await engine.events.block_seats(GALA, blocked, blocked=True)  # type: ignore[arg-type]
     grown = layout(rows=3, areas={"floor": 50, "pit": 7})
-    await engine.events.add_seats(GALA, grown, layout(areas={"floor": 50}))
-    change = SalesChange(sales=Sales.PAUSED, opens_at_ms=1000, closes_at_ms=2**42)
-    before = await engine.events.set_sales(GALA, change)
+    await engine.events.add_seats(GALA, addition_of(grown, layout(areas={"floor": 50})))
+    change = TermsChange(
+        sales=Sales.PAUSED,
+        opens_at_ms=1000,
+        closes_at_ms=2**42,
+        starts_at_ms=2**42,
+        time_zone="Europe/Berlin",
+        cancel_until_ms=2**41,
+        late_payment=LatePayment.REFUND,
+        payment_max_ms=3_600_000,
+    )
+    before = await engine.events.set_terms(GALA, change)
     await sale.write()
     await sale.redis.flushall()
     await restorer.restore(GALA)
@@ -72,6 +82,19 @@ async def test_restore_brings_back_terms_blocked_seats_and_sales(
     assert (await sale.state()).map == "asaaa/baaab/aaaaa"
     assert (await engine.availability.read_layout(GALA)).layout == grown
     await sale.agreed()
+
+
+async def test_restore_of_terms_that_an_older_release_let_contradict_brings_them_back(
+    engine: Engine, sale: Sale, restorer: Restorer
+) -> None:
+    terms_then = '{"sales": "open", "opens_at_ms": "5", "closes_at_ms": "4"}'
+    entry = {"kind": "sales_set", "at_ms": 1, "epoch": 1, "event": terms_then}
+    await sale.redis.xadd("{gala}:journal", entry)
+    await sale.write()
+    await sale.redis.flushall()
+    await restorer.restore(GALA)
+    event = (await sale.state()).event
+    assert (event.sales, event.opens_at_ms, event.closes_at_ms) == ("open", 5, 4)
 
 
 async def test_restore_counts_what_was_bought_against_the_limit(
@@ -126,7 +149,7 @@ async def test_while_it_is_closed_every_call_says_so_and_changes_nothing(
         bookings.cancel_booking(sale.confirmed.id, None),
         bookings.reinstate_booking(sale.confirmed),
         bookings.expire_bookings(GALA, path="sweep"),
-        engine.events.set_sales(GALA, SalesChange(sales=Sales.OPEN)),
+        engine.events.set_terms(GALA, TermsChange(sales=Sales.OPEN)),
         engine.events.repair_event(GALA),
         engine.events.load_event(GALA, layout(), terms(), replace=True),
     ):
@@ -172,7 +195,7 @@ async def _ahead_of_the_clock(sale: Sale, by_ms: int) -> None:
     entry = JournalEntry(
         event_id=GALA,
         entry_id=f"{newest + by_ms}-7",
-        kind="sales_set",
+        kind="terms_set",
         at_ms=newest,
         epoch=1,
         event=settings,

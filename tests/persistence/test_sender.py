@@ -1,6 +1,7 @@
 """Where messages may go: by https to the internet, and to no address of our own network."""
 
 import asyncio
+import ipaddress
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -20,13 +21,29 @@ from persistence.delivery.sender import Sender
 from tests.persistence.telling import SECRET
 from tests.support.receiver import Receiver
 
+SPECIAL = """
+0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24
+192.0.2.0/24 192.88.99.0/24 192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/4
+240.0.0.0/4 255.255.255.255/32
+::/128 ::1/128 ::/96 ::ffff:0:0:0/96 64:ff9b::/96 64:ff9b:1::/48 100::/64 100:0:0:1::/64 2001::/23
+2001::/32 2001:1::1/128 2001:2::/48 2001:10::/28 2001:20::/28 2001:30::/28 2001:db8::/32 2002::/16
+2620:4f:8000::/48 3fff::/20 4000::/3 5f00::/16 fc00::/7 fe80::/10 fec0::/10 ff00::/8
+"""
+"""The special-purpose registries of IANA for IPv4 and IPv6, with multicast, the ranges that other
+RFCs withdrew (IPv4-compatible, IPv4-translated, site-local), and one that is not assigned."""
+
 PRIVATE = (
-    *("127.0.0.1", "127.9.9.9", "0.0.0.0", "10.0.0.1", "172.16.0.1", "192.168.1.1"),
-    *("169.254.169.254", "100.64.0.1", "192.0.2.1", "198.18.0.1", "224.0.0.1", "255.255.255.255"),
-    *("::1", "::", "fe80::1", "fe80::1%1", "fc00::1", "fd12::1", "ff02::1", "2001:db8::1"),
-    *("::ffff:127.0.0.1", "::ffff:10.0.0.1", "2002:7f00:1::1", "64:ff9b::10.0.0.1", "2001:0::1"),
+    *("127.9.9.9", "169.254.169.254", "::127.0.0.1", "::ffff:0:7f00:1", "::ffff:0:10.0.0.1"),
+    *("64:ff9b:1::7f00:1", "64:ff9b::10.0.0.1", "64:ff9b:1:fffe::1.1.1.1", "fec0::1", "fe80::1%1"),
+    *("::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:192.88.99.1", "2002:7f00:1::1", "2001:0::1"),
+    "2606:4700:4700::1111%1",
 )
-PUBLIC = ("1.1.1.1", "93.184.216.34", "2606:4700:4700::1111", "::ffff:1.1.1.1")
+PUBLIC = (
+    *("1.1.1.1", "93.184.216.34", "172.15.255.255", "172.32.0.0", "100.63.255.255", "100.128.0.0"),
+    *("192.0.1.0", "192.88.98.255", "192.88.100.0", "198.17.255.255", "223.255.255.255"),
+    *("2606:4700:4700::1111", "::ffff:1.1.1.1", "2001:200::1", "2001:4860:4860::8888"),
+    *("2003::1", "2a00:1450:4001::1", "2620:4f:7fff::1", "3ffe:ffff::1"),
+)
 
 
 @pytest.fixture
@@ -48,6 +65,13 @@ async def careless() -> AsyncIterator[Sender]:
 @pytest.mark.parametrize("address", PRIVATE)
 def test_is_public_of_a_private_address_is_false(address: str) -> None:
     assert not is_public(address)
+
+
+@pytest.mark.parametrize("network", SPECIAL.split())
+def test_is_public_of_the_ends_and_the_middle_of_a_special_range_is_false(network: str) -> None:
+    addresses = ipaddress.ip_network(network)
+    for index in (0, addresses.num_addresses // 2, addresses.num_addresses - 1):
+        assert not is_public(str(addresses[index]))
 
 
 @pytest.mark.parametrize("address", PUBLIC)
@@ -96,7 +120,13 @@ async def test_send_into_our_own_network_is_refused_when_it_connects(
     assert receiver.received == []
 
 
-@pytest.mark.parametrize("address", ["10.0.0.1", "1.1.1.1 10.0.0.1", "10.0.0.1 1.1.1.1"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("10.0.0.1", "1.1.1.1 10.0.0.1", "10.0.0.1 1.1.1.1", "::127.0.0.1", "64:ff9b:1::7f00:1"),
+        *("::ffff:0:7f00:1", "fec0::1", "2606:4700:4700::1111 fec0::1"),
+    ],
+)
 async def test_send_to_a_name_with_a_private_address_connects_nowhere(
     careful: Sender, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:

@@ -5,6 +5,7 @@ from itertools import permutations
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 
 from persistence.database import Pool
 from persistence.journal.tables import Store
@@ -141,6 +142,33 @@ async def test_write_event_entries_in_any_order_ends_the_same(pool: Pool, store:
     assert row is not None
     assert tuple(row) == ("closed", 7, larger.version, 55)
     assert await pool.fetchval("SELECT count(*) FROM seats") == 5
+
+
+async def test_write_entries_of_an_older_release_gives_the_event_the_usual_terms(
+    pool: Pool, store: Store
+) -> None:
+    names = "starts_at_ms, time_zone, cancel_until_ms, late_payment, payment_max_ms"
+    new = loaded(10, layout(1, 3))
+    assert new.event
+    old = {name: text for name, text in new.event.items() if name not in names.split(", ")}
+    paused = {"sales": "paused", "opens_at_ms": "5", "closes_at_ms": "4"}
+    entries = [replace(new, event=old), replace(event_entry(11, paused), kind="sales_set")]
+    assert await store.write(entries) == []
+    row = await pool.fetchrow(f"SELECT sales, closes_at_ms, {names} FROM events")
+    assert row is not None
+    assert tuple(row) == ("paused", 4, 0, "", 0, "confirm", 0)
+
+
+async def test_write_terms_in_any_order_ends_with_the_newest(pool: Pool, store: Store) -> None:
+    change = {"starts_at_ms": "9", "time_zone": "UTC", "cancel_until_ms": "8"}
+    await store.write([event_entry(12, change | {"late_payment": "confirm"})])
+    await store.write([event_entry(11, {"late_payment": "refund", "payment_max_ms": "70000"})])
+    await store.write([loaded(10, layout(1, 3))])
+    row = await pool.fetchrow(
+        "SELECT starts_at_ms, time_zone, cancel_until_ms, late_payment, payment_max_ms FROM events"
+    )
+    assert row is not None
+    assert tuple(row) == (9, "UTC", 8, "confirm", 70000)
 
 
 async def test_change_journal_is_refused(pool: Pool, store: Store) -> None:

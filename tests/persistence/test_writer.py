@@ -6,9 +6,10 @@ import msgspec
 import pytest
 from prometheus_client import REGISTRY
 
-from engine import Booking, Engine, Event, Sales, SalesChange, Settings
+from engine import Booking, Engine, Event, Sales, Settings, TermsChange
 from engine.errors import RefundDue
 from engine.ids import EventId
+from engine.plans.addition import addition_of
 from persistence.database import Pool
 from persistence.journal.writer import Writer
 from tests.persistence.running import drained, running, sold_seats, statuses
@@ -75,9 +76,9 @@ async def test_write_event_its_seats_and_its_sales(
     engine: Engine, pool: Pool, writer: Writer, gala: Event
 ) -> None:
     async with running(writer):
-        await engine.events.set_sales(GALA, SalesChange(sales=Sales.PAUSED, closes_at_ms=7))
+        await engine.events.set_terms(GALA, TermsChange(sales=Sales.PAUSED, closes_at_ms=7))
         known, larger = layout(areas={"floor": 50}), layout(3, areas={"floor": 50, "pit": 5})
-        await engine.events.add_seats(GALA, larger, known)
+        await engine.events.add_seats(GALA, addition_of(larger, known))
         await drained(engine)
 
     row = await pool.fetchrow("SELECT * FROM events")

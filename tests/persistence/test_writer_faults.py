@@ -114,8 +114,8 @@ async def test_write_poison_entry_is_set_aside_and_others_flow(
     "fields",
     [
         {"kind": "seats_held", "at_ms": "soon"},
-        {"kind": "sales_set", "at_ms": "1", "epoch": str(2**40), "event": "{}"},
-        {"kind": "sales_set", "at_ms": str(2**64), "epoch": "1", "event": "{}"},
+        {"kind": "terms_set", "at_ms": "1", "epoch": str(2**40), "event": "{}"},
+        {"kind": "terms_set", "at_ms": str(2**64), "epoch": "1", "event": "{}"},
     ],
 )
 async def test_write_entry_no_script_wrote_is_set_aside_and_others_flow(

@@ -8,16 +8,14 @@ the scripts that wrote it.
 
 from collections.abc import Sequence
 
-from msgspec.structs import replace
+import msgspec
 
-from engine.models import JournalEntry, Sales, SalesChange, Terms
+from engine.models import JournalEntry, Terms
 from engine.plans import layout as layouts
 from tests.model.box_office_model import BoxOfficeModel
 from tests.model.event_model import EventModel
 
 _ENDS = ("booking_released", "booking_expired", "booking_cancelled", "refund_due")
-_TIMES = ("opens_at_ms", "closes_at_ms", "hold_ttl_ms", "hold_max_ms", "ended_ttl_ms")
-_LIMITS = ("seats_max", "customer_max")
 
 
 def replay(entries: Sequence[JournalEntry]) -> BoxOfficeModel:
@@ -46,9 +44,9 @@ def _apply(event: EventModel, entry: JournalEntry) -> None:
     if entry.kind == "seats_added":
         assert entry.layout
         event.add_seats(layouts.decode(entry.layout), event.layout, "")
-    elif entry.kind == "sales_set":
-        times = {name: int(said[name]) for name in said.keys() & {"opens_at_ms", "closes_at_ms"}}
-        event.set_sales(SalesChange(sales=Sales(said["sales"]), **times), "")
+    elif entry.kind == "terms_set":
+        known = msgspec.structs.asdict(event.terms)
+        event.terms = msgspec.convert(known | said, Terms, strict=False)
     elif entry.kind in ("seats_blocked", "seats_unblocked"):
         seats = set(said["seats"].split())
         event.blocked = (
@@ -62,9 +60,7 @@ def _loaded(entry: JournalEntry) -> EventModel:
     said = entry.event
     assert said
     assert entry.layout
-    terms = Terms(name=said["name"], currency=said["currency"], owner_id=said["owner_id"])
-    numbers = {name: int(said[name]) for name in (*_TIMES, *_LIMITS)}
-    terms = replace(terms, sales=Sales(said["sales"]), **numbers)
+    terms = msgspec.convert(said, Terms, strict=False)
     event = EventModel(layouts.decode(entry.layout), terms)
     event.epoch = entry.epoch
     return event

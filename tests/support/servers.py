@@ -1,10 +1,14 @@
 """Real servers for the tests: one Valkey and one Postgres a session, each started when asked for.
 
+TEST_REDIS_URL and TEST_DATABASE_URL name other servers, which the session then has to itself: a
+Redis that it empties before each test, and a superuser of a Postgres in which it makes databases.
+
 A missing wheel fails the test that needs it; nothing is skipped. Every test that asks for a
 database gets its own, copied from a template that was migrated once.
 """
 
 import contextlib
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,12 +63,12 @@ class SessionServers:
     @property
     def redis_url(self) -> str:
         """The URL of the session's Valkey."""
-        return self._start("redis").redis_url
+        return os.environ.get("TEST_REDIS_URL") or self._start("redis").redis_url
 
     @property
     def postgres_url(self) -> str:
         """The session's Postgres, as its superuser."""
-        return self._start("postgres").database_url
+        return os.environ.get("TEST_DATABASE_URL") or self._start("postgres").database_url
 
     async def create_database(self) -> str:
         """Make an empty, migrated database and return its URL."""
@@ -95,7 +99,7 @@ class SessionServers:
         return self._started[name]
 
     def _url(self, database: str) -> str:
-        return urlsplit(self._start("postgres").database_url)._replace(path=f"/{database}").geturl()
+        return urlsplit(self.postgres_url)._replace(path=f"/{database}").geturl()
 
     async def _run(self, statement: str) -> None:
         connection = await asyncpg.connect(self._url("postgres"))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from engine.models import LayoutSeat, Sales, Terms
+from engine.models import LatePayment, LayoutSeat, Sales, Terms
 from engine.plans import Plan, PlanError, PlanOptions, event_schema, parse_event
 from engine.plans import layout as layouts
 from engine.plans.event_json import parse_event_json
@@ -47,6 +47,11 @@ GALA: dict[str, Any] = {
     "seatsMax": 8,
     "customerMax": 12,
     "holdTtlS": 600,
+    "startsAt": "2030-06-01T20:00:00.250Z",
+    "timeZone": "Europe/Zurich",
+    "cancelUntil": "2030-06-01T20:00:00.250Z",
+    "latePayment": "refund",
+    "paymentMaxMs": 600_000,
 }
 
 
@@ -80,6 +85,11 @@ def test_parse_event_reads_the_terms() -> None:
         hold_ttl_ms=600_000,
         seats_max=8,
         customer_max=12,
+        starts_at_ms=1_906_574_400_250,
+        time_zone="Europe/Zurich",
+        cancel_until_ms=1_906_574_400_250,
+        late_payment=LatePayment.REFUND,
+        payment_max_ms=600_000,
     )
 
 
@@ -191,6 +201,13 @@ SEAT = ("sections", 0, "rows", 0, "seats", 0)
         (changed("opensAt", to="9999-12-31T23:59:59Z"), "opens_at_ms: Expected `int` <= 1"),
         (changed("closesAt", to="9999-12-31T23:59:59Z"), "closes_at_ms: Expected `int` <= 1"),
         (changed("closesAt", to=GALA["opensAt"]), "the sale closes before it opens"),
+        (changed("opensAt", to="2030-06-01T20:00:00.249Z"), "the sale closes before it opens"),
+        (changed("cancelUntil", to="2030-06-01T20:00:00.251Z"), "cancelled after the event starts"),
+        (changed("paymentMaxMs", to=599_999), "a payment gets less time than a hold lasts"),
+        (changed("paymentMaxMs", to=1_209_600_001), "paymentMaxMs: Expected `int` <= 1209600000"),
+        (changed("latePayment", to="keep"), "latePayment: Invalid enum value 'keep'"),
+        (changed("timeZone", to="Mars/Base"), "'Mars/Base' is no time zone"),
+        (changed("timeZone", to="posix/UTC"), "'posix/UTC' is no time zone"),
         (changed("seatsMax", to=51), "seatsMax: Expected `int` <= 50"),
         (changed("holdTtlS", to=0), "holdTtlS: Expected `int` >= 1"),
     ],

@@ -10,8 +10,8 @@ _PASSWORD = "correct horse battery staple"  # noqa: S105 - nobody's
 _PERMITTED = ["booking:create:own", "booking:read:own"]
 
 ACCOUNTS: dict[type, Any] = {
-    payloads.RegisterBody: {"email": _EMAIL, "password": _PASSWORD},
-    payloads.VerifyBody: {"token": _SECRET},
+    payloads.RegisterBody: {"email": _EMAIL},
+    payloads.VerifyBody: {"token": _SECRET, "password": _PASSWORD},
     payloads.LoginBody: {"email": _EMAIL, "password": _PASSWORD},
     payloads.RefreshBody: {"refreshToken": _SECRET},
     payloads.LogoutBody: {"refreshToken": _SECRET},

@@ -28,6 +28,7 @@ _NOTICE = {
 }
 _WEBHOOK = {
     "id": "01jdtesttesttesttesttestte",
+    "ownerId": "orla",
     "url": "https://tickets.example.org/hook",
     "kinds": ["booking.confirmed", "refund.due"],
     "createdAt": "2030-05-01T09:00:00.000Z",

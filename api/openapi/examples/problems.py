@@ -27,6 +27,7 @@ _ERRORS: dict[str, Exception] = {
     "area_not_found": errors.AreaNotFound("balcony"),
     "area_full": errors.AreaFull("floor"),
     "sales_closed": errors.SalesClosed("paused"),
+    "terms_contradict": errors.TermsContradict("opens_at_ms", "closes_at_ms"),
     "too_many_seats": errors.TooManySeats("10"),
     "limit_reached": errors.LimitReached("4", "4"),
     "extend_limit": errors.ExtendLimit("1906573500000"),

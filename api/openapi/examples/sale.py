@@ -44,7 +44,10 @@ _EVENT = {
     "counts": _COUNTS,
     "layoutVersion": "5f2b9c0d1e3a4b6c",
     "position": "1906572600000-0",
+    "latePayment": "confirm",
     "opensAt": "2030-06-01T10:00:00.000Z",
+    "startsAt": "2030-06-08T19:30:00.000Z",
+    "timeZone": "Europe/Berlin",
 }
 _ROLE: dict[str, Any] = {
     "id": "ORGANIZER",
@@ -64,7 +67,16 @@ _LAID_OUT = {
 
 SALE: dict[type, Any] = {
     bookings.HoldBody: {"seatIds": ["gala:A-1-1", "gala:A-1-2"]},
-    events.SalesBody: {"sales": "open", "opensAt": "2030-06-01T10:00:00Z", "closesAt": None},
+    events.TermsBody: {
+        "sales": "open",
+        "opensAt": "2030-06-01T10:00:00Z",
+        "closesAt": None,
+        "startsAt": "2030-06-08T21:30:00+02:00",
+        "timeZone": "Europe/Berlin",
+        "cancelUntil": "2030-06-07T21:30:00+02:00",
+        "latePayment": "confirm",
+        "paymentMaxMs": 86_400_000,
+    },
     events.SeatIdsBody: {"seatIds": ["gala:A-1-1"]},
     SalesView: {
         "eventId": "gala",
