@@ -8,6 +8,7 @@ import click.testing
 import msgspec
 import pytest
 
+from api.http.jwks import checked_url
 from cli.commands import main
 from engine.errors import Misconfigured
 from engine.settings import settings
@@ -238,3 +239,11 @@ def test_page_tells_type_unit_and_default_as_the_code_has_them(name: str) -> Non
 
 def test_page_tells_of_no_setting_that_is_gone() -> None:
     assert list(_rows()) == list(CATALOGUE)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.0.0.2", "[::1]"])
+def test_keys_of_this_machine_need_no_https_here_and_where_they_are_read(host: str) -> None:
+    """The setting and its reader use one check."""
+    url = f"http://{host}:8080/keys"
+    environ = {"JWKS_URL": url, "JWT_ISSUER": "i", "JWT_AUDIENCE": "a"}
+    assert checked_url(settings.load(environ).jwks_url) == url
