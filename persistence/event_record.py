@@ -16,7 +16,7 @@ from engine.payments import with_payments
 from engine.plans import layout as layouts
 from engine.positions import Position
 from engine.restore.rebuild import StoredEvent
-from persistence.database import Connection, Pool
+from persistence.database import Connection, Pool, stream
 from persistence.journal.columns import booking_of_row
 from persistence.sql import named_queries
 
@@ -91,9 +91,9 @@ async def _bookings(
     connection: Connection, event: EventId, since_ms: int, unsettled: Sequence[BookingId]
 ) -> list[Booking]:
     query = QUERIES["stream_stored"]
-    rows = connection.cursor(query, event, since_ms, unsettled, prefetch=1000)
+    rows = stream(connection, query, event, since_ms, unsettled)
     bookings = [_booking(dict(row)) async for row in rows]
-    held = connection.cursor(QUERIES["stream_pending"], event, prefetch=1000)
+    held = stream(connection, QUERIES["stream_pending"], event)
     return bookings + [booking async for row in held for booking in _held(row["body"])]
 
 

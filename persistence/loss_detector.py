@@ -53,13 +53,20 @@ class LossDetector:
         except database.AWAY as error:
             _log.debug("checked_without_postgres", why=repr(error))
         heads = await self._engine.restores.read_heads(self._newest)
+        listed = await self._engine.events.list_events()
         behind = []
         for event, newest in self._newest.items():
             head = heads.get(event)
             if head is None:
                 why = "Redis does not have the event"
-            elif head.sales != SalesState.RESTORING and (head.epoch, head.position) < newest:
+            elif head.sales == SalesState.RESTORING:
+                continue
+            elif (head.epoch, head.position) < newest:
                 why = f"Redis is at {_described(head)}, Postgres at {_described(newest)}"
+            elif head.missing_keys:
+                why = f"Redis has lost a part of it: {', '.join(head.missing_keys)}"
+            elif event not in listed:
+                why = "Redis has lost the list of events"
             else:
                 continue
             if await self._fence(event, head, why):

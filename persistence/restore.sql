@@ -21,9 +21,17 @@ WHERE event_id = $1 AND epoch = $2
     AND (entry_ms, entry_seq) < ($5::bigint, $6::bigint)
 ORDER BY entry_ms, entry_seq;
 
+-- name: keep_lease
+-- The transaction of the lease is idle for as long as the restore takes.
+SELECT set_config('idle_in_transaction_session_timeout', '0', true);
+
+-- name: check_lease
+-- Fails when the connection of the lease has ended, and the lease with it.
+SELECT 1;
+
 -- name: take_lease
--- The lease belongs to the connection, so it ends with the process that holds it.
-SELECT pg_try_advisory_lock(hashtextextended('restore ' || $1, 0));
+-- The lease belongs to the transaction, so it ends with the process that holds it.
+SELECT pg_try_advisory_xact_lock(hashtextextended('restore ' || $1, 0));
 
 -- name: limit_wait
 -- Applies to the transaction.

@@ -11,7 +11,7 @@ suspended and lost the lease is fenced off: the scripts refuse a restore that is
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from time import perf_counter
 
 import asyncpg
@@ -153,14 +153,12 @@ class Restorer:
         await self._engine.restores.fence_event(
             event, why, stub_of(stored), restore=restore, epoch="*"
         )
-        async with _no_writers(lease, event):
+        async with self._no_writers(lease, event):
             pass  # an open transaction of a writer would block the drain
         unsettled = await self._drain(event)
         head = (await self._engine.restores.read_heads([event]))[event]
-        async with _no_writers(
-            lease, event
-        ):  # on the lease's connection: only its holder begins an epoch
-            epoch = await lease.fetchval(event_record.QUERIES["begin_epoch"], event, head.epoch)
+        async with self._no_writers(lease, event) as alone:
+            epoch = await alone.fetchval(event_record.QUERIES["begin_epoch"], event, head.epoch)
         now_ms = (await self._engine.journal.backlog(event)).now_ms
         stored = await self._read_stored(event, now_ms, unsettled)
         # Above every entry id of both sides: the clock of this Redis may be behind.
@@ -234,23 +232,34 @@ class Restorer:
 
     @asynccontextmanager
     async def _lease(self, event: EventId) -> AsyncIterator[Connection]:
-        async with self._pool.acquire() as connection:  # releasing it to the pool ends the lease
-            if not await connection.fetchval(event_record.QUERIES["take_lease"], event):
-                raise RestoreRuns(f"{event} is being restored by another process")
+        """A transaction that stays open as long as the lease: its lock needs no session."""
+        async with self._pool.acquire() as connection:
+            transaction = connection.transaction()
+            await transaction.start()
+            try:
+                await connection.execute(event_record.QUERIES["keep_lease"])
+                if not await connection.fetchval(event_record.QUERIES["take_lease"], event):
+                    raise RestoreRuns(f"{event} is being restored by another process")
+                yield connection
+            finally:
+                with suppress(*AWAY):  # the connection may have ended, and the lease with it
+                    await transaction.rollback()
+
+    @asynccontextmanager
+    async def _no_writers(self, lease: Connection, event: EventId) -> AsyncIterator[Connection]:
+        """A transaction in which no other process writes the event. Raises: WriterHangs.
+
+        The lease is checked inside: the next restorer has to wait here for this transaction.
+        """
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute(event_record.QUERIES["limit_wait"], f"{WRITERS_S}s")
+            try:
+                await connection.execute(event_record.QUERIES["wait_for_writers"], event)
+            except asyncpg.LockNotAvailableError as error:
+                why = f"a writer has held a transaction on {event} in Postgres for {WRITERS_S} s"
+                raise WriterHangs(f"{why}: end that writer, and restore again") from error
+            await lease.execute(event_record.QUERIES["check_lease"])
             yield connection
-
-
-@asynccontextmanager
-async def _no_writers(lease: Connection, event: EventId) -> AsyncIterator[None]:
-    """A transaction during which no writer writes the event. Raises: WriterHangs."""
-    async with lease.transaction():
-        await lease.execute(event_record.QUERIES["limit_wait"], f"{WRITERS_S}s")
-        try:
-            await lease.execute(event_record.QUERIES["wait_for_writers"], event)
-        except asyncpg.LockNotAvailableError as error:
-            why = f"a writer has held a transaction on {event} in Postgres for {WRITERS_S} s"
-            raise WriterHangs(f"{why}: end that writer, and restore again") from error
-        yield
 
 
 def _unsettled_sales(entries: Iterable[JournalEntry]) -> list[Booking]:

@@ -12,9 +12,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from ipaddress import ip_address
 from typing import Any
-from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 import jwt
@@ -22,6 +20,7 @@ import msgspec
 
 from engine import logs
 from engine.errors import Misconfigured
+from engine.settings import checks
 
 ALGORITHMS = ("RS256", "ES256", "EdDSA")
 """Only signatures with a public key: our own secret can never be taken for such a key."""
@@ -102,14 +101,11 @@ class ProviderKeys:
 
 
 def checked_url(url: str) -> str:
-    """The URL, if nothing on the network can impersonate it: https, or this machine."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    with contextlib.suppress(ValueError):
-        if parts.scheme == "http" and (host == "localhost" or ip_address(host).is_loopback):
-            return url
-    if parts.scheme != "https" or not host:
-        raise Misconfigured("JWKS_URL must begin with https://")
+    """The URL, if nothing on the network can impersonate it. Raises Misconfigured."""
+    try:
+        checks.keys_url(url)
+    except ValueError as error:
+        raise Misconfigured(f"JWKS_URL: {error}") from None
     return url
 
 

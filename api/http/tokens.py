@@ -25,9 +25,9 @@ from engine import ids
 from engine.errors import Misconfigured
 from engine.ids import CustomerId
 from engine.ports.accounts import ACCOUNT_PREFIX, Session
+from engine.settings.checks import SECRET_BYTES_MIN
 from engine.settings.settings import Settings
 
-SECRET_BYTES_MIN = 32
 TTL_S = 900
 TOKEN_BYTES_MAX = 8192
 """A longer token is refused unread. Providers that list groups issue some of several kilobytes."""

@@ -6,7 +6,6 @@ The page's files are part of the package (`static/VERSION.txt` names their relea
 because most browsers accept gzip. The page may load only from this server.
 """
 
-from functools import cache
 from importlib import resources
 
 import msgspec
@@ -64,11 +63,23 @@ async def read_icon(call: Call[NoQuery, None]) -> Response:
 
 
 async def _respond(call: Call[NoQuery, None], name: str, content_type: bytes) -> Response:
-    response = await _file(name).respond(call.headers)
+    response = await _FILES[name].respond(call.headers)
     return msgspec.structs.replace(response, content_type=content_type)
 
 
-@cache
-def _file(name: str) -> Gzipped:
+def _read(name: str) -> Gzipped:
     content = resources.files("api").joinpath("static", name).read_bytes()
     return Gzipped(content) if name.endswith(".gz") else Gzipped.of(content)
+
+
+_FILES = {
+    name: _read(name)
+    for name in (
+        "docs.html",
+        "swagger-ui.css.gz",
+        "swagger-ui-bundle.js.gz",
+        "start.js",
+        "favicon.png",
+    )
+}
+"""Read when the process starts: an upgrade on disk does not change a running process."""

@@ -25,11 +25,15 @@ _STAGED = ("seats", "bookings", "customers", "ended", "journal")
 
 
 class EventHead(NamedTuple):
-    """The newest position of an event in Redis, its epoch, and whether it sells."""
+    """The newest position of an event in Redis, its epoch, and whether it sells.
+
+    `missing_keys` are those that Redis has lost, by their names in lua/README.md.
+    """
 
     epoch: int
     position: Position
     sales: SalesState
+    missing_keys: tuple[str, ...] = ()
 
 
 class Stub(NamedTuple):
@@ -48,18 +52,24 @@ class Restores:
         self._client = client
 
     async def read_heads(self, events: Iterable[EventId]) -> dict[EventId, EventHead]:
-        """The head of each event that Redis has. Raises: Unavailable."""
+        """The head of each event that Redis has. Raises: Unavailable, OutcomeUnknown."""
         wanted = list(events)
-        rows = await asyncio.gather(
+        outcomes = await asyncio.gather(
             *(
-                self._batcher.ask("HMGET", keys.of_event(event).event, "epoch", "position", "sales")
+                self._scripts.outcome("read_head", [*keys.of_event(event), keys.layout(event)], [])
                 for event in wanted
             )
         )
         return {
-            event: EventHead(int(row[0]), position_of(row[1].decode()), SalesState(row[2].decode()))
-            for event, row in zip(wanted, rows, strict=True)
-            if None not in row
+            event: EventHead(
+                int(epoch),
+                position_of(position.decode()),
+                SalesState(sales.decode()),
+                tuple(name.decode() for name in missing),
+            )
+            for event, (code, answer) in zip(wanted, outcomes, strict=True)
+            if code == "ok"
+            for epoch, position, sales, *missing in [answer]
         }
 
     async def handed_out(self, events: Sequence[EventId]) -> dict[EventId, str]:

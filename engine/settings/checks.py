@@ -6,7 +6,7 @@ any variable may hold a secret by mistake.
 
 import re
 from collections.abc import Callable
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 
 SECRET_BYTES_MIN = 32
@@ -43,8 +43,15 @@ def keys_url(text: str) -> None:
     """https, or this machine: no host in between can answer in place of the provider."""
     url("https", "http")(text)
     parts = urlsplit(text)
-    if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+    if parts.scheme == "http" and not _is_this_machine(parts.hostname or ""):
         raise ValueError("must begin with https://")
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def secret(text: str) -> None:

@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 
 from engine.errors import Misconfigured
 from engine.settings import checks as forms
-from engine.settings import fields, sources
+from engine.settings import fields, postgres_url, sources
 from engine.settings.fields import INTEGER_MAX, Setting
 from engine.settings.fields import doc as _doc
 
@@ -38,7 +38,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         _doc(
             "Postgres >= 14: `postgresql://…`.",
             unit="URL",
-            form=forms.url("postgresql", "postgres"),
+            form=postgres_url.check,
             secret=True,
         ),
     ] = ""

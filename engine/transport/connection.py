@@ -1,4 +1,4 @@
-"""Connects to Redis, and checks the server's version and durability at the start."""
+"""Connects to Redis, and checks the server's version, eviction and durability at the start."""
 
 import asyncio
 from socket import SO_KEEPALIVE, SOL_SOCKET
@@ -71,24 +71,41 @@ def place_of(url: str) -> str:
 
 
 async def check(settings: Settings) -> None:
-    """Reject a server that is too old or less durable than DURABILITY asks for.
+    """Reject a server that is too old, evicts keys, or is less durable than DURABILITY asks for.
 
     Raises: Misconfigured, Unavailable; the message names the server and what to change.
     """
     place = place_of(settings.redis_url)
     client = open_client(settings.redis_url, timeout_s=5)
     try:
-        _check_version(place, await client.info("server"))
+        await _check_info(place, client)
         if settings.durability == "fsync":
-            _check_fsync(place, await client.config_get("append*"))
-    except ErrorReply as reply:
-        if reply.prefix != "NOPERM":
-            raise Unavailable(f"Redis at {place} cannot be checked: {reply}") from reply
-        _log.warning("redis_not_checked", place=place, why=str(reply))
+            await _check_config(place, client)
     except (Unavailable, OutcomeUnknown) as error:
         raise Unavailable(f"Redis at {place} cannot be reached: {error}") from error
     finally:
         await client.aclose()
+
+
+async def _check_info(place: str, client: RedisClient) -> None:
+    try:
+        _check_version(place, await client.info("server"))
+        _check_policy(place, await client.info("memory"))
+    except ErrorReply as reply:
+        _log.warning("redis_not_checked", place=place, why=str(reply))
+
+
+async def _check_config(place: str, client: RedisClient) -> None:
+    """Managed services rename or forbid CONFIG, and INFO does not tell `appendfsync`."""
+    try:
+        _check_fsync(place, await client.config_get("append*"))
+    except ErrorReply as reply:
+        _log.warning(
+            "durability_not_checked",
+            place=place,
+            why=str(reply),
+            fix="make sure of `appendonly yes` and `appendfsync always`, or set DURABILITY=async",
+        )
 
 
 def _check_version(place: str, info: dict[str, object]) -> None:
@@ -97,6 +114,16 @@ def _check_version(place: str, info: dict[str, object]) -> None:
     least = 8 if name == "valkey" else 7
     if int(version.split(".")[0]) < least:
         raise Misconfigured(f"{place} runs {name} {version}; {name} {least}.0 or newer is needed")
+
+
+def _check_policy(place: str, info: dict[str, object]) -> None:
+    """`volatile-*` evicts too: the keys of idempotency have a TTL."""
+    policy = info.get("maxmemory_policy", "noeviction")
+    if policy != "noeviction":
+        raise Misconfigured(
+            f"{place} runs maxmemory-policy {policy} and would evict seats and bookings when its "
+            "memory is full: set `maxmemory-policy noeviction` there"
+        )
 
 
 def _check_fsync(place: str, config: dict[str, str]) -> None:

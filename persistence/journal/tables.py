@@ -14,7 +14,7 @@ import msgspec
 from engine.ids import EventId
 from engine.models import Booking, BookingStatus, JournalEntry, Terms
 from engine.plans import layout as layouts
-from persistence.database import Connection, Pool
+from persistence.database import Connection, Pool, stream
 from persistence.journal import columns
 from persistence.journal.columns import EventRow, StoredBooking
 from persistence.journal.rejections import (
@@ -137,9 +137,7 @@ class Store:
             self._pool.acquire() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            async for row in connection.cursor(
-                QUERIES["stream_bookings"], event, booking_ids, prefetch=1000
-            ):
+            async for row in stream(connection, QUERIES["stream_bookings"], event, booking_ids):
                 yield columns.stored_booking(dict(row))
 
     async def find_unaccounted(self, event: EventId) -> list[tuple[str, str]]:

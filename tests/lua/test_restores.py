@@ -14,7 +14,7 @@ from engine.positions import Position
 from engine.restore.rebuild import StoredEvent, rebuild
 from engine.restore.staging import Stub
 from tests.support.box_office import BoxOffice
-from tests.support.factories import GALA, layout, terms
+from tests.support.factories import GALA, layout, selection, terms
 from tests.support.raw_redis import raw
 
 FIRST, SECOND = "0" * 26, "1" * 26
@@ -154,3 +154,47 @@ async def test_reopen_event_by_another_restore_is_refused(office: BoxOffice) -> 
     await office.refused(RestoreSuperseded, restores.reopen_event(GALA, FIRST, Sales.OPEN))
     await restores.reopen_event(GALA, SECOND, Sales.PAUSED)
     assert (await office.state()).event.sales == SalesState.PAUSED
+
+
+@pytest.mark.parametrize(
+    ("deleted", "missing"),
+    [
+        ((), ()),
+        (("seats",), ("seats",)),
+        (("areas",), ("areas",)),
+        (("seats", "map"), ("seats", "map")),
+        (("seats", "map", "areas"), ("seats", "areas", "map")),
+        (("bookings",), ("bookings",)),
+        (("customers", "deadlines"), ("customers", "deadlines")),
+        (("journal", "layout"), ("journal", "layout")),
+        (("ended",), ()),
+    ],
+)
+async def test_read_head_names_the_keys_that_are_missing(
+    office: BoxOffice, deleted: tuple[str, ...], missing: tuple[str, ...]
+) -> None:
+    await office.open(areas={"pit": 4})
+    await office.engine.bookings.hold_seats(selection("ann", "A-1-1", areas={"pit": 1}))
+    if deleted:
+        await raw(office.engine).delete(*(f"{{gala}}:{name}" for name in deleted))
+    head = (await office.engine.restores.read_heads([GALA]))[GALA]
+    assert (head.epoch, head.sales, head.missing_keys) == (1, SalesState.OPEN, missing)
+
+
+@pytest.mark.parametrize("areas", [{}, {"pit": 4}])
+async def test_read_head_of_an_event_with_no_bookings_misses_nothing(
+    office: BoxOffice, areas: dict[str, int]
+) -> None:
+    await office.open(areas=areas)
+    head = (await office.engine.restores.read_heads([GALA]))[GALA]
+    assert head.missing_keys == ()
+
+
+async def test_read_head_after_a_sale_needs_no_deadlines(office: BoxOffice) -> None:
+    await office.open()
+    held = await office.engine.bookings.hold_seats(selection("ann", "A-1-1"))
+    await office.engine.bookings.confirm_booking(held.id, None)
+    assert (await office.engine.restores.read_heads([GALA]))[GALA].missing_keys == ()
+    await raw(office.engine).delete("{gala}:customers", "{gala}:bookings")
+    head = (await office.engine.restores.read_heads([GALA]))[GALA]
+    assert head.missing_keys == ("bookings", "customers")

@@ -89,9 +89,11 @@ def scripts_with(texts: Mapping[str, str]) -> Iterator[Path]:
 def scripts_in(folder: Path) -> Iterator[None]:
     """While this lasts, the engine loads its scripts from here."""
     elsewhere = SimpleNamespace(files=lambda package: folder)
+    scripts.read_files.cache_clear()
     scripts.load.cache_clear()
     try:
         with mock.patch.object(scripts, "resources", elsewhere):
             yield
     finally:
+        scripts.read_files.cache_clear()
         scripts.load.cache_clear()

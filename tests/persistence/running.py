@@ -1,22 +1,22 @@
-"""Runs writers beside the test, and waits for their work."""
+"""Agents that run beside the test, and what to wait for."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from engine import Engine
+from engine.agent import Agent
 from engine.ids import EventId
 from persistence.database import Pool
-from persistence.journal.writer import Writer
 from tests.support.factories import GALA
 from tests.support.waiting import until
 
 
 @asynccontextmanager
-async def running(*writers: Writer) -> AsyncIterator[None]:
-    """Run the writers until the block ends, then stop them as SIGTERM would."""
+async def running(*agents: Agent) -> AsyncIterator[None]:
+    """Run the agents until the block ends, then stop them as SIGTERM would."""
     stop = asyncio.Event()
-    tasks = [asyncio.create_task(writer.run(stop)) for writer in writers]
+    tasks = [asyncio.create_task(agent.run(stop)) for agent in agents]
     try:
         yield
     finally:

@@ -54,3 +54,19 @@ async def test_connect_old_server_says_which_was_found(
     monkeypatch.setattr(database, "VERSION_MIN", 1000)
     with pytest.raises(Misconfigured, match=r"Postgres \d+ found at .*: 1000 or newer is needed"):
         await connect(database_url)
+
+
+async def test_connect_with_the_parameters_of_providers(database_url: str) -> None:
+    """Asked of a real server: it would reject a parameter that it is given and does not know."""
+    more = (
+        "sslmode=prefer&channel_binding=prefer&connect_timeout=10&keepalives=1&gssencmode=disable"
+        "&target_session_attrs=read-write&application_name=shop&options=-c%20lock_timeout%3D5s"
+    )
+    async with await connect(f"{database_url}&{more}") as pool:
+        assert await pool.fetchval("SHOW application_name") == "shop"
+        assert await pool.fetchval("SHOW lock_timeout") == "5s"
+
+
+async def test_connect_with_an_unknown_parameter_names_it(database_url: str) -> None:
+    with pytest.raises(Misconfigured, match="DATABASE_URL: the parameter sslmod is unknown"):
+        await connect(f"{database_url}&sslmod=require")

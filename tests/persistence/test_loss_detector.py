@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -9,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from engine import Booking, Engine, Settings
-from engine.errors import Restoring
+from engine.errors import EventNotFound, Misconfigured, Restoring
 from engine.models import SalesState
 from persistence.database import Pool
 from persistence.journal.writer import Writer
@@ -18,6 +19,7 @@ from persistence.restorer import Restorer
 from tests.persistence.running import drained, running, sold_seats
 from tests.persistence.sale import Sale, ulid
 from tests.support.factories import GALA, layout, selection, terms
+from tests.support.own_valkey import OwnValkey
 from tests.support.waiting import until
 
 Copy = dict[bytes, bytes]
@@ -74,6 +76,60 @@ async def test_check_of_an_older_copy_fences_it_and_restore_brings_back_what_was
         assert await engine.bookings.read_booking(booking.id, None) == booking
     await sale.write()
     assert await sale.found() == []
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["seats", "map", "areas", "bookings", "customers", "deadlines", "journal", "layout", "event"],
+)
+async def test_look_at_an_event_with_a_key_missing_closes_it_and_restore_brings_it_back(
+    sale: Sale, engine: Engine, pool: Pool, key: str
+) -> None:
+    """As after an eviction, or a DEL by hand."""
+    assert await LossDetector(engine, pool).check() == []
+    await sale.redis.delete(f"{{gala}}:{key}")
+    assert await LossDetector(engine, pool).check() == [GALA]
+    with pytest.raises(Restoring):
+        await sale.hold("A-2-2")
+    restored = await Restorer(engine, pool).restore(GALA)
+    assert (restored.standing, restored.sold) == ((), 4)
+    await sale.write()
+    assert await sale.found() == []
+    assert await LossDetector(engine, pool).check() == []
+
+
+async def test_look_without_the_list_of_events_closes_what_is_not_listed(
+    sale: Sale, engine: Engine, pool: Pool
+) -> None:
+    """No agent would sweep or write an event that is not listed."""
+    await sale.redis.delete("events")
+    assert await LossDetector(engine, pool).check() == [GALA]
+    assert await engine.events.list_events() == [GALA]
+
+
+async def test_a_redis_that_evicts_seats_is_noticed(
+    tmp_path: Path, pool: Pool, settings: Settings
+) -> None:
+    """The policy is changed while the engine runs: a start would be refused."""
+    valkey = OwnValkey(tmp_path / "valkey", maxmemory_samples="10")
+    valkey.start()
+    try:
+        own = msgspec.structs.replace(settings, redis_url=valkey.url)
+        async with await Engine.connect(own) as engine, Redis.from_url(valkey.url) as redis:
+            sale = Sale(engine, pool, redis)
+            await sale.open()
+            used = (await redis.info("memory"))["used_memory"]
+            await redis.config_set("maxmemory-policy", "allkeys-random")
+            await redis.config_set("maxmemory", used + 100_000)
+            detector, count = LossDetector(engine, pool), 0
+            while not (closed := await detector.check()):
+                count += 1
+                await redis.set(f"filler:{count}", b"x" * 4096)
+            assert closed == [GALA]
+            with pytest.raises(Misconfigured, match="allkeys-random"):
+                await Engine.connect(own)
+    finally:
+        valkey.stop()
 
 
 async def test_what_was_sold_before_it_was_noticed_is_kept_or_refunded_once(
@@ -142,7 +198,10 @@ async def test_a_redis_that_was_emptied_under_a_writer_is_fenced_within_a_second
         await sale.redis.flushall()
 
         async def fenced() -> bool:
-            return GALA in await engine.events.list_events() and await _fenced(engine)()
+            try:
+                return await _fenced(engine)()
+            except EventNotFound:  # not noticed yet
+                return False
 
         await until(fenced, timeout_s=3)
 

@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import shutil
 import signal
 import stat
 import subprocess
@@ -80,6 +81,7 @@ def test_start_with_programs_nobody_can_reach_copies_them(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wheel = postgres._find_wheel()
+    assert wheel is not None
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     for folder in (wheel, wheel.with_suffix(".libs")):
@@ -88,6 +90,37 @@ def test_start_with_programs_nobody_can_reach_copies_them(
     with servers.start(data, redis=False):
         copied = (data / "postgres" / "run" / wheel.name).exists()
         assert copied == (os.geteuid() == 0)
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A Postgres in a folder of the system's, and no wheel: the wheel's programs, put elsewhere."""
+    wheel = postgres._find_wheel()
+    assert wheel is not None
+    monkeypatch.setattr(postgres, "_find_wheel", lambda: None)
+    with tempfile.TemporaryDirectory(prefix="installed-") as folder:
+        Path(folder).chmod(0o755)
+        for part in (wheel, wheel.with_suffix(".libs")):
+            if part.exists():
+                shutil.copytree(part, Path(folder, "usr", part.name), symlinks=True)
+        yield Path(folder, "usr", wheel.name, "pginstall", "bin")
+
+
+@pytest.mark.parametrize("place", ["on PATH", "of a package"])
+async def test_start_without_the_wheel_runs_the_postgres_that_is_installed(
+    data: Path, installed: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    if place == "on PATH":
+        monkeypatch.setenv("PATH", f"{installed}:{os.environ['PATH']}")
+        monkeypatch.setattr(postgres, "_PACKAGES", ())
+    else:
+        monkeypatch.setenv("PATH", "")
+        monkeypatch.setattr(postgres, "_PACKAGES", (str(installed).lstrip("/"),))
+    with servers.start(data, redis=False) as running:
+        connection = await asyncpg.connect(running.database_url)
+        folder = await connection.fetchval("SELECT setting FROM pg_config WHERE name = 'BINDIR'")
+        assert folder == str(installed)
+        await connection.close()
 
 
 async def test_start_again_keeps_what_was_written(data: Path) -> None:
@@ -230,6 +263,7 @@ def test_start_without_the_wheels_says_what_to_do(
     monkeypatch.setattr(valkey, "find_spec", lambda _: None)
     monkeypatch.setattr(postgres, "find_spec", lambda _: None)
     monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(postgres, "_PACKAGES", ())
     with pytest.raises(
         Misconfigured, match=rf"install `ticket-wars\[embedded\]`, or set {variable}"
     ):

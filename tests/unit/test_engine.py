@@ -28,6 +28,33 @@ async def test_connect_with_less_durability_than_asked_is_refused(
         await redis.config_set("appendfsync", "always")
 
 
+@pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl"])
+async def test_connect_to_a_server_that_evicts_is_refused(
+    settings: Settings, redis: Redis, policy: str
+) -> None:
+    await redis.config_set("maxmemory-policy", policy)
+    try:
+        assert f"maxmemory-policy {policy}" in await _refused(settings)
+        assert "set `maxmemory-policy noeviction`" in await _refused(settings, durability="async")
+    finally:
+        await redis.config_set("maxmemory-policy", "noeviction")
+
+
+async def test_connect_without_config_still_refuses_a_server_that_evicts(
+    settings: Settings, redis: Redis
+) -> None:
+    await redis.acl_setuser(
+        "api", enabled=True, passwords=["+pw"], keys=["*"], commands=["+@all", "-config"]
+    )
+    await redis.config_set("maxmemory-policy", "volatile-lru")
+    url = settings.redis_url.replace("unix://", "unix://api:pw@")
+    try:
+        assert "maxmemory-policy volatile-lru" in await _refused(settings, redis_url=url)
+    finally:
+        await redis.config_set("maxmemory-policy", "noeviction")
+        await redis.acl_deluser("api")
+
+
 async def test_connect_with_no_server_names_the_place(settings: Settings) -> None:
     said = await _refused(settings, redis_url="redis://:secret@127.0.0.1:1/0")
     assert "redis://127.0.0.1:1 cannot be reached" in said

@@ -3,9 +3,10 @@
 import pytest
 from redis.asyncio import Redis
 
-from engine import Engine, scripts
+from engine import Engine, Settings, scripts
 from engine.errors import EventNotFound, ScriptDefect, Unavailable
 from engine.keys import of_event
+from tests.mutants.lua_source import scripts_with
 from tests.support.factories import GALA, layout, selection, terms
 from tests.support.raw_redis import raw
 
@@ -52,3 +53,16 @@ async def test_run_with_no_memory_left_is_unavailable_and_writes_nothing(
     finally:
         await redis.config_set("maxmemory", 0)
     assert await redis.dump(of_event(GALA).seats) == before
+
+
+async def test_an_upgrade_on_disk_does_not_change_what_a_process_runs(settings: Settings) -> None:
+    """`pip install` beside a running engine replaces the files; the process keeps its own texts."""
+    with scripts_with({}) as folder:
+        async with await Engine.connect(settings) as engine:
+            for path in folder.rglob("*.lua"):
+                path.write_text('return { "NEW_RELEASE" }')
+            (folder / "lib" / "event.lua").unlink()
+            await engine.events.load_event(GALA, layout(), terms())
+            held = await engine.bookings.hold_seats(selection("ann", "A-1-1"))
+            await engine.bookings.release_booking(held.id, None)
+            assert (await engine.events.read_event(GALA)).counts.held == 0

@@ -8,6 +8,7 @@ import click.testing
 import msgspec
 import pytest
 
+from api.http.jwks import checked_url
 from cli.commands import main
 from engine.errors import Misconfigured
 from engine.settings import settings
@@ -261,3 +262,11 @@ def test_payments_are_checked_where_a_provider_is_set_up(
 def test_payments_by_a_provider_without_its_secret_refuse_to_start() -> None:
     with pytest.raises(Misconfigured, match="PAYMENTS=provider needs"):
         settings.load({"PAYMENTS": "provider"})
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.0.0.2", "[::1]"])
+def test_keys_of_this_machine_need_no_https_here_and_where_they_are_read(host: str) -> None:
+    """The setting and its reader use one check."""
+    url = f"http://{host}:8080/keys"
+    environ = {"JWKS_URL": url, "JWT_ISSUER": "i", "JWT_AUDIENCE": "a"}
+    assert checked_url(settings.load(environ).jwks_url) == url

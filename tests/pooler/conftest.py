@@ -1,0 +1,5 @@
+"""The fixtures of Postgres, for the tests behind a pooler."""
+
+from tests.persistence.conftest import pool
+
+__all__ = ["pool"]
