@@ -35,7 +35,7 @@ Amount = (
 Currency = Annotated[str, Meta(min_length=3, max_length=3, pattern=r"^[A-Za-z]{3}$")]
 
 
-class Payment(Struct, frozen=True, kw_only=True, rename="camel"):
+class NoticePayment(Struct, frozen=True, kw_only=True, rename="camel"):
     """The payment of a notice. The format is the provider's, so unknown fields are ignored.
 
     `amountMinor` of `payment.refunded` is the total that was paid back of the payment so far.
@@ -64,7 +64,7 @@ class NoticeBody(Struct, frozen=True, kw_only=True):
 
     id: NoticeId
     type: Annotated[str, Meta(min_length=1, max_length=100)]
-    data: Payment
+    data: NoticePayment
 
 
 class NoticeTaken(View, frozen=True):
@@ -103,7 +103,7 @@ class NoticesQuery(PageQuery, frozen=True):
 
 _KINDS = frozenset(NoticeKind)
 _decode_envelope = msgspec.json.Decoder(Envelope).decode
-_decode_payment = msgspec.json.Decoder(Payment).decode
+_decode_payment = msgspec.json.Decoder(NoticePayment).decode
 
 
 async def receive_notice(call: Call[NoQuery, bytes]) -> Response:
@@ -142,7 +142,7 @@ async def list_notices(call: Call[NoticesQuery, None]) -> Response:
 def _notice_of(envelope: Envelope) -> ProviderNotice:
     """A notice about a payment. Raises the problem `invalid`."""
     try:
-        payment: Payment = decode_body(bytes(envelope.data), _decode_payment)
+        payment: NoticePayment = decode_body(bytes(envelope.data), _decode_payment)
     except Problem as problem:
         field = problem.extras.get("field")
         raise invalid(f"data.{field}" if field else "data", problem.detail) from problem

@@ -44,7 +44,9 @@ class WebhookBody(RequestBody, frozen=True):
 
     url: Annotated[str, Meta(min_length=1, max_length=2000)]
     kinds: Annotated[tuple[MessageKind, ...], Meta(min_length=1, max_length=len(MessageKind))]
-    event_id: IdText | UnsetType = UNSET
+    event_id: Annotated[IdText, Meta(description="Every webhook of this event.")] | UnsetType = (
+        UNSET
+    )
 
 
 class ReplayBody(RequestBody, frozen=True):
@@ -57,7 +59,9 @@ class ReplayBody(RequestBody, frozen=True):
 class WebhooksQuery(PageQuery, frozen=True):
     """The caller's webhooks, or every webhook that receives the messages of one event."""
 
-    event_id: IdText | UnsetType = UNSET
+    event_id: Annotated[IdText, Meta(description="Every webhook of this event.")] | UnsetType = (
+        UNSET
+    )
 
 
 class DeliveriesQuery(PageQuery, frozen=True):

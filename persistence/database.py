@@ -18,7 +18,7 @@ import asyncpg
 
 from engine.agent import Agent
 from engine.errors import EngineError, Misconfigured, Unavailable
-from engine.settings.postgres_url import target_of
+from engine.settings.postgres_url import address_of
 
 VERSION_MIN = 14
 _CONNECT_TIMEOUT_S = 5.0
@@ -68,7 +68,7 @@ async def connect(url: str, command_timeout_s: float = _COMMAND_TIMEOUT_S) -> Po
     """Open a pool on the database of `url`. Raises Misconfigured or Unavailable."""
     place = _place(url)
     try:
-        target = target_of(url)
+        target = address_of(url)
     except ValueError as error:
         raise Misconfigured(f"DATABASE_URL: {error}") from None
     timeout_s = target.connect_timeout_s or _CONNECT_TIMEOUT_S

@@ -24,6 +24,7 @@ DOCUMENTED_HEADERS = (
     "If-Match",
     "If-None-Match",
     "Payment-Signature",
+    "Stripe-Signature",
     "X-Request-ID",
 )
 TRACING_HEADERS = ("traceparent", "tracestate", "baggage")

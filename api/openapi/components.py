@@ -54,8 +54,11 @@ PATH_PARAMETERS: _Parts = {
         "example": "gala:01JDTESTTESTTESTTESTTESTTE",
     },
     "refund_id": {
-        "description": "A refund obligation; it has the id of its booking.",
-        "schema": {"type": "string", "pattern": f"^{EVENT_PATTERN}:{ULID_PATTERN}$"},
+        "description": "A refund obligation, `ref_…`; or its booking, where that has only one.",
+        "schema": {
+            "type": "string",
+            "pattern": f"^(ref_[0-9a-f]{{32}}|{EVENT_PATTERN}:{ULID_PATTERN})$",
+        },
         "example": "gala:01JDTESTTESTTESTTESTTESTTE",
     },
     "webhook_id": {
@@ -216,6 +219,7 @@ SCHEMA_NAMES = {
     "EventView": "EventShown",
     "HealthView": "HealthShown",
     "NewEventView": "NewEventShown",
+    "NoticePayment": "Payment",
     "NoticeView": "NoticeShown",
     "PartView": "PartShown",
     "RefundView": "RefundShown",
@@ -229,7 +233,12 @@ SCHEMA_NAMES = {
 """Published schema names by class name, where the two differ. Generated clients use the published
 names, so renaming a class must not rename its schema."""
 
-TAGS = {"page": "docs", "payment_notices": "notices", "confirm_booking": "payments"}
+TAGS = {
+    "page": "docs",
+    "payment_notices": "notices",
+    "stripe_events": "notices",
+    "confirm_booking": "payments",
+}
 """Published tags by route or module name, where they differ from the module's name."""
 
 TAG_DESCRIPTIONS = {

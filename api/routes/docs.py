@@ -8,7 +8,7 @@ from api.openapi import page
 PAGE = "/api/docs"
 
 
-def _file(path: str, endpoint: Endpoint, produces: str) -> Route:
+def _file(path: str, endpoint: Endpoint, produces: str, refusals: tuple[str, ...] = ()) -> Route:
     """A row for a file of the page; the document leaves it out."""
     return Route(
         method="GET",
@@ -18,6 +18,7 @@ def _file(path: str, endpoint: Endpoint, produces: str) -> Route:
         limit=LimitClass.READ,
         request_headers=("If-None-Match",),
         produces=produces,
+        refusals=refusals,
         described=False,
     )
 
@@ -34,6 +35,6 @@ ROUTES: tuple[Route, ...] = (
     _file(f"{PAGE}/swagger-ui.css", page.read_styles, "text/css"),
     _file(f"{PAGE}/swagger-ui-bundle.js", page.read_bundle, "text/javascript"),
     _file(f"{PAGE}/start.js", page.read_start, "text/javascript"),
-    _file(f"{PAGES}/{{code}}", page.read_problem, "text/html"),
+    _file(f"{PAGES}/{{code}}", page.read_problem, "text/html", ("not_found",)),
     _file(f"{PAGE}/favicon.png", page.read_icon, "image/png"),
 )

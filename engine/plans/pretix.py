@@ -29,45 +29,45 @@ from engine.plans.problems import LISTED_MAX, decode_json, decode_text
 _COLOR = re.compile("#[0-9A-Fa-f]{6}")
 
 
-class Position(Struct, frozen=True):
+class PretixPosition(Struct, frozen=True):
     """Relative to the position of the row or zone around it."""
 
     x: float = 0.0
     y: float = 0.0
 
 
-class Category(Struct, frozen=True):
+class PretixCategory(Struct, frozen=True):
     """A category, identified by its name; the plan has no prices."""
 
     name: str
     color: str = ""
 
 
-class Seat(Struct, frozen=True):
+class PretixSeat(Struct, frozen=True):
     """A seat. The format requires its first three fields."""
 
     seat_guid: str
     seat_number: str
-    position: Position
+    position: PretixPosition
     category: str = ""
     wheelchair: bool = False
 
 
-class Row(Struct, frozen=True):
+class PretixRow(Struct, frozen=True):
     """A row of a zone; its number may be empty."""
 
     row_number: str
-    seats: tuple[Seat, ...]
-    position: Position = Position()
+    seats: tuple[PretixSeat, ...]
+    position: PretixPosition = PretixPosition()
     wheelchair: bool = False
 
 
 class Zone(Struct, frozen=True):
     """A block of rows; its name may be missing."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[PretixRow, ...]
     name: str = ""
-    position: Position = Position()
+    position: PretixPosition = PretixPosition()
 
 
 class SeatingPlan(Struct, frozen=True):
@@ -75,12 +75,12 @@ class SeatingPlan(Struct, frozen=True):
 
     name: str
     zones: tuple[Zone, ...]
-    categories: tuple[Category, ...] = ()
+    categories: tuple[PretixCategory, ...] = ()
     prices: dict[str, int] | int | None = None
     """Ours, not the format's: the prices in minor units, for plans sent over HTTP."""
 
 
-DEFAULT_CATEGORY = Category("Standard")
+DEFAULT_CATEGORY = PretixCategory("Standard")
 """Of seats without a category."""
 
 
@@ -176,7 +176,7 @@ class _Reader:
             self.notes.append(f"ignored: rows without seats ({empty})")
 
     def _placed(
-        self, where: str, zone: Zone, row: Row, label: str, seat_ids: Mapping[str, str]
+        self, where: str, zone: Zone, row: PretixRow, label: str, seat_ids: Mapping[str, str]
     ) -> Iterator[PlacedSeat]:
         """The seats of a row with their places in the file; those with a problem are reported."""
         x, y = zone.position.x + row.position.x, zone.position.y + row.position.y
@@ -219,7 +219,7 @@ class _Reader:
             )
 
 
-def _seats_of(plan: SeatingPlan) -> Iterator[Seat]:
+def _seats_of(plan: SeatingPlan) -> Iterator[PretixSeat]:
     for zone in plan.zones:
         for row in zone.rows:
             yield from row.seats
@@ -237,10 +237,10 @@ def _zone_names(zones: Iterable[Zone]) -> Iterator[str]:
 
 
 _NESTED: dict[type[Struct], dict[str, type[Struct]]] = {
-    SeatingPlan: {"categories": Category, "zones": Zone},
-    Zone: {"rows": Row, "position": Position},
-    Row: {"seats": Seat, "position": Position},
-    Seat: {"position": Position},
+    SeatingPlan: {"categories": PretixCategory, "zones": Zone},
+    Zone: {"rows": PretixRow, "position": PretixPosition},
+    PretixRow: {"seats": PretixSeat, "position": PretixPosition},
+    PretixSeat: {"position": PretixPosition},
 }
 
 

@@ -11,10 +11,25 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 from engine.settings import checks
 
 _ASYNCPG = {
-    *("host", "port", "dbname", "database", "user", "password", "passfile"),
-    *("sslmode", "sslcert", "sslkey", "sslpassword", "sslrootcert", "sslcrl", "sslnegotiation"),
-    *("ssl_min_protocol_version", "ssl_max_protocol_version"),
-    *("target_session_attrs", "krbsrvname", "gsslib"),
+    "host",
+    "port",
+    "dbname",
+    "database",
+    "user",
+    "password",
+    "passfile",
+    "sslmode",
+    "sslcert",
+    "sslkey",
+    "sslpassword",
+    "sslrootcert",
+    "sslcrl",
+    "sslnegotiation",
+    "ssl_min_protocol_version",
+    "ssl_max_protocol_version",
+    "target_session_attrs",
+    "krbsrvname",
+    "gsslib",
 }
 """asyncpg reads these as libpq does; `database` is its own word for `dbname`."""
 
@@ -23,22 +38,38 @@ _STARTUP = {"application_name", "options"}
 
 _LEFT_OUT = {
     # The pool's own timeouts find a dead connection.
-    *("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count"),
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_count",
     "tcp_user_timeout",
     # asyncpg always sends the name of the host, and text as UTF-8.
-    *("sslsni", "client_encoding"),
+    "sslsni",
+    "client_encoding",
     # asyncpg tries the hosts in sequence, never compresses and has one protocol version.
-    *("load_balance_hosts", "sslcompression", "min_protocol_version", "max_protocol_version"),
+    "load_balance_hosts",
+    "sslcompression",
+    "min_protocol_version",
+    "max_protocol_version",
     # For libpq itself and its own tools.
-    *("fallback_application_name", "sslkeylogfile", "gssdelegation"),
+    "fallback_application_name",
+    "sslkeylogfile",
+    "gssdelegation",
 }
 
 _PREFERENCES = {"channel_binding": ("disable", "prefer"), "gssencmode": ("disable", "prefer")}
 """Left out with these values. asyncpg has neither, so it cannot require one."""
 
 _REFUSED = {
-    *("hostaddr", "replication", "service", "servicefile"),
-    *("requirepeer", "require_auth", "requiressl", "sslcertmode", "sslcrldir"),
+    "hostaddr",
+    "replication",
+    "service",
+    "servicefile",
+    "requirepeer",
+    "require_auth",
+    "requiressl",
+    "sslcertmode",
+    "sslcrldir",
 }
 """libpq's, but asyncpg cannot do what they ask for."""
 
@@ -47,7 +78,7 @@ _SESSIONS = ("any", "read-write", "primary")
 """The writer needs a server that takes writes."""
 
 
-class Target(NamedTuple):
+class PostgresAddress(NamedTuple):
     """A URL for asyncpg, and how long a connection may take to open, if the URL says so."""
 
     url: str
@@ -57,10 +88,10 @@ class Target(NamedTuple):
 def check(text: str) -> None:
     """The form of DATABASE_URL. Raises ValueError with what is wanted, without any value."""
     checks.url("postgresql", "postgres")(text)
-    target_of(text)
+    address_of(text)
 
 
-def target_of(url: str) -> Target:
+def address_of(url: str) -> PostgresAddress:
     """The URL without the parameters that asyncpg does not know. Raises ValueError."""
     kept, timeout_s = [], None
     for name, value in parse_qsl(urlsplit(url).query, keep_blank_values=True):
@@ -70,7 +101,9 @@ def target_of(url: str) -> Target:
         elif name in _ASYNCPG | _STARTUP:
             kept.append((name, value))
     before = url.partition("?")[0]
-    return Target(f"{before}?{urlencode(kept, quote_via=quote)}" if kept else before, timeout_s)
+    return PostgresAddress(
+        f"{before}?{urlencode(kept, quote_via=quote)}" if kept else before, timeout_s
+    )
 
 
 def _check_parameter(name: str, value: str) -> None:

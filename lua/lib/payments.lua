@@ -43,8 +43,8 @@ function payments.of(ulid, record)
     reason = record.refund_reason } }
 end
 
--- The entry of the list that a payment is, if it is known; and true for one that nobody has checked
--- and that this is the word for. A customer's word is about the payment that was judged last.
+-- The entry of the list that a payment is, if it is known; and true for an unchecked one that this
+-- report is about. A customer's word is about the payment that was judged last.
 function payments.known(list, payment)
   local is_word = payment.source == "unchecked" or payment.source == "free"
   local newest, unchecked
@@ -81,7 +81,7 @@ function payments.obstacle(record, payment)
   end
 end
 
--- The provider's word, or the organiser's, for a payment that nobody had checked.
+-- The provider's word, or the organiser's, for an unchecked payment.
 function payments.verify(record, list, one, payment)
   record.payments = list
   one.source, one.provider_id, one.note = payment.source, payment.id, payment.note

@@ -66,7 +66,7 @@ class Rejection(NamedTuple):
 
 
 def is_about_money(claim: Booking) -> bool:
-    """Whether somebody has paid for it, or is to be paid back."""
+    """Whether the entry is about money: paid, or to be paid back."""
     return claim.refund_minor > 0 or claim.status in _BINDING or bool(claim.payments)
 
 

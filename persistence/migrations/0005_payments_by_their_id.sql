@@ -28,12 +28,12 @@ CREATE TABLE payments (
 CREATE INDEX payments_of_event ON payments (event_id, booking_id);
 CREATE INDEX payments_by_id ON payments (payment_id);
 
--- The same for ever, for whoever computes it.
+-- The same for ever, wherever it is computed.
 CREATE FUNCTION obligation_id(booking_id text, payment_id text) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT 'ref_' || left(encode(sha256(convert_to(booking_id || ' ' || payment_id, 'UTF8')), 'hex'), 32)
 $$;
 
--- What was sold or owed before had one payment, which nobody had checked.
+-- What was sold or owed before had one payment, which no provider had checked.
 INSERT INTO payments (
     booking_id, payment_id, event_id, customer_id, amount_minor, currency, source, outcome, reason,
     owed_minor, paid_at_ms, epoch, entry_ms, entry_seq)

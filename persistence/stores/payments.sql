@@ -11,7 +11,7 @@ WHERE known.outcome NOT IN ('confirmed', 'late_confirmed', 'refund_due')
     AND known.outcome <> excluded.outcome;
 
 -- name: owe_forgotten
--- A payment that no record in Redis keeps: for a booking that ended long ago, that nobody knows, or
+-- A payment that no record in Redis keeps: for a booking that ended long ago, that is unknown, or
 -- that has too many. It is owed, once, by what is known of it; XXX is no currency. A payment that
 -- was unchecked before is the same payment. No amount: nothing is owed, the notice says so.
 INSERT INTO payments AS known (

@@ -67,6 +67,7 @@ async def test_read_map_tells_the_whole_event(api: Api) -> None:
         "map": "ahsaa/aaaab",
         "areas": [{"areaId": "pit", "quantity": 2}],
         "opensAt": "1970-01-01T00:00:01.000Z",
+        "closesAt": None,
     }
 
 

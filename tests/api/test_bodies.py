@@ -42,7 +42,7 @@ SMUGGLED: dict[str, object] = {
     "seatId\u200b": "gala:A-1-2",
     "\u0455eatId": "gala:A-1-2",
 }
-FOREIGN = {"receive_notice"}
+FOREIGN = {"receive_notice", "receive_stripe_event"}
 """A body of somebody else's format, where more may stand; it is signed, see S8."""
 
 with_body = pytest.mark.parametrize(

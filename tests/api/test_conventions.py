@@ -25,7 +25,8 @@ REPEATABLE = {
     "hold_seats": "the key is kept by its own script",
     "confirm_booking": "a confirmed booking stays as it is",
     "cancel_booking": "so does a cancelled one",
-    "receive_notice": "the provider's id of the notice is the key",
+    "receive_notice": "the provider's id of the payment is the key",
+    "receive_stripe_event": "the id of the payment is the key",
     "settle_refund": "a settled refund stays as it is",
     "add_permission": "a role has a permission once",
     "assign_role": "an account has one role",
@@ -224,7 +225,8 @@ async def test_key_that_is_none_is_400(api: Api, route: Route, key: str) -> None
 async def test_refusal_has_the_id_of_its_request(
     api: Api, status: int, method: str, path: str, caller: Headers
 ) -> None:
-    answer = await api.call(method, path, {**caller, "x-request-id": "r-1"}, content=b"x")
+    body = {} if method == "GET" else {"content": b"x"}
+    answer = await api.call(method, path, {**caller, "x-request-id": "r-1"}, **body)
     assert (answer.status_code, answer.headers["x-request-id"]) == (status, "r-1")
 
 

@@ -27,7 +27,7 @@ BASE = "postgresql://ada:hunter2@db:5432/tickets"
 )
 def test_libpq_parameters_are_given_on_or_left_out(query: str, given: str) -> None:
     url = f"{BASE}?{query}" if query else BASE
-    assert postgres_url.target_of(url) == (f"{BASE}{given}", None)
+    assert postgres_url.address_of(url) == (f"{BASE}{given}", None)
     assert settings.load({"DATABASE_URL": url}).database_url == url
 
 
@@ -35,7 +35,7 @@ def test_libpq_parameters_are_given_on_or_left_out(query: str, given: str) -> No
     ("value", "timeout_s"), [("10", 10.0), ("1", 2.0), ("0", None), ("-1", None)]
 )
 def test_connect_timeout_is_that_of_libpq(value: str, timeout_s: float | None) -> None:
-    assert postgres_url.target_of(f"{BASE}?connect_timeout={value}") == (BASE, timeout_s)
+    assert postgres_url.address_of(f"{BASE}?connect_timeout={value}") == (BASE, timeout_s)
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ from typing import Any
 
 from api.accounts import payloads
 
-_SECRET = "AbCdEfGhIjKlMnOpQrStUvWxYz0123456789-_AbCdE"  # noqa: S105 - of nobody
+_SECRET = "AbCdEfGhIjKlMnOpQrStUvWxYz0123456789-_AbCdE"  # noqa: S105 - an example
 _EMAIL = "ann@example.org"
-_PASSWORD = "correct horse battery staple"  # noqa: S105 - nobody's
+_PASSWORD = "correct horse battery staple"  # noqa: S105 - an example
 _PERMITTED = ["booking:create:own", "booking:read:own"]
 
 ACCOUNTS: dict[type, Any] = {

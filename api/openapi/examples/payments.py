@@ -69,6 +69,7 @@ _CONFIRMED = {
     "endedAt": None,
     "refundMinor": 0,
     "refundReason": None,
+    "paymentProcessing": False,
 }
 
 PAYMENTS: dict[type, Any] = {

@@ -28,6 +28,7 @@ _BOOKING = {
     "endedAt": None,
     "refundMinor": 0,
     "refundReason": None,
+    "paymentProcessing": False,
 }
 _SEAT = {
     "id": "gala:SC-A-1",
@@ -119,7 +120,7 @@ SALE: dict[type, Any] = {
     bookings.BookingList: {"data": [_BOOKING], "next": None},
     seats.SeatList: {"data": [_SEAT], "next": "gala:0.1"},
     events.EventView: _EVENT,
-    events.NewEventView: _EVENT,
+    events.NewEventView: _EVENT | {"notes": []},
     events.EventList: {"data": [_EVENT], "next": None},
     AvailabilityView: {
         "eventId": "gala",
