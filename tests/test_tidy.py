@@ -78,6 +78,31 @@ def test_public_things_are_documented_and_named_by_the_one_word(path: Path) -> N
                 assert ast.get_docstring(node), f"{node.name} says nothing of itself"
 
 
+# One noun that stands at several layers: engine, API, Postgres, command, bench.
+LAYERED = {
+    *("accounts", "app", "availability", "bookings", "client", "connection", "engine", "events"),
+    *("idempotency", "limits", "log_level", "metrics", "page", "payloads", "payments", "problems"),
+    *("report", "roles", "sale", "sales", "sessions", "settings", "sources", "stores", "tables"),
+    *("war", "webhooks", "workers", "writer"),
+}
+
+
+def test_no_name_of_a_class_or_a_module_has_two_meanings() -> None:
+    classes: dict[str, list[str]] = {}
+    places: dict[str, list[str]] = {}
+    packages = ("engine", "api", "persistence", "embedded", "cli", "bench")
+    for path in (p for p in MODULES if p.relative_to(ROOT).parts[0] in packages):
+        place = str(path.relative_to(ROOT))
+        if path.stem not in ("__init__", "__main__"):
+            places.setdefault(path.stem, []).append(place)
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                classes.setdefault(node.name, []).append(place)
+    assert {name: found for name, found in classes.items() if len(found) > 1} == {}
+    shared = {name for name, found in places.items() if len(found) > 1}
+    assert shared == LAYERED, "a shared name is one noun at several layers, or wants another name"
+
+
 def _header(path: Path) -> str:
     found = re.match(r"--\[\[\n(.*?)\n\]\]\n", path.read_text(encoding="utf-8"), re.DOTALL)
     assert found, "a script opens with its contract"
