@@ -116,6 +116,10 @@ def _alter(table: Table, statement: str) -> None:
         elif match := re.match(r"ALTER COLUMN (\w+) TYPE (\w+)", definition):
             was, said = table.columns[match[1]]
             table.columns[match[1]] = re.sub(r"^\w+", match[2], was), said
+        elif match := re.match(r"ALTER COLUMN (\w+) (DROP|SET) NOT NULL", definition):
+            was, said = table.columns[match[1]]
+            null = was.replace(" NOT NULL", "")
+            table.columns[match[1]] = (null if match[2] == "DROP" else f"{null} NOT NULL"), said
         elif match := re.match(r"ADD (?:COLUMN )?(.*)", definition):
             _add(table, match[1], comment)
         else:
@@ -123,11 +127,16 @@ def _alter(table: Table, statement: str) -> None:
 
 
 def _drop_constraint(table: Table, name: str) -> None:
-    """A check that stands in a column's own line has the name that Postgres gives it."""
-    column = name.removeprefix(f"{table.name}_").removesuffix("_check")
-    if column in table.columns:
+    """A constraint in a column's own line has the name that Postgres gives it."""
+    column, _, kind = name.removeprefix(f"{table.name}_").rpartition("_")
+    if kind == "pkey" and not column:
+        for own, (was, said) in table.columns.items():
+            table.columns[own] = was.replace(" PRIMARY KEY", ""), said
+        table.constraints = [c for c in table.constraints if not c.startswith("PRIMARY KEY")]
+    elif column in table.columns:
         was, said = table.columns[column]
-        table.columns[column] = was.partition(" CHECK ")[0], said
+        ends = {"check": " CHECK ", "fkey": " REFERENCES "}[kind]
+        table.columns[column] = was.partition(ends)[0], said
     else:
         table.constraints = [one for one in table.constraints if f"CONSTRAINT {name} " not in one]
 

@@ -58,8 +58,8 @@ def settings(redis: Redis, redis_url: str, request: pytest.FixtureRequest) -> Se
         jwt_secret="s" * 48,
         rate_limits="off",
         payment_webhook_secret="p" * 32,
-        stripe_webhook_secret="p" * 32,
         payments="demo",
+        stripe_webhook_secret="p" * 32,
     )
 
 

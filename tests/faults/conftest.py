@@ -28,6 +28,7 @@ def plain() -> Settings:
         jwt_secret="s" * 48,
         rate_limits="off",
         payment_webhook_secret="p" * 32,
+        payments="demo",
         writer_claim_idle_ms=50,
         writer_batch_wait_ms=1,
         journal_keep_ms=3_600_000,

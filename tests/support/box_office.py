@@ -18,7 +18,6 @@ R = TypeVar("R", bound=Refused)
 
 START_MS = 1_800_000_000_000
 TTL_MS = 60_000
-PAYMENT_TERMS = ("starts_at_ms", "cancel_until_ms", "late_payment", "payment_max_ms")
 
 
 def provider_payment(
@@ -50,14 +49,11 @@ class BoxOffice:
     async def open(self, **over: Any) -> None:
         """Load the event: two rows of five seats and, if asked, standing areas.
 
-        Its customers may cancel for as long as anybody looks, unless it is said otherwise.
+        Its customers may cancel until the event starts, unless it is said otherwise.
         """
         names = ("areas", "blocked", "rows", "seats", "price_minor")
         plan = {name: over.pop(name) for name in names if name in over}
-        late = {"cancel_until_ms": 10**13}
-        late |= {name: over.pop(name) for name in PAYMENT_TERMS if name in over}
         await self.engine.events.load_event(GALA, layout(**plan), terms(**over))
-        await self._redis.hset(f"{{{GALA}}}:event", mapping=late)
 
     async def hold(self, customer: str, *seats: str, request: str = "", **areas: int) -> Booking:
         """Hold seats and places of areas."""

@@ -67,8 +67,9 @@ def _row(number: int, seats: int, blocked: str) -> LayoutRow:
 
 
 def terms(**over: Any) -> Terms:
-    """Terms with a hold of 60 s, on sale."""
-    return Terms(**{"name": "Gala", "hold_ttl_ms": 60_000, **over})
+    """Terms with a hold of 60 s, on sale; customers may cancel until the event starts."""
+    until_ms = over.get("starts_at_ms") or 10**13
+    return Terms(**{"name": "Gala", "hold_ttl_ms": 60_000, "cancel_until_ms": until_ms, **over})
 
 
 def selection(
