@@ -67,6 +67,8 @@ class Journal:
         self, events: Sequence[EventId], consumer: str, *, count: int, block_ms: int
     ) -> list[JournalEntry]:
         """Undelivered entries of several events; waits up to `block_ms` for the first."""
+        if not events:
+            return []
         streams = {_journal(event): ">" for event in events}
         found = await self._client.xreadgroup(
             GROUP, consumer, streams, count=count, block=block_ms or None

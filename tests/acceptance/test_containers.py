@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import redis as sync_redis
 from httpx2 import AsyncClient
@@ -19,6 +20,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError, ResponseErr
 
 from api.http.permissions import Role
 from api.http.tokens import issue_token
+from tests.api.client import signature
 from tests.support.containers import Containers
 from tests.support.receiver import Receiver
 from tests.support.servers import SessionServers
@@ -87,8 +89,15 @@ async def test_whole_flow_runs_as_compose_starts_it(containers: Containers) -> N
         assert made.status_code == 201, made.text
         api.headers.update(_as(secret, "ann", "customer"))
         bought = await _hold(api, "Stalls-1-1")
-        paid = await api.post(f"/api/v1/payment/{bought}/confirm")
-        assert paid.status_code == 200, paid.text
+        refused = await api.post(f"/api/v1/payment/{bought}/confirm")
+        assert refused.json()["code"] == "payment_by_provider"
+        body = msgspec.json.encode(
+            {"id": "evt_1", "type": "payment.succeeded", "data": {"bookingId": bought}}
+        )
+        signed = signature(body, secret=containers.secret("payment_webhook_secret"))
+        headers = {"content-type": "application/json", "payment-signature": signed}
+        paid = await api.post("/api/v1/payment/webhook", content=body, headers=headers)
+        assert paid.json() == {"outcome": "confirmed"}, paid.text
         left = await _hold(api, "Stalls-1-2")
         wanted = {(bought, "confirmed"), (left, "expired")}
 

@@ -101,7 +101,7 @@ async def test_port_that_is_taken_is_refused_in_one_line(settings: Settings) -> 
         _, said = await process.communicate()
     assert process.returncode == 2
     assert said.decode().splitlines()[-1] == (
-        f"Error: --metrics-port {port}: Address already in use"
+        f"Error: --metrics-port {port}: Address already in use; choose another port"
     )
 
 

@@ -54,9 +54,11 @@ class Up:
 
     async def run(self, *command: str) -> asyncio.subprocess.Process:
         """Start `engine …` on the test's folder."""
+        environ = {name: text for name, text in os.environ.items() if name not in _OURS}
+        environ["LOG_FORMAT"] = "json"
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "engine", *command, "--data", str(self._data)),
-            cwd=ROOT, env={name: text for name, text in os.environ.items() if name not in _OURS},
+            cwd=ROOT, env=environ,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
 

@@ -18,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from api.app import create_app
 from engine import Engine, Settings
+from engine.errors import SeatTaken
 from engine.expirer import Expirer
 from engine.metrics import metrics
 from persistence.database import connect
@@ -59,6 +60,8 @@ async def _sell(engine: Engine) -> None:
     await engine.events.load_event(GALA, layout(), terms(hold_ttl_ms=1000))
     bought = await engine.bookings.hold_seats(selection("ann", "A-1-1"))
     await engine.bookings.confirm_booking(bought.id, None)
+    with pytest.raises(SeatTaken):
+        await engine.bookings.hold_seats(selection("bob", "A-1-1"))
     await engine.bookings.hold_seats(selection("bob", "A-1-2"))
     await exceeds(0, "bookings_expired_total")
     await exceeds(0, "writer_entries_total")

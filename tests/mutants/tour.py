@@ -117,7 +117,7 @@ def _money(guide: Guide) -> None:
     guide.pay(payment="pi_6")
     for late in LatePayment:
         starts_at_ms = guide.machine.model.now_ms + 1
-        change = TermsChange(starts_at_ms=starts_at_ms, late_payment=late)
+        change = TermsChange(starts_at_ms=starts_at_ms, cancel_until_ms=0, late_payment=late)
         guide.machine.set_terms(change=change, owner="")
         guide.hold("dan", "A-2-1")
         guide.machine.pass_to_a_deadline(pick=0, past=0)

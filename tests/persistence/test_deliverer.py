@@ -63,6 +63,7 @@ async def test_deliver_every_kind_signed_as_the_convention_says(
             "late": False,
             "refundMinor": 0,
             "refundReason": None,
+            "paymentProcessing": False,
         },
     }
     assert told["refund.due"].json["data"]["refundMinor"] == 1500

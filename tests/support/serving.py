@@ -53,6 +53,7 @@ def environ_of(settings: Settings) -> dict[str, str]:
         "DATABASE_URL": settings.database_url,
         "JWT_SECRET": settings.jwt_secret,
         "PAYMENT_WEBHOOK_SECRET": settings.payment_webhook_secret,
+        "STRIPE_WEBHOOK_SECRET": settings.stripe_webhook_secret,
         "PAYMENTS": settings.payments,
         "REDIS_TIMEOUT_MS": str(settings.redis_timeout_ms),
         "RATE_LIMITS": "off",

@@ -36,10 +36,9 @@ CANCELLED = msgspec.structs.replace(
 
 
 @pytest.mark.parametrize("booking", [HELD, CANCELLED], ids=lambda booking: booking.status)
-def test_webhook_data_is_the_api_body_with_the_customer_after_the_event(booking: Booking) -> None:
+def test_webhook_data_is_the_api_body_with_the_customer_at_its_end(booking: Booking) -> None:
     body = msgspec.json.encode(view_of(booking))
-    event = b'"eventId":"gala",'
-    data = body.replace(event, event + b'"customerId":"ann",')
+    data = body[:-1] + b',"customerId":"ann"}'
     record = msgspec.json.encode(booking).decode()
     message = encode_message(MessageKind.BOOKING_CONFIRMED, 1, record)
     start = b'{"type":"booking.confirmed","timestamp":"1970-01-01T00:00:00.001Z","data":'
@@ -47,9 +46,14 @@ def test_webhook_data_is_the_api_body_with_the_customer_after_the_event(booking:
     assert message == start + data + b"}"
 
 
-def test_view_leaves_out_what_has_not_happened() -> None:
-    fields = set(msgspec.to_builtins(view_of(CANCELLED))) - set(msgspec.to_builtins(view_of(HELD)))
-    assert fields == {"confirmedAt", "endedAt", "refundMinor", "refundReason"}
+def test_view_has_every_field_and_null_where_nothing_has_happened() -> None:
+    held, cancelled = msgspec.to_builtins(view_of(HELD)), msgspec.to_builtins(view_of(CANCELLED))
+    assert list(held) == list(cancelled)
+    assert {name for name, value in held.items() if value is None} == {
+        "confirmedAt",
+        "endedAt",
+        "refundReason",
+    }
 
 
 @pytest.mark.parametrize("at_ms", [0, 999, 951_782_400_000, 1_906_572_600_007, 10**14])
