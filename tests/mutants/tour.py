@@ -110,8 +110,11 @@ def _money(guide: Guide) -> None:
     guide.wait(3_600_000)
     guide.pay(payment="pi_4")
     guide.tell("refunded", "pi_4")
+    guide.sell(cancel_until_ms=guide.machine.model.now_ms)  # too late for a customer
+    guide.hold("eve", "A-2-2")
+    guide.end("confirm", "cancel")
     guide.hold("cid", "A-1-1")
-    guide.machine.confirm(pick=0, anybody=False, stranger=1, source=PaymentSource.FREE)
+    guide.machine.confirm(pick=0, anybody=False, stranger=0, source=PaymentSource.FREE)
     guide.machine.confirm(pick=0, anybody=True, stranger=1, source=PaymentSource.UNCHECKED)
     guide.pay(payment="pi_5")
     guide.pay(payment="pi_6")
