@@ -29,7 +29,7 @@ local areas_from = 11 + 2 * tonumber(ARGV[10])
 
 if not box then
   return { "EVENT_NOT_FOUND" }
-elseif owner ~= "" and owner ~= box.is.owner_id then
+elseif owner ~= "" and owner ~= box.state.owner_id then
   return { "NOT_OWNER" }
 elseif redis.call("HGET", box.event, "layout_version") ~= known_version then
   return { "LAYOUT_CHANGED" }
@@ -53,7 +53,7 @@ redis.call("APPEND", box.map, map)
 redis.call("SET", KEYS[10], layout)
 redis.call("HSET", box.event, "layout_version", version, "prices", prices)
 redis.call("HINCRBY", box.event, "capacity", available + blocked)
-box.is.available, box.is.blocked = box.is.available + available, box.is.blocked + blocked
+box.state.available, box.state.blocked = box.state.available + available, box.state.blocked + blocked
 journal.event(box, "seats_added",
   cjson.encode({ layout_version = version, prices = prices }), layout)
 event.save(box)

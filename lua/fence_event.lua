@@ -26,10 +26,10 @@ local layout_key = KEYS[10]
 local restore, epoch, why, layout = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 
 local box = event.read(KEYS, ARGV[1])
-if epoch ~= "*" and epoch ~= (box and tostring(box.is.epoch) or "") then
+if epoch ~= "*" and epoch ~= (box and tostring(box.state.epoch) or "") then
   return { "RESTORE_SUPERSEDED" }
 end
-local was_fenced = box and box.is.sales == "restoring"
+local was_fenced = box and box.state.sales == "restoring"
 
 -- Writes.
 if not box then

@@ -57,8 +57,8 @@ local claim = claims.new(ulid, customer, seat_ids, area_list)
 local closed = event.sales_refusal(box)
 if closed then
   return { "SALES_CLOSED", closed }
-elseif claim.places > box.is.seats_max then
-  return { "TOO_MANY_SEATS", tostring(box.is.seats_max) }
+elseif claim.places > box.state.seats_max then
+  return { "TOO_MANY_SEATS", tostring(box.state.seats_max) }
 end
 local refusal = claims.refusal(box, claim)
 if refusal then
@@ -69,11 +69,11 @@ local area_texts = {}
 for _, area in ipairs(area_list) do
   area_texts[#area_texts + 1] = area.id .. "=" .. area.quantity
 end
-local expires_at_ms = box.now_ms + box.is.hold_ttl_ms
+local expires_at_ms = box.now_ms + box.state.hold_ttl_ms
 local record = {
   customer = customer, status = "pending", places = claim.places,
   seats = table.concat(seat_ids, " "), areas = table.concat(area_texts, " "),
-  amount_minor = claims.amount_minor(box, claim), currency = box.is.currency,
+  amount_minor = claims.amount_minor(box, claim), currency = box.state.currency,
   held_at_ms = box.now_ms, expires_at_ms = expires_at_ms,
 }
 
@@ -82,7 +82,7 @@ local late_ms = claims.clear(box, claim)
 claims.take(box, claim, "h", expires_at_ms)
 redis.call("ZADD", box.deadlines, expires_at_ms, ulid)
 bookings.list_for_customer(box, ulid, record)
-redis.call("SET", hold_key, "", "PX", box.is.hold_ttl_ms)
+redis.call("SET", hold_key, "", "PX", box.state.hold_ttl_ms)
 if digest ~= "" then
   requests.remember(box, request_key, digest, ulid)
 end

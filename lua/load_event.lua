@@ -31,8 +31,8 @@ local areas_from = 7 + 2 * tonumber(ARGV[6])
 local old = event.open(KEYS, ARGV[1])
 if old and mode ~= "replace" then
   return { "EVENT_EXISTS" }
-elseif old and old.is.held + old.is.sold > 0 then
-  return { "EVENT_IN_USE", tostring(old.is.held), tostring(old.is.sold) }
+elseif old and old.state.held + old.state.sold > 0 then
+  return { "EVENT_IN_USE", tostring(old.state.held), tostring(old.state.sold) }
 end
 local staged = redis.call("HLEN", staged_key)
 if staged ~= seat_count then
@@ -43,7 +43,7 @@ for i = 7, areas_from - 1, 2 do
   settings[ARGV[i]] = ARGV[i + 1]
 end
 if old then
-  settings.owner_id = old.is.owner_id
+  settings.owner_id = old.state.owner_id
 end
 local refusal = terms.contradiction(settings, settings)
 if refusal then

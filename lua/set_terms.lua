@@ -34,22 +34,22 @@ end
 
 if not box then
   return { "EVENT_NOT_FOUND" }
-elseif owner ~= "" and owner ~= box.is.owner_id then
+elseif owner ~= "" and owner ~= box.state.owner_id then
   return { "NOT_OWNER" }
 end
-local version = box.is.epoch .. "-" .. redis.call("HGET", box.event, "position")
+local version = box.state.epoch .. "-" .. redis.call("HGET", box.event, "position")
 if if_match ~= "" and not has(if_match, version) or has(if_none_match, version) then
   return { "PRECONDITION_FAILED" }
 end
 local stored = redis.call("HMGET", box.event, unpack(FIELDS))
-local is, changed = { hold_ttl_ms = box.is.hold_ttl_ms }, {}
+local wanted, changed = { hold_ttl_ms = box.state.hold_ttl_ms }, {}
 for i, field in ipairs(FIELDS) do
-  is[field] = stored[i] or DEFAULTS[field]  -- an older release may have loaded the event
+  wanted[field] = stored[i] or DEFAULTS[field]  -- an older release may have loaded the event
 end
 for i = 5, #ARGV, 2 do
-  is[ARGV[i]], changed[ARGV[i]] = ARGV[i + 1], true
+  wanted[ARGV[i]], changed[ARGV[i]] = ARGV[i + 1], true
 end
-local refusal = terms.contradiction(is, changed)
+local refusal = terms.contradiction(wanted, changed)
 if refusal then
   return refusal
 end
@@ -57,8 +57,8 @@ end
 -- Writes.
 local after = {}
 for _, field in ipairs(FIELDS) do
-  after[field] = is[field]
-  redis.call("HSET", box.event, field, is[field])
+  after[field] = wanted[field]
+  redis.call("HSET", box.event, field, wanted[field])
 end
 journal.event(box, "terms_set", cjson.encode(after))
 event.save(box)

@@ -53,7 +53,7 @@ end
 -- Write a record that owes money. One that has ended is kept as long as one that ends now.
 function bookings.write_owed(box, ulid, record)
   if record.status ~= "pending" and record.status ~= "confirmed" then
-    redis.call("ZADD", box.ended, box.now_ms + box.is.ended_ttl_ms, ulid)
+    redis.call("ZADD", box.ended, box.now_ms + box.state.ended_ttl_ms, ulid)
   end
   return bookings.write(box, "refund_due", ulid, record)
 end
@@ -118,7 +118,7 @@ end
 function bookings.write_ended(box, kind, list, status)
   local ulids, claimed, kept, rows, jsons = {}, {}, {}, {}, {}
   local ended = string.format('"status":"%s","ended_at_ms":%.0f', status, box.now_ms)
-  local gone_at_ms = string.format("%.0f", box.now_ms + box.is.ended_ttl_ms)
+  local gone_at_ms = string.format("%.0f", box.now_ms + box.state.ended_ttl_ms)
   for i, item in ipairs(list) do
     local record = item.record
     claimed[i] = record.customer .. " " .. item.ulid

@@ -103,7 +103,7 @@ end
 
 -- The purchase limit: counts the places that other bookings of the customer hold or have bought.
 function claims.check_limit(box, claim)
-  if box.is.customer_max == 0 then
+  if box.state.customer_max == 0 then
     return nil
   end
   local has = 0
@@ -115,8 +115,8 @@ function claims.check_limit(box, claim)
       has = has + bookings.read(box, ulid, claim.customer).places
     end
   end
-  if has + claim.places > box.is.customer_max then
-    return { "LIMIT_REACHED", tostring(box.is.customer_max), tostring(has) }
+  if has + claim.places > box.state.customer_max then
+    return { "LIMIT_REACHED", tostring(box.state.customer_max), tostring(has) }
   end
 end
 
@@ -129,7 +129,7 @@ end
 -- The price of the claimed places, in minor units. Call it after `refusal` returned nil.
 function claims.amount_minor(box, claim)
   local prices = {}
-  for price in string.gmatch(box.is.prices, "%d+") do
+  for price in string.gmatch(box.state.prices, "%d+") do
     prices[#prices + 1] = tonumber(price)
   end
   local amount = 0

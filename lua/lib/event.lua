@@ -7,7 +7,7 @@ local event = {}
 -- check is here and not in each script, so that no script can leave it out.
 function event.open(keys, given_ms)
   local box = event.read(keys, given_ms)
-  if box and box.is.sales == "restoring" then
+  if box and box.state.sales == "restoring" then
     error({ err = "RESTORING the event is fenced until it is restored" })
   end
   return box
@@ -26,7 +26,7 @@ function event.read(keys, given_ms)
     now_ms = clock.now_ms(given_ms),
     event = keys[1], seats = keys[2], map = keys[3], areas = keys[4], bookings = keys[5],
     deadlines = keys[6], customers = keys[7], ended = keys[8], journal = keys[9], position = "",
-    is = {
+    state = {
       sales = row[1], opens_at_ms = tonumber(row[2]), closes_at_ms = tonumber(row[3]),
       hold_ttl_ms = tonumber(row[4]), hold_max_ms = tonumber(row[5]), seats_max = tonumber(row[6]),
       customer_max = tonumber(row[7]), ended_ttl_ms = tonumber(row[8]), currency = row[9],
@@ -39,12 +39,12 @@ end
 
 -- nil while seats may be held, otherwise the reason.
 function event.sales_refusal(box)
-  local is = box.is
-  if is.sales ~= "open" then
-    return is.sales
-  elseif box.now_ms < is.opens_at_ms then
+  local state = box.state
+  if state.sales ~= "open" then
+    return state.sales
+  elseif box.now_ms < state.opens_at_ms then
     return "not_yet"
-  elseif is.closes_at_ms > 0 and box.now_ms >= is.closes_at_ms then
+  elseif state.closes_at_ms > 0 and box.now_ms >= state.closes_at_ms then
     return "ended"
   end
 end
@@ -71,13 +71,13 @@ end
 
 -- Move `count` places from one status to another; `event.save` writes it.
 function event.move(box, from, to, count)
-  box.is[from] = box.is[from] - count
-  box.is[to] = box.is[to] + count
+  box.state[from] = box.state[from] - count
+  box.state[to] = box.state[to] + count
 end
 
 -- Write the counts and the journal position. Call it last.
 function event.save(box)
-  local is = box.is
-  redis.call("HSET", box.event, "available", is.available, "held", is.held, "sold", is.sold,
-    "blocked", is.blocked, "position", box.position)
+  local state = box.state
+  redis.call("HSET", box.event, "available", state.available, "held", state.held, "sold", state.sold,
+    "blocked", state.blocked, "position", box.position)
 end

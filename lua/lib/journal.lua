@@ -4,12 +4,12 @@ local journal = {}
 -- An entry has the whole booking after the change, so a reader needs no earlier entry.
 function journal.booking(box, kind, ulid, json)
   box.position = redis.call("XADD", box.journal, "*", "kind", kind, "at_ms", box.now_ms,
-    "epoch", box.is.epoch, "booking_id", ulid, "booking", json)
+    "epoch", box.state.epoch, "booking_id", ulid, "booking", json)
 end
 
 -- A change of the event: `json` says what changed, `layout` is passed only if it is new.
 function journal.event(box, kind, json, layout)
-  local fields = { "kind", kind, "at_ms", box.now_ms, "epoch", box.is.epoch, "event", json }
+  local fields = { "kind", kind, "at_ms", box.now_ms, "epoch", box.state.epoch, "event", json }
   if layout then
     fields[#fields + 1] = "layout"
     fields[#fields + 1] = layout

@@ -91,9 +91,9 @@ end
 function recount.write_counts(box, counts)
   local wrong = 0
   for status, count in pairs(counts) do
-    if box.is[status] ~= count then
+    if box.state[status] ~= count then
       wrong = wrong + 1
-      box.is[status] = count
+      box.state[status] = count
     end
   end
   return wrong

@@ -11,5 +11,5 @@ end
 
 -- The request expires before the record: there `ended_ttl_ms` starts when the booking ends.
 function requests.remember(box, key, digest, ulid)
-  redis.call("SET", key, digest .. " " .. ulid, "PX", box.is.ended_ttl_ms)
+  redis.call("SET", key, digest .. " " .. ulid, "PX", box.state.ended_ttl_ms)
 end

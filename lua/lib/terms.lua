@@ -12,11 +12,11 @@ terms.RULES = {
 -- nil, or the refusal: a term that changes, and the one that it contradicts. Rules between terms
 -- that stay are not checked: an event that an older release left with a contradiction must still
 -- be paused and closed.
-function terms.contradiction(is, changed)
+function terms.contradiction(wanted, changed)
   for _, rule in ipairs(terms.RULES) do
     local first, second = rule[1], rule[2]
     if changed[first] or changed[second] then
-      local before, after = tonumber(is[first] or 0), tonumber(is[second] or 0)
+      local before, after = tonumber(wanted[first] or 0), tonumber(wanted[second] or 0)
       local contradict = before > after or before == after and not rule.same
       if before > 0 and after > 0 and contradict then
         return { "TERMS_CONTRADICT", changed[first] and first or second,

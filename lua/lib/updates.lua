@@ -24,7 +24,7 @@ function updates.failed(box, record, known, _, _)
   for _, one in ipairs(record.payments) do
     others = others or one ~= known and one.outcome == "processing"
   end
-  local soon_ms = box.now_ms + box.is.hold_ttl_ms
+  local soon_ms = box.now_ms + box.state.hold_ttl_ms
   if record.status == "pending" and soon_ms < record.expires_at_ms and not others then
     change.expires_at_ms = soon_ms
   end

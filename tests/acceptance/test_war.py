@@ -27,7 +27,7 @@ from engine.models import Terms
 from tests.support import factories
 from tests.support.waiting import until
 
-AT_ONCE = 6
+AT_ONCE = 4
 USERS, SECONDS = 10, 4
 SMALL = ("--users", str(USERS), "--seconds", str(SECONDS))
 
@@ -107,7 +107,10 @@ class Wars:
             process = await asyncio.create_subprocess_exec(
                 *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
             )
-            out, err = await process.communicate()
+            try:
+                out, err = await process.communicate()
+            finally:
+                await _end(process)
         self.told[name] = Told(process.returncode or 0, out.decode(), err.decode())
 
     async def _watched(self, name: str, *options: str) -> None:
@@ -121,17 +124,34 @@ class Wars:
         async def answers() -> bool:
             with suppress(Unavailable):
                 self.page = (await asyncio.to_thread(client.get, url, "/"))[1].decode()
-            return "Locust" in self.page or war.done()
+            return "Locust" in self.page
 
-        await until(answers, timeout_s=60)
-        await war
+        await self._until(answers, war)
 
     async def _sabotaged(self, name: str, deed: Deed) -> None:
         names = keys.of_event(EventId(name))
         async with Redis.from_url(self._stand.settings.redis_url, decode_responses=True) as redis:
             war = asyncio.create_task(self._war(name, EventId(name), "--json"))
-            await until(lambda: deed(redis, names), timeout_s=60)
-            await war
+            await self._until(lambda: deed(redis, names), war)
+
+    async def _until(self, done: Callable[[], Awaitable[bool]], war: asyncio.Task[None]) -> None:
+        """Wait for what shall happen during a war, which may first wait for its turn; then for it.
+
+        A war that fails, or ends before it happened, ends this too.
+        """
+
+        async def done_or_over() -> bool:
+            return war.done() or await done()
+
+        await until(done_or_over, timeout_s=250)
+        await war
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Also after a cancellation: no war outlives the test that started it."""
+    if process.returncode is None:
+        process.kill()
+        await process.wait()
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,7 @@ PLANTED = (
     _p(
         "organiser check dropped",
         "set_terms",
-        'elseif owner ~= "" and owner ~= box.is.owner_id then',
+        'elseif owner ~= "" and owner ~= box.state.owner_id then',
         _FALSE,
     ),
     _p(
@@ -222,7 +222,7 @@ PLANTED = (
     _p(
         "extension without end",
         "extend_booking",
-        "  record.held_at_ms + box.is.hold_max_ms)",
+        "  record.held_at_ms + box.state.hold_max_ms)",
         "  box.now_ms * 2)",
     ),
     _p(
@@ -244,7 +244,7 @@ PLANTED = (
     _p(
         "load over an event in use",
         "load_event",
-        "elseif old and old.is.held + old.is.sold > 0 then",
+        "elseif old and old.state.held + old.state.sold > 0 then",
         _FALSE,
     ),
     _p(
@@ -256,7 +256,7 @@ PLANTED = (
     _p(
         "sold while it is restored",
         "lib/event",
-        'if box and box.is.sales == "restoring" then',
+        'if box and box.state.sales == "restoring" then',
         "if false then",
         "restoring",
     ),
