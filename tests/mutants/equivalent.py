@@ -24,7 +24,7 @@ EQUIVALENT: tuple[Equivalent, ...] = (
     ),
     Equivalent(
         "lib/event.lua",
-        "is.closes_at_ms > 0 and",
+        "state.closes_at_ms > 0 and",
         "0 becomes 1",
         "no sale closes in the first millisecond of 1970",
     ),
