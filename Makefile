@@ -24,7 +24,7 @@ help:
 	@echo "make bench   all benchmarks, into docs/performance.md; PARTS='holds fights' for some"
 	@echo "make up      everything in containers (needs Docker);   make down   stop it, data kept"
 	@echo "make lock    update the pins of the image's dependencies (deploy/requirements*.txt)"
-	@echo "make docs    build the documents as a site in site/, in strict mode: no dead link"
+	@echo "make docs    build the documents as a site in build/site/, in strict mode: no dead link"
 	@echo "make modules   the table of modules in ARCHITECTURE.md, from the docstrings"
 	@echo "make pictures  docs/architecture/*.dot as SVG (Debian: graphviz)"
 	@echo "make matrix  tests on every Python here with the newest versions, on the lowest versions, and on"
@@ -144,8 +144,8 @@ schema: $(VENV)/.war
 	$(BIN)/python -c "from engine.plans import event_schema; print(event_schema(), end='')" > docs/event.schema.json
 
 docs: $(VENV)/.dev
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
-	@echo "site/index.html"
+	$(BIN)/python -m manual.site
+	@echo "build/site/index.html"
 
 modules: $(VENV)/.dev
 	$(BIN)/python -m manual.modules
@@ -154,4 +154,4 @@ pictures: $(VENV)/.dev
 	$(BIN)/python -m manual.pictures
 
 clean:
-	rm -rf $(VENV) .matrix site build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .matrix build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -1,34 +1,25 @@
 """The site: built strictly, whole, with nothing from elsewhere; the build finds what is wrong."""
 
 import re
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import yaml
 
-from manual.hooks import INCLUDED, MADE
 from manual.links import Links
+from manual.site import INCLUDED, MADE, build, write_pages
 
 ROOT = Path(__file__).parents[2]
 _FETCHED = re.compile(r"<(?:script|img|iframe|link)\b[^>]*?\b(?:src|href)=\"?(?:https?:)?//", re.I)
 
 
-def _build(config: Path, site: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-f", str(config)]
-    return subprocess.run(
-        [*command, "-d", str(site)], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-
-
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site, as `make docs` builds it."""
-    folder = tmp_path_factory.mktemp("site")
-    built = _build(ROOT / "mkdocs.yml", folder)
-    assert built.returncode == 0, built.stderr
-    return folder
+    folder = tmp_path_factory.mktemp("build")
+    assert write_pages(ROOT, folder, INCLUDED, MADE) == []
+    assert build(folder) == 0
+    return folder / "site"
 
 
 def test_site_has_every_page(site: Path) -> None:
@@ -57,30 +48,54 @@ def test_what_would_be_fetched_is_found() -> None:
     assert not _FETCHED.search('<a href="https://www.conventionalcommits.org">')
 
 
-_MISTAKES = {
-    "[x](nowhere.md)": "there is no docs/nowhere.md",
-    "[x](index.md#nothing)": "no such anchor",
-    "[x](../engine/nothing.py)": "there is no engine/nothing.py",
-    "[x](/index.md)": "absolute link",
-}
+def _written(folder: Path, pages: dict[str, str]) -> list[str]:
+    """Write a site of these pages of docs/ into `folder`/build; the mistakes."""
+    for uri, text in pages.items():
+        path = folder / "docs" / uri
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    nav = "nav:\n  - Home: index.md\n  - Decisions:\n      - decisions/\n"
+    (folder / "mkdocs.yml").write_text("site_name: x\n" + nav)
+    made: dict[str, Callable[[], str]] = {"decisions/index.md": lambda: "# Decisions\n"}
+    return write_pages(folder, folder / "build", {}, made)
 
 
-def test_build_with_mistakes_fails_and_names_each(tmp_path: Path) -> None:
-    docs = tmp_path / "docs"
-    docs.mkdir()
-    (docs / "index.md").write_text("# Home\n\n" + "\n\n".join(_MISTAKES) + "\n")
-    (docs / "forgotten.md").write_text("# Forgotten\n")
-    (tmp_path / "hooks.py").write_text(
-        "from manual import hooks\nfrom manual.hooks import *\nhooks.INCLUDED = hooks.MADE = {}\n"
-    )
-    config = {"INHERIT": str(ROOT / "mkdocs.yml"), "docs_dir": str(docs), "plugins": []}
-    config |= {"nav": ["index.md"], "hooks": [str(tmp_path / "hooks.py")], "theme": "mkdocs"}
-    (tmp_path / "mkdocs.yml").write_text(yaml.safe_dump(config))
-    built = _build(tmp_path / "mkdocs.yml", tmp_path / "site")
-    assert built.returncode != 0
-    assert [
-        says for says in (*_MISTAKES.values(), "forgotten.md") if says not in built.stderr
-    ] == []
+@pytest.mark.parametrize(
+    ("link", "mistake"),
+    [
+        ("[x](nowhere.md)", "there is no docs/nowhere.md"),
+        ("[x](../engine/nothing.py)", "there is no engine/nothing.py"),
+        ("[x](/index.md)", "there is no /index.md"),
+        ("![x](nothing.svg)", "there is no docs/nothing.svg"),
+    ],
+)
+def test_link_to_nothing_is_a_mistake(tmp_path: Path, link: str, mistake: str) -> None:
+    [found] = _written(tmp_path, {"index.md": f"# Home\n\n{link}\n"})
+    assert found.endswith(mistake)
+
+
+@pytest.mark.parametrize("link", ["index.md#nothing", "#nothing", "decisions/1.md#nothing"])
+def test_build_fails_on_an_anchor_that_is_nowhere(
+    tmp_path: Path, link: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pages = {"index.md": f"# Home\n\n[x]({link})\n", "decisions/1.md": "# 1. One\n"}
+    assert _written(tmp_path, pages) == []
+    assert build(tmp_path / "build") != 0
+    assert "anchor does not exist" in capfd.readouterr().err
+
+
+def test_page_without_a_place_in_the_navigation_is_a_mistake(tmp_path: Path) -> None:
+    pages = {"index.md": "# Home\n", "forgotten.md": "# Forgotten\n"}
+    assert _written(tmp_path, pages) == [
+        "forgotten.md has no place in the navigation of mkdocs.yml"
+    ]
+
+
+def test_folder_in_the_navigation_is_its_pages_with_the_index_first(tmp_path: Path) -> None:
+    _written(tmp_path, {"index.md": "# Home\n", "decisions/1.md": "", "decisions/2.md": ""})
+    config = (tmp_path / "build" / "mkdocs.yml").read_text()
+    pages = ["index", "1", "2"]
+    assert config.endswith("".join(f"      - decisions/{page}.md\n" for page in pages))
 
 
 def test_links_are_turned_for_the_site() -> None:
