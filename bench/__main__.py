@@ -34,6 +34,7 @@ PARTS = {
     "overload": "bench.suites.overload",
     "logins": "bench.suites.logins",
     "memory": "bench.suites.memory",
+    "restart": "bench.suites.restart",
 }
 NEED_PROGRAM = ("ceilings", "engine")
 

@@ -116,6 +116,10 @@ TARGETS = (
         says="holds accepted at 3 x the capacity, to the best at any load",
         of="overload/3", to="overload/peak", least=0.8,
     ),
+    Target(
+        says="a killed Valkey after a long day: ready later than with its data alone, s",
+        of="restart/beyond/2000", most=3,
+    ),
 )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from engine import Engine
 from engine.ids import EventId
 
 LOOK_AGAIN_S = 0.1
+_REWRITE_S_MAX = 120
 
 
 async def until(condition: Callable[[], Awaitable[bool]], seconds: float) -> bool:
@@ -27,3 +28,15 @@ async def until_written(engine: Engine, event: EventId, seconds: float) -> bool:
         return (await engine.journal.backlog(event)).entries == 0
 
     return await until(nothing_open, seconds)
+
+
+async def is_rewritten(engine: Engine) -> bool:
+    """Whether Redis rewrites its append-only file neither now nor soon."""
+    info = await engine.client.info("persistence")
+    return not info["aof_rewrite_in_progress"] and not info["aof_rewrite_scheduled"]
+
+
+async def until_rewritten(engine: Engine) -> None:
+    """Wait until Redis has rewritten its append-only file. Raises TimeoutError after 120 s."""
+    if not await until(lambda: is_rewritten(engine), _REWRITE_S_MAX):
+        raise TimeoutError("Redis does not finish its append-only file")

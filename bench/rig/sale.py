@@ -18,7 +18,7 @@ from bench.load import closed_loop
 from bench.load.closed_loop import GENERATOR, ClosedLoop, ClosedLoopResult
 from bench.report.conditions import read_conditions
 from bench.report.section import BenchOptions, Figures, in_turns
-from bench.rig.polling import until, until_written
+from bench.rig.polling import until_rewritten, until_written
 from bench.rig.stand import Stand, bare_endpoint, engine_up
 from engine import Engine
 from engine.event_state import EventState, read_state
@@ -115,13 +115,7 @@ async def set_policy(engine: Engine, policy: str) -> None:
     """Change Redis' durability while it runs, and wait until the file stands."""
     for name, value in POLICIES[policy].items():
         await engine.client.config_set(name, value)
-
-    async def file_stands() -> bool:
-        info = await engine.client.info("persistence")
-        return not info["aof_rewrite_in_progress"] and not info["aof_rewrite_scheduled"]
-
-    if not await until(file_stands, DRAIN_S_MAX):
-        raise TimeoutError("Redis does not finish its append-only file")
+    await until_rewritten(engine)
 
 
 @asynccontextmanager
