@@ -41,7 +41,7 @@ if command -v prometheus >/dev/null; then
   watcher=$!
   echo "Prometheus watches until the end: $prometheus_url"
 else
-  echo "No prometheus on the PATH, so nobody watches (Debian: apt-get install prometheus)"
+  echo "No prometheus on the PATH, so nothing is recorded (Debian: apt-get install prometheus)"
 fi
 
 engine load venue:hall --event gala --hold-ttl 4 --data "$data"

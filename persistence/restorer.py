@@ -263,7 +263,7 @@ class Restorer:
 
 
 def _unsettled_sales(entries: Iterable[JournalEntry]) -> list[Booking]:
-    """Who is to have places, or the money back for a payment that came too late."""
+    """The sales that must get their places, or a refund for a payment that came too late."""
     bookings = [entry.booking for entry in entries if entry.booking]
     return [
         booking

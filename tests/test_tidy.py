@@ -78,7 +78,7 @@ def test_public_things_are_documented_and_named_by_the_one_word(path: Path) -> N
                 assert ast.get_docstring(node), f"{node.name} says nothing of itself"
 
 
-# One noun that stands at several layers: engine, API, Postgres, command, bench.
+# One noun at several layers: engine, API, Postgres, command, bench.
 LAYERED = {
     *("accounts", "app", "availability", "bookings", "client", "connection", "engine", "events"),
     *("idempotency", "limits", "log_level", "metrics", "page", "payloads", "payments", "problems"),

@@ -11,14 +11,14 @@ HEAD = """\
 <!-- Made by `make bench` from bench/results/. Change bench/report/page.py, not this page. -->
 
 Ratios of medians of one run can be compared between machines and days; absolute figures cannot.
-Compared series were measured in turns, and each of them starts a round in turn. The load generator
-runs on the same machine and takes its share of the cores, at the bare endpoints too. After every
+Compared series are measured in turns, and a different one starts each round. The load generator
+runs on the same machine and takes its share of the cores, for the bare endpoints too. After every
 load, holds and sales are counted in Redis, the engine's invariants are verified, Redis is
 reconciled with Postgres, and failed calls are counted. A run with any finding ends with exit code
 1, and its figures are worthless.
 
     make bench                    # all of it, about 25 minutes
-    python -m bench holds fights  # some parts; the others stay as they were
+    python -m bench holds fights  # some parts; the results of the others stay
     python -m bench --quick       # a small smoke test
 
 [bench/README.md](../bench/README.md) says how the parts are measured. `bench/results/` has the

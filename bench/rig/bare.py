@@ -28,7 +28,7 @@ _ETAG = {"etag": '"1-0"', "cache-control": "no-cache"}
 
 
 async def asked(request: Request) -> tuple[CustomerId, HoldBody]:
-    """Who calls, and what for: the part that the baselines have in common with this."""
+    """The caller and the call: the part that the baselines have in common with this."""
     caller = _tokens.caller(request.headers["authorization"].encode())
     return caller.customer_id, _decode(await request.body())
 

@@ -54,7 +54,7 @@ async def measure(options: BenchOptions) -> BenchSection:
     return BenchSection(
         id="ablations",
         title="What some choices are worth",
-        what=f"Each beside what was not chosen: {CALLERS} callers in one process; AOF always.",
+        what=f"Each choice beside its alternative: {CALLERS} callers in one process; AOF always.",
         series=figures.series,
         wrong=figures.wrong,
         conditions=conditions,

@@ -66,7 +66,7 @@ async def measure(options: BenchOptions) -> BenchSection:
     return BenchSection(
         id="baselines",
         title="Other ways to sell a seat once",
-        what="Holds of one free seat each by 64 connections, one API process, all synced.",
+        what="Holds of one free seat each by 64 connections, one API process; answers are synced.",
         series=figures.series,
         wrong=figures.wrong,
         conditions=conditions,

@@ -175,7 +175,7 @@ def _add_options(parser: ArgumentParser) -> None:
         )
     parser.add_argument(
         "--scenario", choices=list(scenarios.SCENARIOS), default="rush", env_var="WAR_SCENARIO",
-        help="Who comes, and when.",
+        help="Which buyers come, and when.",
     )  # fmt: skip
 
 

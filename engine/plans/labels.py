@@ -1,6 +1,6 @@
 """What people read of a label: labels that look the same are the same label.
 
-Two spellings of `Régie`, one composed and one decomposed, are one section to everybody who looks
+Two spellings of `Régie`, one composed and one decomposed, are one section to every reader
 for a seat. So labels are compared as they are read: composed (NFC), without characters that show
 nothing, with white space folded. The text that people see stays as the plan has it.
 """

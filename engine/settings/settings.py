@@ -50,15 +50,15 @@ class Settings(Struct, frozen=True, kw_only=True):
             secret=True,
         ),
     ] = ""
-    access_ttl_s: Annotated[Positive, _doc("How long an access token lives.", unit="s")] = 900
+    access_ttl_s: Annotated[Positive, _doc("Lifetime of an access token.", unit="s")] = 900
     refresh_ttl_s: Annotated[
-        Positive, _doc("How long a session lives after its last refresh.", unit="s")
+        Positive, _doc("Lifetime of a session after its last refresh.", unit="s")
     ] = 2_592_000
     jwks_url: Annotated[
         str,
         _doc(
-            "Keys of an outside identity provider (`https://…`), whose tokens count too: RS256, "
-            "ES256, EdDSA. Needs JWT_ISSUER and JWT_AUDIENCE.",
+            "Keys of an external identity provider (`https://…`), whose tokens are accepted too: "
+            "RS256, ES256, EdDSA. Needs JWT_ISSUER and JWT_AUDIENCE.",
             unit="URL",
             form=forms.keys_url,
         ),
@@ -66,7 +66,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     jwt_issuer: Annotated[str, _doc("`iss` of the identity provider's tokens.")] = ""
     jwt_audience: Annotated[str, _doc("`aud` of the identity provider's tokens.")] = ""
     jwt_leeway_s: Annotated[
-        int, Meta(ge=0, le=300), _doc("How far another machine's clock may be off.", unit="s")
+        int,
+        Meta(ge=0, le=300),
+        _doc("Tolerated clock difference between machines.", unit="s"),
     ] = 10
     password_threads: Annotated[
         Positive,
@@ -78,15 +80,15 @@ class Settings(Struct, frozen=True, kw_only=True):
     passwords_waiting_max: Annotated[
         Positive,
         _doc(
-            "Passwords of one process waiting for that; more are turned away with 503.",
+            "Passwords of one process waiting for that; more are rejected with 503.",
             unit="calls",
         ),
     ] = 32
     smtp_url: Annotated[
         str,
         _doc(
-            "Where mail is handed in: `smtp://user:password@host:587` (STARTTLS) or `smtps://`. "
-            "Empty: mails are printed to the log, links and all.",
+            "The mail server: `smtp://user:password@host:587` (STARTTLS) or `smtps://`. "
+            "Empty: mails are written to the log, with their links.",
             unit="URL",
             form=forms.url("smtp", "smtps"),
             secret=True,
@@ -98,7 +100,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     public_url: Annotated[
         str,
         _doc(
-            "Where the API is reached from outside; links in mails begin with it.",
+            "The URL of the API for clients; links in mails begin with it.",
             unit="URL",
             form=forms.url("https", "http"),
         ),
@@ -107,7 +109,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         Durability,
         _doc(
             "What a confirmation waits for. `fsync`: Redis must run `appendfsync always`, or the "
-            "start is refused. `async`: a crash may lose what was answered in the last second."
+            "start is refused. `async`: a crash may lose the last second of answered confirmations."
         ),
     ] = "fsync"
     redis_timeout_ms: Annotated[
@@ -116,19 +118,20 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = 2000
     calls_waiting_max: Annotated[
         Positive,
-        _doc(
-            "Calls of one process waiting for Redis; more are turned away with 503.", unit="calls"
-        ),
+        _doc("Calls of one process waiting for Redis; more are rejected with 503.", unit="calls"),
     ] = 5000
     writer_batch_entries_max: Annotated[
         Positive, _doc("Journal entries the writer puts into one transaction.", unit="entries")
     ] = 2000
     writer_batch_wait_ms: Annotated[
         Positive,
-        _doc("How long the writer waits to fill a batch; in a rush five times as long.", unit="ms"),
+        _doc(
+            "How long the writer waits to fill a batch; under load five times as long.", unit="ms"
+        ),
     ] = 20
     writer_claim_idle_ms: Annotated[
-        Positive, _doc("After how long a batch of a silent writer goes to another.", unit="ms")
+        Positive,
+        _doc("After how long without a sign of life a writer's batch goes to another.", unit="ms"),
     ] = 10_000
     journal_keep_ms: Annotated[
         int,
@@ -165,14 +168,14 @@ class Settings(Struct, frozen=True, kw_only=True):
     trusted_proxies: Annotated[
         str,
         _doc(
-            "Addresses or networks, by comma, whose X-Forwarded-For tells who calls.",
+            "Addresses or networks, by comma, whose X-Forwarded-For names the client.",
             unit="addresses by comma",
             form=forms.listed(forms.network),
         ),
     ] = ""
     requests_in_flight_max: Annotated[
         Positive,
-        _doc("Requests one process works on; more are turned away with 503.", unit="requests"),
+        _doc("Requests one process works on; more are rejected with 503.", unit="requests"),
     ] = 250
     connections_max: Annotated[
         Positive,
@@ -196,8 +199,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     payment_webhook_secret: Annotated[
         str,
         _doc(
-            "Signs the payment provider's notices, at least 32 bytes; two by comma while it is "
-            "changed. Empty: no notices are taken.",
+            "Signs the payment provider's notices, at least 32 bytes; two by comma during a "
+            "rotation. Empty: notices are refused.",
             form=forms.listed(forms.secret),
             secret=True,
         ),
@@ -205,8 +208,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     stripe_webhook_secret: Annotated[
         str,
         _doc(
-            "Signs Stripe's events (`whsec_…`), at least 32 bytes; two by comma while it is "
-            "changed. Empty: no events are taken.",
+            "Signs Stripe's events (`whsec_…`), at least 32 bytes; two by comma during a "
+            "rotation. Empty: events are refused.",
             form=forms.listed(forms.secret),
             secret=True,
         ),
@@ -220,7 +223,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         ),
     ] = "auto"
     webhook_allow_insecure: Annotated[
-        bool, _doc("Send messages by http and into one's own network: for tests and demos.")
+        bool, _doc("Allow webhooks over http and to private addresses: for tests and demos.")
     ] = False
     ready_parts: Annotated[
         str,
@@ -234,7 +237,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=0, le=INTEGER_MAX),
         _doc(
-            "How long an API process that was told to end still takes connections, unready.",
+            "How long an API process accepts connections after SIGTERM, not ready.",
             unit="s",
         ),
     ] = 0
@@ -252,7 +255,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     @property
     def customers_confirm(self) -> bool:
-        """Whether a customer's own word that it has paid confirms a booking."""
+        """Whether a customer can confirm a booking without a notice of the provider."""
         if self.payments == "auto":
             return not self.has_provider
         return self.payments != "provider"

@@ -86,7 +86,7 @@ def test_load_and_status_show_the_event(engine_command: Terminal) -> None:
     assert "choose one" in engine_command("status", "--once", "--watch", "1", exit_code=2)
 
 
-def test_load_of_a_pretix_plan_tells_what_it_passes_over(engine_command: Terminal) -> None:
+def test_load_of_a_pretix_plan_reports_what_it_ignores(engine_command: Terminal) -> None:
     name = "Parkett, Reihe 1-5"
     seat = {"seat_guid": "1", "seat_number": "1", "position": {"x": 0, "y": 0}, "category": name}
     row = {"row_number": "1", "seats": [seat], "fill": "[/]"}

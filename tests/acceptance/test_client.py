@@ -16,7 +16,7 @@ from tests.support.serving import serving
 
 async def _generate(url: str, folder: Path) -> None:
     config = folder / "generator.yml"
-    config.write_text("post_hooks: []\n")  # it would format what nobody reads
+    config.write_text("post_hooks: []\n")  # it would format code that is not read
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "openapi_python_client", "generate", "--fail-on-warning"),
         *("--url", url, "--meta", "none", "--output-path", str(folder / "box_office_client")),

@@ -158,9 +158,9 @@ async def test_users_of_redis_may_do_no_more_than_they_must(containers: Containe
         assert "maxmemory" in exporter.info("memory")
 
 
-async def test_nobody_enters_redis_without_a_password(containers: Containers) -> None:
-    nobody = ((None, None), (None, "x"), ("default", ""), ("engine", "x"), ("admin", "x"))
-    for user, password in nobody:
+async def test_redis_refuses_a_login_without_a_password(containers: Containers) -> None:
+    refused = ((None, None), (None, "x"), ("default", ""), ("engine", "x"), ("admin", "x"))
+    for user, password in refused:
         with containers.stranger(user, password) as client, pytest.raises(_REFUSED):
             client.get("x")
     with containers.client("health") as health:

@@ -50,7 +50,7 @@ async def command(settings: Settings, *words: str, **more: str) -> AsyncIterator
 
 
 async def scraped(port: int) -> dict[str, float]:
-    """Every series without labels, and of the others one each; nothing while nobody answers."""
+    """Every series without labels, and of the others one each; nothing while no server answers."""
 
     def fetch() -> str:
         try:

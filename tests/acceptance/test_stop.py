@@ -20,7 +20,7 @@ BUYERS = 24
 
 
 async def _sale(up: Up) -> Buyers:
-    """A hall on sale, and buyers who come when they are let."""
+    """A hall on sale, and buyers that start when told to."""
     code, said = await up.engine("load", "venue:hall", "--event", "gala")
     assert code == 0, said
     async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{up.port}") as http:

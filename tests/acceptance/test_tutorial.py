@@ -1,4 +1,4 @@
-"""The tutorial and the README's five minutes, run as they stand in a fresh folder.
+"""The tutorial and the README's five minutes, run unchanged in a fresh folder.
 
 What makes the virtual environment is replaced by the one the tests run in, and the port by a free
 one (see `tests.support.walkthrough`); everything else is the page's own text in a real shell.

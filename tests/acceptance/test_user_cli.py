@@ -105,7 +105,9 @@ def test_grant_leaves_the_last_administrator(user: Command) -> None:
     assert "ann@example.org is USER" in user("grant", "ann@example.org", "USER")
 
 
-def test_grant_to_nobody_is_refused_and_without_redis_says_what_remains(user: Command) -> None:
+def test_grant_to_an_unknown_account_is_refused_and_without_redis_says_what_remains(
+    user: Command,
+) -> None:
     assert "has no account" in user("grant", "ann@example.org", "ADMIN", exit_code=2)
     _add(user)
     said = user("grant", "ann@example.org", "ADMIN", REDIS_URL="redis://127.0.0.1:1")

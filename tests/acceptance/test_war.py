@@ -79,7 +79,7 @@ class Wars:
         self.page = ""
 
     async def run(self) -> None:
-        """The scenarios, a threshold nobody reaches, and two faults that are planted meanwhile."""
+        """The scenarios, a threshold out of reach, and two faults that are planted meanwhile."""
         async with await Engine.connect(self._stand.settings) as engine:
             quick = {
                 name: msgspec.structs.replace(found, venue="hall", hold_ttl_s=1)

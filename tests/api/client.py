@@ -1,4 +1,4 @@
-"""Who calls the API in its tests: tokens of every kind, and answers that are checked on the way."""
+"""The callers of the API in its tests: tokens of every kind, and checked answers."""
 
 import asyncio
 import hmac
@@ -46,7 +46,7 @@ def signature(body: bytes, *, secret: str = PROVIDER_SECRET, ahead_s: int = 0) -
 
 
 def bearer(subject: str, role: Role = "customer") -> Headers:
-    """The header of somebody in this role."""
+    """The header of a caller in this role."""
     return {"authorization": f"Bearer {token(subject, ROLES[role])}"}
 
 

@@ -48,5 +48,5 @@ def mailbox(monkeypatch: pytest.MonkeyPatch) -> Mailbox:
 
 @pytest.fixture
 def ann(api: Api, mailbox: Mailbox, database_url: str) -> Visitor:
-    """Somebody with no account yet, at an API that has Postgres."""
+    """A visitor with no account yet, at an API that has Postgres."""
     return Visitor(api, mailbox)

@@ -1,4 +1,4 @@
-"""Register and verify: the same answer to all, an account for whoever reads the mail."""
+"""Register and verify: the same answer to all, an account for the reader of the mail."""
 
 import asyncio
 import base64

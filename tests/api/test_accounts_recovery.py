@@ -1,4 +1,4 @@
-"""A forgotten password: one link, one use, and whoever had got in is out."""
+"""A forgotten password: one link, one use, and every other session ends."""
 
 import asyncio
 import time
@@ -40,7 +40,7 @@ async def test_reset_sets_the_password_once_and_ends_every_session(ann: Visitor)
     assert (await ann.log_in(NEW)).status_code == 200
 
 
-async def test_forgot_for_an_unknown_address_answers_the_same_and_mails_nobody(
+async def test_forgot_for_an_unknown_address_answers_the_same_and_sends_no_mail(
     ann: Visitor,
 ) -> None:
     await _ask(ann)

@@ -79,7 +79,7 @@ async def test_assign_role_ends_the_sessions_and_the_next_login_has_it(ann: Visi
     assert not await ann.may_call()
 
 
-async def test_assign_role_to_nobody_or_a_role_that_is_none_is_404(ann: Visitor) -> None:
+async def test_assign_role_to_an_unknown_account_or_of_an_unknown_role_is_404(ann: Visitor) -> None:
     body = {"email": ANN}
     path = f"{ADMIN_ROLES}/USER/accounts"
     await ann.api.refused(404, "account_not_found", "POST", path, ROOT, json=body)
@@ -87,7 +87,7 @@ async def test_assign_role_to_nobody_or_a_role_that_is_none_is_404(ann: Visitor)
     await ann.api.refused(404, "role_not_found", "POST", path, ROOT, json=body)
 
 
-async def test_nobody_hands_out_what_they_may_not_do(ann: Visitor) -> None:
+async def test_assign_role_beyond_the_callers_own_permissions_is_refused(ann: Visitor) -> None:
     await ann.join()
     assert await _assign(ann.api, "ADMIN", _with("role:assign", *ROLES["organizer"])) == 403
     assert await _assign(ann.api, "ORGANIZER", _with("role:assign", *ROLES["organizer"])) == 200
@@ -97,7 +97,7 @@ async def test_nobody_hands_out_what_they_may_not_do(ann: Visitor) -> None:
     assert problem["permission"] == "role:assign"
 
 
-async def test_nobody_takes_from_an_account_or_a_role_that_is_above(
+async def test_change_of_an_account_or_role_above_the_caller_is_refused(
     ann: Visitor, stores: PostgresStores
 ) -> None:
     await ann.join()

@@ -151,7 +151,7 @@ async def test_logout_of_no_session_is_refused(ann: Visitor) -> None:
     caller = {"authorization": f"Bearer {token('ann')}"}
     await ann.api.refused(409, "no_session", "POST", logout, caller)
     unknown = await ann.post("logout", {"refreshToken": "x" * 43})
-    assert unknown.status_code == 200  # it tells nothing of what exists
+    assert unknown.status_code == 200  # it does not reveal what exists
 
 
 async def test_session_that_was_not_refreshed_in_time_is_over(
@@ -206,7 +206,7 @@ async def test_guesses_of_a_stranger_do_not_lock_the_owner_out_and_all_together_
         assert {(await third.log_in("a guess")).status_code for _ in range(10)} >= {429}
 
 
-async def test_storm_of_logins_is_turned_away_before_it_costs_anything(ann: Visitor) -> None:
+async def test_storm_of_logins_is_rejected_before_it_costs_anything(ann: Visitor) -> None:
     await ann.join()
     answers = await asyncio.gather(*(Visitor(ann.api, ann.mailbox).log_in() for _ in range(60)))
     codes = [answer.status_code for answer in answers]
@@ -217,7 +217,7 @@ async def test_storm_of_logins_is_turned_away_before_it_costs_anything(ann: Visi
     assert refused.headers["retry-after"]
 
 
-async def test_passwords_that_wait_are_bounded_and_a_caller_who_leaves_makes_room() -> None:
+async def test_waiting_passwords_are_bounded_and_a_cancelled_call_frees_its_place() -> None:
     passwords = Passwords(1, 2)
     waiting = [asyncio.create_task(passwords.verify("x", None)) for _ in range(3)]
     await asyncio.wait(waiting, timeout=0)
@@ -233,7 +233,7 @@ async def test_passwords_that_wait_are_bounded_and_a_caller_who_leaves_makes_roo
     passwords.close()
 
 
-async def test_password_hashed_with_other_figures_is_hashed_anew_at_login(
+async def test_password_hashed_with_other_parameters_is_rehashed_at_login(
     ann: Visitor, stores: PostgresStores
 ) -> None:
     await ann.join()

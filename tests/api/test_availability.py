@@ -52,7 +52,7 @@ async def test_read_layout_that_is_known_is_304(api: Api, known: str) -> None:
     assert answer.headers["etag"] == etag
 
 
-async def test_read_map_tells_the_whole_event(api: Api) -> None:
+async def test_read_map_returns_the_whole_event(api: Api) -> None:
     await api.office.open(areas={"pit": 3}, blocked="A-2-5", opens_at_ms=1000)
     await api.held("ann", "A-1-2")
     await api.office.confirm(await api.office.hold("bob", "A-1-3", pit=1))

@@ -1,4 +1,4 @@
-"""S3: keys that nobody asked for, in every body and at every depth: refused, nothing changed."""
+"""S3: unknown keys, in every body and at every depth: refused, nothing changed."""
 
 import gzip
 import json
@@ -43,7 +43,7 @@ SMUGGLED: dict[str, object] = {
     "\u0455eatId": "gala:A-1-2",
 }
 FOREIGN = {"receive_notice", "receive_stripe_event"}
-"""A body of somebody else's format, where more may stand; it is signed, see S8."""
+"""A body in a foreign format, which may have more keys; it is signed, see S8."""
 
 with_body = pytest.mark.parametrize(
     "route",
@@ -121,7 +121,7 @@ async def test_cancellation_of_some_seats_cancels_none(api: Api) -> None:
     [route for route in ROUTES if isinstance(route.body, FormBody)],
     ids=lambda route: f"{route.method} {route.path}",
 )
-async def test_form_with_a_field_nobody_asked_for_is_refused(api: Api, route: Route) -> None:
+async def test_form_with_an_unknown_field_is_refused(api: Api, route: Route) -> None:
     path, body = await _case(api, route)
     assert isinstance(body, dict)
     form = {**FORM_MEDIA, "accept": "application/json"}
@@ -194,7 +194,7 @@ async def _all_refused(api: Api, route: Route, path: str, bodies: list[str]) -> 
 
 
 @with_body
-async def test_key_nobody_asked_for_is_refused_at_every_depth(api: Api, route: Route) -> None:
+async def test_unknown_key_is_refused_at_every_depth(api: Api, route: Route) -> None:
     path, body = await _case(api, route)
     bodies = [
         json.dumps(changed)
@@ -251,7 +251,7 @@ async def test_body_wrapped_into_another_is_refused(api: Api, route: Route) -> N
     await _all_refused(api, route, path, [json.dumps(one) for one in wrapped])
 
 
-async def test_holder_is_who_the_token_names_whatever_the_headers_say(api: Api) -> None:
+async def test_holder_is_the_subject_of_the_token_whatever_the_headers_say(api: Api) -> None:
     await api.office.open()
     said = {"x-customer-id": "eve", "x-user": "eve", "x-forwarded-user": "eve", "customerid": "eve"}
     booking = (
@@ -263,7 +263,7 @@ async def test_holder_is_who_the_token_names_whatever_the_headers_say(api: Api) 
 
 
 def _names(value: Any) -> set[str]:
-    """Every key of a value, which may stand where it does not belong only by mistake."""
+    """Every key of a value, each of which can be in the wrong place only by mistake."""
     if isinstance(value, dict):
         return set(value).union(*map(_names, value.values()))
     return set().union(*map(_names, value)) if isinstance(value, list) else set()

@@ -23,7 +23,7 @@ IDENTITY = {"accept-encoding": "identity"}
 
 
 class _References(HTMLParser):
-    """What a page loads, and what stands in it as script or style."""
+    """What a page loads, and its inline scripts and styles."""
 
     def __init__(self, text: str) -> None:
         super().__init__()

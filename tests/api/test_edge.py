@@ -149,7 +149,7 @@ async def test_defect_is_500_without_its_trace_and_logged_with_it(
 async def test_event_that_is_restored_is_not_logged_with_each_request(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Thousands may ask for it in a second; a Redis that is away is told each time."""
+    """Thousands may request it in a second; each response says that Redis is away."""
     await api.office.open()
     await raw(api.office.engine).hset("{gala}:event", "sales", "restoring")
 

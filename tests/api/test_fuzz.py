@@ -121,7 +121,7 @@ def spoil_path(dice: Random, raw: Raw) -> None:
 
 
 def spoil_query(dice: Random, raw: Raw) -> None:
-    """Parameters nobody knows, twice, of no type, or of no text."""
+    """Unknown parameters, twice, of no type, or of no text."""
     noise = (
         b"limit=-1",
         b"limit=1e9",

@@ -58,7 +58,7 @@ async def test_readiness_reports_how_long_a_part_is_silent(
     assert 30 <= found["heartbeatAgeS"] < 31
 
 
-async def test_readiness_tells_of_postgres_and_does_not_wait_for_it(
+async def test_readiness_reports_postgres_and_does_not_wait_for_it(
     settings: Settings, database_url: str, tmp_path: Path
 ) -> None:
     async with _app(settings, PostgresStores(database_url)) as http:

@@ -55,7 +55,7 @@ async def test_hold_over_the_customer_limit_is_429_and_holds_nothing(limited: Ap
     assert 0 < refused.json()["retryAfterMs"] <= 2000
 
 
-async def test_answers_tell_how_the_limit_stands(limited: Api) -> None:
+async def test_responses_have_what_is_left_of_the_limit(limited: Api) -> None:
     answer = await limited.hold("ann", "A-1-1")
     assert answer.headers["ratelimit-policy"] == '"sale";q=3;w=3, "sale-address";q=20;w=20'
     assert answer.headers["ratelimit"] == '"sale";r=2;t=1'

@@ -71,7 +71,7 @@ async def test_no_route_says_a_secret(
     )
 
 
-async def test_a_defect_is_told_with_its_trace_and_without_the_request(
+async def test_a_defect_is_logged_with_its_trace_and_without_the_request(
     api: Api, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def fail(body: bytes, decode: object) -> object:

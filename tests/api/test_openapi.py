@@ -110,7 +110,7 @@ def test_published_names_stay_when_a_class_or_module_is_renamed() -> None:
 
 
 @every_route
-def test_operation_tells_what_the_table_says(route: Route) -> None:
+def test_operation_has_what_the_route_table_says(route: Route) -> None:
     operation = _operation(route)
     assert operation["summary"]
     assert not operation["summary"].endswith(".")

@@ -1,7 +1,7 @@
 """S1: every route x every caller x own, foreign and absent id, as the route table declares it.
 
 What must come out is worked out here from a row's permission and privilege alone. A row without a
-permission must be named in OPEN: nobody opens a route to all by forgetting a line.
+permission must be named in OPEN: a forgotten line cannot open a route to all.
 """
 
 from collections.abc import Iterator

@@ -74,7 +74,7 @@ def test_every_code_is_one_of_a_route_or_of_none() -> None:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_problem_tells_what_was_found_by_name(error: Exception, extras: dict[str, object]) -> None:
+def test_problem_has_what_was_found_by_name(error: Exception, extras: dict[str, object]) -> None:
     problem = json.loads(response_of(error).body)
     common = {"type", "title", "status", "detail", "code"}
     assert {name: value for name, value in problem.items() if name not in common} == extras

@@ -1,4 +1,4 @@
-"""The contract of every route, from the one table: what it answers, to whom, and to whom not."""
+"""The contract of every route, from the one table: its answers, with and without permission."""
 
 import msgspec
 import pytest
@@ -74,7 +74,7 @@ async def test_route_called_by_its_owner_answers_as_declared(api: Api, route: Ro
 
 
 @guarded
-async def test_route_called_by_nobody_is_401(api: Api, route: Route) -> None:
+async def test_route_called_without_a_token_is_401(api: Api, route: Route) -> None:
     path, body = await _case(api, route)
     await api.refused(401, "unauthenticated", route.method, path, json=body)
     answer = await api.call(route.method, path, json=body)

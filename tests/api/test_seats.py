@@ -25,7 +25,7 @@ async def _pages(api: Api, query: str) -> list[list[dict[str, Any]]]:
         cursor = f"&cursor={answer.json()['next']}"
 
 
-async def test_list_seats_tells_of_each_seat_what_the_seed_does(api: Api) -> None:
+async def test_list_seats_has_the_fields_of_the_seed_for_each_seat(api: Api) -> None:
     await api.office.open(seats=1)
     [[seat, _]] = await _pages(api, "eventId=gala")
     assert {**seat, "id": "", "row": ""} == {

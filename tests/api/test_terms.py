@@ -121,7 +121,7 @@ async def test_set_terms_sets_each_term_and_null_unsets_it(api: Api) -> None:
 async def test_set_terms_that_contradict_others_is_422_and_names_both(
     api: Api, has: dict[str, Any], body: dict[str, int], found: tuple[str, str]
 ) -> None:
-    """Before: 200 for `opensAt` after `closesAt`, and nobody could ever buy."""
+    """Before: 200 for `opensAt` after `closesAt`, an event that never sells."""
     await api.office.open(owner_id="orla", **has)
     sent = {name: rfc3339(n * 1000) if name in INSTANTS else n for name, n in body.items()}
     problem = await api.refused(422, "terms_contradict", "PATCH", GALA, ORLA, json=sent)

@@ -83,7 +83,7 @@ async def test_stream_of_ended_sessions_is_trimmed(engine: Engine, redis: Redis)
     assert await redis.xlen("revoked") < 150  # trimmed by whole nodes of 100
 
 
-async def test_revoke_through_an_outage_is_kept_and_told_afterwards(
+async def test_revoke_through_an_outage_is_kept_and_published_afterwards(
     settings: Settings, engine: Engine, tmp_path: Path
 ) -> None:
     async with AsyncExitStack() as stack:

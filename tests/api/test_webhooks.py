@@ -66,9 +66,9 @@ async def test_webhook_made_again_with_the_same_key_is_one(api: Api) -> None:
     assert first.json() == again.json()
     await raw(api.office.engine).flushall()  # the kept answer is lost
     await api.office.open(owner_id="orla")
-    anew = await api.call("POST", WEBHOOK, orla(), json=NEW, headers=key)
-    assert anew.json()["id"] == first.json()["id"]
-    assert anew.json()["secret"] != first.json()["secret"]
+    again = await api.call("POST", WEBHOOK, orla(), json=NEW, headers=key)
+    assert again.json()["id"] == first.json()["id"]
+    assert again.json()["secret"] != first.json()["secret"]
     assert len((await api.call("GET", WEBHOOK, orla())).json()["data"]) == 1
 
 

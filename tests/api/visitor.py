@@ -1,4 +1,4 @@
-"""Somebody who registers and logs in, as tests of accounts do it; and the mails that were sent."""
+"""A visitor who registers and logs in, for the tests of accounts; and the mails sent."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,7 +16,7 @@ from tests.api.client import AUTH, Api, Headers
 
 
 class Mailbox:
-    """Every mail that was sent, by whoever."""
+    """Every mail that was sent, to any address."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.mails: list[Mail] = []

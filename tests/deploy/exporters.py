@@ -30,7 +30,7 @@ _REDIS, _POSTGRES = "prometheus-redis-exporter", "prometheus-postgres-exporter"
 
 
 def listed(text: str, prefixes: tuple[str, ...]) -> dict[str, list[str]]:
-    """The labels of every metric in a scrape whose name begins so."""
+    """The labels of every metric in a scrape with this prefix."""
     found: dict[str, set[str]] = {}
     for line in text.splitlines():
         sample = _SAMPLE.match(line)  # prometheus_client's parser would add _total to counters

@@ -63,7 +63,7 @@ def _ours() -> dict[str, frozenset[str]]:
 
 
 def _processes() -> dict[str, frozenset[str]]:
-    """What every process tells of itself; `engine up` tells it by part and slot."""
+    """The metrics of every process; `engine up` labels them by part and slot."""
     collected = ProcessCollector(registry=None).collect()
     names = [sample.name for metric in collected for sample in metric.samples]
     return dict.fromkeys(names, SCRAPED | {"part", "slot"})

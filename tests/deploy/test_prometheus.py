@@ -1,4 +1,4 @@
-"""A real Prometheus watches a real war: silent while all is well, and told of each planted cause.
+"""A real Prometheus watches a real war: silent while all is well, firing for each planted cause.
 
 `make watch-test` runs it. Rules are the deployed ones with windows of seconds (`watching`).
 """
@@ -59,7 +59,7 @@ def _look_anew(up: Up) -> None:
     os.kill(_part(up, "reconcile"), signal.SIGKILL)
 
 
-async def test_prometheus_is_silent_in_a_war_and_tells_of_what_is_broken(tmp_path: Path) -> None:
+async def test_prometheus_is_silent_in_a_war_and_fires_on_what_is_broken(tmp_path: Path) -> None:
     (tmp_path / "seats.csv").write_text("\n".join(_plan()), encoding="utf-8")
     async with running_up(tmp_path / "data", RATE_LIMITS="off") as up:
         await up.ready()
@@ -127,7 +127,7 @@ async def _tells_of_a_deaf_listener(up: Up, prometheus: Prometheus) -> None:
 
 
 async def _tells_of_parts_that_hang(up: Up, prometheus: Prometheus) -> None:
-    """Somebody locks the bookings in Postgres, and the expirer stops, while customers go on."""
+    """The table of bookings is locked in Postgres and the expirer stops, while the sale goes on."""
     buyers = Buyers(up.port, servers.jwt_secret(up.data), _seats("gala"))
     expirer = _part(up, "expire")
     locker = await asyncpg.connect(up.servers().database_url)
@@ -147,7 +147,7 @@ async def _tells_of_parts_that_hang(up: Up, prometheus: Prometheus) -> None:
 
 
 async def _tells_of_a_difference(up: Up, prometheus: Prometheus) -> None:
-    """A booking is given to somebody else in Postgres; a reconciler of one second looks."""
+    """A booking has another customer in Postgres; the reconciler runs every second."""
     assert await prometheus.firing("DifferencesFound") == []
     connection = await asyncpg.connect(up.servers().database_url)
     try:
@@ -193,7 +193,7 @@ def test_what_the_demo_asks_exists(query: str) -> None:
     assert faults(query, known()) == []
 
 
-def test_shortening_replaces_what_it_is_told_and_refuses_what_is_not_there() -> None:
+def test_shortening_replaces_what_is_named_and_refuses_what_is_not_there() -> None:
     rules = "expr: rate(a[5m]) > 30 unless a offset 15m\n        for: 10m\n"
     wanted = "expr: rate(a[6s]) > 3 unless a offset 6s\n        for: 1s\n"
     assert shortened(rules, {"> 30": "> 3"}) == wanted

@@ -1,4 +1,4 @@
-"""What the pages say is so: commands, calls, codes, tables, and nothing that is nowhere."""
+"""The pages agree with the code: commands, calls, codes, tables, names."""
 
 import re
 import shlex
@@ -38,7 +38,7 @@ def test_every_engine_command_of_a_page_is_one(path: Path) -> None:
 
 
 @pytest.mark.parametrize("start", ["README.md", "docs/index.md"])
-def test_whoever_begins_there_is_led_to_every_page(start: str) -> None:
+def test_start_page_links_to_every_page(start: str) -> None:
     """A decision and a runbook's page are found from the page of their kind."""
     told, folder = _text(ROOT / start), (ROOT / start).parent
     by_kind = ("decisions", "runbook", "reference")
@@ -165,7 +165,7 @@ async def test_schema_page_is_what_the_migrations_make(database_url: str) -> Non
     }
 
 
-def test_schema_page_tells_what_the_comments_say(tmp_path: Path) -> None:
+def test_schema_page_has_the_comments_of_the_migrations(tmp_path: Path) -> None:
     (tmp_path / "0001.sql").write_text(
         "-- What is sold.\nCREATE TABLE places (\n    place_id text PRIMARY KEY,  -- <event>:1\n"
         "    state text\n        CHECK (state IN ('a', 'b')),\n    UNIQUE (state)\n);\n"

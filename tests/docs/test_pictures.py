@@ -1,4 +1,4 @@
-"""The pictures of docs/architecture are drawn from their sources as these stand."""
+"""The pictures of docs/architecture are drawn from their current sources."""
 
 import re
 from pathlib import Path

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Entry(NamedTuple):
-    """One trial. `elsewhere` says what stands for a test of the mark, or why there is none."""
+    """One trial. `elsewhere` names what replaces a marked test, or why there is none."""
 
     name: str
     injected: str

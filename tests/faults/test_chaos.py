@@ -83,7 +83,7 @@ async def _break_everything(
 
 
 async def _live(engine: Engine, pool: Pool) -> None:
-    """With nobody's help: every hold ends, the journal is drained, both sides agree."""
+    """Without intervention: every hold ends, the journal is drained, both sides agree."""
 
     async def at_rest() -> bool:
         held = (await state_of(engine)).event.counts.held

@@ -1,4 +1,4 @@
-"""T22: clients go away at any ms of a call; nobody gets another's answer, nothing leaks."""
+"""T22: clients go away at any ms of a call; no client gets another's answer, nothing leaks."""
 
 import asyncio
 import contextlib

@@ -164,7 +164,7 @@ async def test_a_worker_that_is_killed_comes_back_and_workers_end_with_their_par
         parent = served.process.pid
         before = set(children_of(parent))
         assert len(before) == 3, "two workers and what multiprocessing keeps"
-        # Not by its number: the system's pids begin anew from time to time.
+        # Not by its number: the system's pids are reused from time to time.
         commands = {pid: await asyncio.to_thread(_command, pid) for pid in before}
         worker = next(pid for pid in before if "spawn_main" in commands[pid])
 

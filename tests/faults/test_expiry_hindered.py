@@ -1,4 +1,4 @@
-"""T13 to T16: nobody listens, notifications are off, Redis expires nothing, events come wrong.
+"""T13 to T16: no listener, notifications off, Redis expires nothing, events come wrong.
 
 Every hold ends within its TTL and a second (G3): the sweep is sure, the check in Lua decides.
 """
@@ -174,7 +174,7 @@ PARTS = 20
 
 
 @pytest.mark.trial("T15")
-async def test_redis_that_expires_nothing_refuses_nobody_wrongly(
+async def test_redis_that_expires_nothing_causes_no_wrong_refusal(
     debuggable: OwnValkey, own_engine: Engine, trial: Trial
 ) -> None:
     """TTL keys stay; and again with expiry on, while so many end at one moment."""
@@ -229,7 +229,7 @@ async def _owned(engine: Engine, generations: int) -> tuple[list[str], dict[str,
 
 
 @pytest.mark.trial("T16")
-async def test_stale_and_repeated_expiry_events_free_nobodys_seat(
+async def test_stale_and_repeated_expiry_events_free_no_held_seat(
     engine: Engine, redis: Redis, trial: Trial
 ) -> None:
     events = trial.rounds(4_000, 100_000)
@@ -268,7 +268,7 @@ async def _subscribed(redis: Redis) -> bool:
 async def test_control_a_script_that_believes_the_event_frees_a_newer_owners_seat(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The planted fault: who is named is released, whatever its status, its deadline, its seats."""
+    """The planted fault: every named booking is released, in any status, before its deadline."""
     await engine.events.load_event(GALA, layout(4, 25), terms())
     stale, _ = await _owned(engine, 2)
     checked = 'record and record.status == "pending" and record.expires_at_ms <= box.now_ms'

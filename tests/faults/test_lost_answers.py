@@ -1,4 +1,4 @@
-"""T07, G5: an answer that is lost on its way has one effect; repeating the call tells which.
+"""T07, G5: a call whose answer is lost has one effect; repeating it returns which.
 
 The control repeats by itself and names no request, as redis-py does by default over TCP.
 """

@@ -68,7 +68,7 @@ async def test_the_expirer_releases_by_its_sweep_and_measures(without_config: Se
 async def test_a_server_that_evicts_is_refused_all_the_same(
     tmp_path: Path, settings: Settings
 ) -> None:
-    """INFO tells the policy."""
+    """INFO names the policy."""
     valkey = _NoConfig(tmp_path / "valkey", maxmemory_policy="allkeys-lru")
     await asyncio.to_thread(valkey.start)
     try:

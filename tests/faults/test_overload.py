@@ -214,7 +214,7 @@ async def test_redis_paused_is_503_by_the_deadline_and_then_as_before(
 
 
 @pytest.mark.trial("T28")
-async def test_everybody_of_an_opening_crowd_is_served_once_as_told(
+async def test_opening_crowd_that_follows_retry_after_is_served_once_each(
     own: OwnValkey, own_settings: Settings, trial: Trial, tmp_path: Path
 ) -> None:
     customer_count, rows = trial.rounds(300, 20_000), trial.rounds(3, 100)

@@ -1,4 +1,4 @@
-"""T05, T06: Postgres is away, or hangs, in a sale; nobody waits for it, and it catches up."""
+"""T05, T06: Postgres is away, or hangs, in a sale; no call waits for it, and it catches up."""
 
 import asyncio
 import time
@@ -31,7 +31,7 @@ def quick(settings: Settings) -> Settings:
 
 
 async def _sound(engine: Engine, pool: Pool, crowd: Crowd) -> None:
-    """Nothing lost, double or stranded, on both sides, with nobody having helped."""
+    """Nothing lost, double or stranded, on both sides, without intervention."""
     assert await aftermath(engine, crowd, pool) == []
     owners = await sold_seats(pool)
     assert owners == {f"gala:{seat}": booking for booking, seat in crowd.sold.items()}
@@ -44,7 +44,7 @@ def _worst_of(crowd: Crowd, began_s: float, ended_s: float) -> float:
 
 
 @pytest.mark.trial("T05")
-async def test_postgres_away_under_load_slows_nobody_and_catches_up(
+async def test_postgres_away_under_load_slows_no_call_and_catches_up(
     engine: Engine, quick: Settings, pool: Pool, trial: Trial, tmp_path: Path
 ) -> None:
     away_s = trial.seconds(1.0, 60.0)

@@ -53,7 +53,7 @@ async def _one(engine: Engine, random: Random, held: list[Booking], customer: st
 
 
 async def _sell(own: OwnValkey, engine: Engine, random: Random, steps: int) -> list[Step]:
-    """Calls one after the other; what stood after each."""
+    """Calls one after the other; the state after each."""
     await engine.events.load_event(GALA, layout(4, 10, areas={"pit": 200}), terms())
     found: list[Step] = [Step(await state_of(engine), own.journal_file.stat().st_size)]
     held: list[Booking] = []

@@ -1,4 +1,4 @@
-"""T01: Redis is killed in a sale, at any moment, again and again; what was answered stands."""
+"""T01: Redis is killed in a sale, at any moment, again and again; answered calls are kept."""
 
 import asyncio
 import time

@@ -58,7 +58,7 @@ async def test_api_killed_in_the_middle_of_requests_repeats_have_one_effect(
 
 
 async def _repeat(settings: Settings, folder: Path, seats: list[str], held: dict[str, str]) -> None:
-    """Everybody asks again, those who had an answer too; those get the same."""
+    """Every request is repeated; those that had an answer get the same one."""
     async with serving(settings, folder) as port:
         desk = HttpDesk(port)
         for number, seat in enumerate(seats):
@@ -104,7 +104,7 @@ async def test_api_killed_right_before_or_after_its_script_repeats_have_one_effe
     trial.tell(
         rounds * len(POINTS),
         "API killed right before or after the script of a hold, a payment, a cancellation",
-        f"of those killed after it {sum(effects.values())} had taken effect and nobody was told, "
+        f"of those killed after it {sum(effects.values())} had taken effect unanswered, "
         "of those before it 0; the call repeated: 1 effect each",
     )  # fmt: skip
 

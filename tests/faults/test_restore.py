@@ -37,7 +37,7 @@ CUSTOMERS = 16
 
 
 class Sale:
-    """Customers who want the same few seats, and what they were told.
+    """Customers who want the same few seats, and the answers they got.
 
     They pause while `may_ask` is not set: Redis is emptied when Postgres has all that was answered,
     for what it has not is lost, as docs/how-to/restore-redis.md says.
@@ -53,7 +53,7 @@ class Sale:
         self.codes: Counter[str] = Counter()
 
     async def run(self) -> None:
-        """Everybody buys until every seat was tried twice."""
+        """All customers buy until every seat was tried twice."""
         async with self._http:
             await asyncio.gather(*(self._buy(f"c{n}") for n in range(CUSTOMERS)))
 

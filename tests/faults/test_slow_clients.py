@@ -1,4 +1,4 @@
-"""S4 at the socket: clients that are slow, endless or no HTTP keep nobody from being served."""
+"""S4 at the socket: slow, endless and malformed requests do not delay other clients."""
 
 import asyncio
 import contextlib
@@ -69,7 +69,7 @@ SLOW = {
     "a body that does not come": HEAD + b"Content-Length: 24\r\n\r\n",
     "half a body": HEAD + b"Content-Length: 24\r\n\r\n" + SEAT[:10],
     "a chunk that does not end": HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{",
-    "a body nobody wants": b"POST /nothing HTTP/1.1\r\nHost: api\r\nContent-Length: 99\r\n\r\n",
+    "a body for no route": b"POST /nothing HTTP/1.1\r\nHost: api\r\nContent-Length: 99\r\n\r\n",
 }
 
 
@@ -91,7 +91,7 @@ async def test_clients_that_never_finish_are_given_up_and_others_served(
     assert set(answers["nothing at all"]) == {b""}
     for name in list(SLOW)[1:-1]:
         assert {_problem(answer) for answer in answers[name]} == {(408, "request_timeout")}, name
-    assert {answer[:12] for answer in answers["a body nobody wants"]} == {b"HTTP/1.1 404"}
+    assert {answer[:12] for answer in answers["a body for no route"]} == {b"HTTP/1.1 404"}
     assert took_s < 3 * READ_S + 2
     print(
         f"S4: {sum(map(len, slow.values()))} slow clients given up within {took_s:.1f} s "
@@ -120,7 +120,7 @@ NO_REQUESTS = {
 }
 
 
-async def test_what_is_no_request_is_told_so_and_closed(port: int) -> None:
+async def test_what_is_no_request_is_answered_400_and_closed(port: int) -> None:
     for name, sent in NO_REQUESTS.items():
         told = (431, "headers_too_large") if name in LARGE else (400, "malformed")
         answer = await _send(port, *sent)

@@ -222,7 +222,7 @@ async def test_read_map_by_many_at_once_asks_redis_once(office: BoxOffice) -> No
 
 
 async def test_read_map_after_a_hold_was_answered_shows_it(office: BoxOffice) -> None:
-    """However many others are asking: nobody is shown what was true before he asked."""
+    """However many requests share a read, each returns a state no older than the request."""
     await office.open()
     availability = office.engine.availability
 

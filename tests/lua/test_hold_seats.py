@@ -142,7 +142,7 @@ async def test_hold_seats_with_an_overdue_hold_gives_the_seat_to_the_next(
     assert await office.kinds() == ["event_loaded", "seats_held", "booking_expired", "seats_held"]
 
 
-async def test_hold_seats_tells_how_late_the_hold_in_its_way_was(office: BoxOffice) -> None:
+async def test_hold_seats_over_an_expired_hold_returns_how_late_it_was(office: BoxOffice) -> None:
     def told() -> list[float]:
         names = [f"engine_release_delay_seconds_{of}" for of in ("count", "sum")]
         return [value(name, path="hold") or 0.0 for name in names]

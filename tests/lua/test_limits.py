@@ -21,7 +21,7 @@ async def _hold(office: BoxOffice, seat: str, under: LimitCheck) -> Booking:
     return await office.bookings.under(under).hold_seats(selection("ann", seat))
 
 
-async def test_hold_seats_under_a_limit_says_how_it_stands(office: BoxOffice) -> None:
+async def test_hold_seats_under_a_limit_returns_what_is_left(office: BoxOffice) -> None:
     await office.open()
     first = check()
     await _hold(office, "A-1-1", first)

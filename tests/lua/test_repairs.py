@@ -199,7 +199,7 @@ async def test_check_with_a_seat_sold_twice_finds_it(office: BoxOffice) -> None:
     assert "sold_twice" in kinds
 
 
-async def test_check_with_a_hold_nobody_ends_finds_it(office: BoxOffice) -> None:
+async def test_check_with_a_hold_past_its_deadline_finds_it(office: BoxOffice) -> None:
     await office.open()
     office.now_ms = 1_000
     await office.hold("ann", "A-1-1")

@@ -94,9 +94,9 @@ class BoxOfficeModel:
         self.timers = {u: t for u, t in self.timers.items() if t.until_ms > self.now_ms}
         self.requests = {r: a for r, a in self.requests.items() if a.until_ms > self.now_ms}
 
-    def load_event(self, event: EventModel, *, anew: bool) -> None:
-        """Another event in its place, while nobody has anything of this one."""
-        if not anew:
+    def load_event(self, event: EventModel, *, replace: bool) -> None:
+        """Another event in its place, while this one has no booking."""
+        if not replace:
             raise no.EventExists
         held, sold = self.count(PENDING), self.count(CONFIRMED)
         if held + sold:
@@ -155,7 +155,7 @@ class BoxOfficeModel:
         return self._put("booking_extended", replace(booking, expires_at_ms=expires_at_ms))
 
     def release_booking(self, ulid: str, customer: CustomerId | None) -> Booking:
-        """The customer gives up, even when nobody has swept the hold yet."""
+        """The customer gives up, even before the sweep has released the hold."""
         booking = self._find(ulid, customer)
         if booking.status is RELEASED:
             return booking
@@ -333,7 +333,7 @@ class BoxOfficeModel:
         return self._end("booking_cancelled", paid.given_back(booking, "cancelled"), CANCELLED)
 
     def reinstate_booking(self, booking: Booking) -> Booking:
-        """A sale that only Postgres remembers; its customer was asked for his limit once."""
+        """A sale that only Postgres remembers; its purchase limit was checked once."""
         ulid = booking.id.partition(":")[2]
         known = self.bookings.get(ulid)
         if known and known.status is CONFIRMED:

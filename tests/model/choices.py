@@ -70,7 +70,7 @@ SEATS = ("A-1-1", "A-1-2", "A-1-3", "A-2-1", "A-2-2", "A-2-3", "A-3-3", "Z-9-9")
 
 
 class Basket(NamedTuple):
-    """Who wants what."""
+    """A customer and the places that they want."""
 
     customer: str
     seats: tuple[str, ...]

@@ -11,7 +11,7 @@ from engine.plans import layout as layouts
 
 
 class SeatModel(NamedTuple):
-    """Where a seat stands in the map, and the number of its category."""
+    """The place of a seat in the map, and the number of its category."""
 
     at: int
     category: int
@@ -25,9 +25,9 @@ class AreaModel(NamedTuple):
 
 
 class EventModel:
-    """One event before anybody has bought anything. `noted` is what the journal must have got.
+    """One event before its first booking. `noted` is what the journal must contain.
 
-    `owner_id` is who calls: an organiser of his own event, or "" for an administrator.
+    `owner_id` is the caller: an organiser of their own event, or "" for an administrator.
     """
 
     def __init__(self, layout: Layout, terms: Terms) -> None:
@@ -65,7 +65,7 @@ class EventModel:
         return "ended" if 0 < self.terms.closes_at_ms <= now_ms else None
 
     def add_seats(self, layout: Layout, known: Layout, owner_id: str) -> None:
-        """What `layout` has beyond `known`, which must be the layout that stands."""
+        """What `layout` has beyond `known`, which must be the layout in place."""
         self._check_owner(owner_id)
         if known.version != self.layout.version:
             raise no.LayoutChanged

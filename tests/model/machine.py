@@ -244,13 +244,13 @@ class BoxOfficeMachine(RuleBasedStateMachine):
             told=False,
         )
 
-    @rule(layout=st.integers(0, len(LAYOUTS) - 1), terms=choices.terms(), anew=st.booleans())
-    def load_again(self, layout: int, terms: Any, anew: bool) -> None:
+    @rule(layout=st.integers(0, len(LAYOUTS) - 1), terms=choices.terms(), replace=st.booleans())
+    def load_again(self, layout: int, terms: Any, replace: bool) -> None:
         event = EventModel(LAYOUTS[layout], terms)
         self._loaded(event)
         self._both(
-            self.engine.events.load_event(GALA, LAYOUTS[layout], terms, replace=anew),
-            lambda: self.model.load_event(event, anew=anew),
+            self.engine.events.load_event(GALA, LAYOUTS[layout], terms, replace=replace),
+            lambda: self.model.load_event(event, replace=replace),
             told=False,
         )
 
@@ -273,7 +273,7 @@ class BoxOfficeMachine(RuleBasedStateMachine):
     # The comparison.
 
     def _both(self, call: Awaitable[Any], spec: Callable[[], Any], *, told: bool = True) -> None:
-        """Do it to both. `told`: the answer itself is compared too, not only a refusal."""
+        """Do it to both. `told`: the answer itself is compared too, not only the refusal."""
         self.stage.step_count += 1
         answer, wanted = self._run(_outcome(call)), _said(spec)
         if told or isinstance(answer, Refused) or isinstance(wanted, Refused):

@@ -169,7 +169,7 @@ def _entry(event: EventId, fields: Fields) -> tuple[Any, ...]:
 
 
 def _settled(entries: list[Any]) -> list[Any]:
-    """Holds that one call expires may stand in any sequence; they stand in front."""
+    """Holds that one call expires may be in any order; they come first."""
     expired = [entry for entry in entries if entry[0] == "booking_expired"]
     others = [entry for entry in entries if entry[0] != "booking_expired"]
     assert entries[: len(expired)] == expired

@@ -114,7 +114,7 @@ def _told(found: dict[str, Any]) -> list[str]:
     return [
         f"Planted by name: caught {right}/{planted['made']}. Made by rule (every one): caught "
         f"{caught}/{caught + len(lives)}, and {equivalent} that change "
-        "nothing anybody can see (`tests/mutants/equivalent.py` has the reasons).",
+        "nothing observable (`tests/mutants/equivalent.py` has the reasons).",
         *(f"- missed: {name}" for name in planted["missed"]),
         *(f"- lives: `{survivor}`" for survivor in lives),
     ]

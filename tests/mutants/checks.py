@@ -58,7 +58,7 @@ async def _open(stage: Stage) -> Any:
 
 
 async def _damaged(stage: Stage) -> None:
-    """A seat that was given to another past the scripts stays with him, whatever its first does."""
+    """A seat that was reassigned without the scripts stays so, whatever its first customer does."""
     for end in ("release_booking", "confirm_booking", "extend_booking"):
         bookings = await _open(stage)
         first = await bookings.hold_seats(selection("ann", "A-1-1"))
@@ -70,7 +70,7 @@ async def _damaged(stage: Stage) -> None:
 
 
 async def _restoring(stage: Stage) -> None:
-    """Nothing moves in an event that is being restored; opened again, everybody sees it."""
+    """Nothing moves in an event that is being restored; reopened, every call sees it."""
     bookings = await _open(stage)
     restores, restore = stage.engine.restores, "0" * 26
     await restores.fence_event(GALA, "lost", Stub({}, b""), restore=restore, epoch="*")

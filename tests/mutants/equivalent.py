@@ -1,4 +1,4 @@
-"""Bugs made by rule that change nothing anybody can see, each with the reason."""
+"""Generated bugs that change nothing observable, each with the reason."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ from tests.mutants.lua_source import Change, text_of
 
 
 class Equivalent(NamedTuple):
-    """A change in a line that contains `line`, which `what` describes; "" stands for any."""
+    """A change in a line that contains `line`, which `what` describes; "" is any."""
 
     file: str
     line: str
@@ -44,7 +44,7 @@ EQUIVALENT: tuple[Equivalent, ...] = (
         "lib/bookings.lua",
         "changed == 1 and json or cjson.encode(record)",
         "1 becomes 2",
-        "every record is encoded anew: the same, and slower",
+        "every record is encoded again: the same, and slower",
     ),
     Equivalent(
         "hold_seats.lua",
@@ -80,7 +80,7 @@ EQUIVALENT: tuple[Equivalent, ...] = (
         "restore_event.lua",
         'redis.call("UNLINK", unpack(KEYS, 1, 9))',
         "9 becomes 10",
-        "the layout is written anew behind it",
+        "the layout is written again behind it",
     ),
     Equivalent(
         "load_event.lua",
@@ -98,7 +98,7 @@ EQUIVALENT: tuple[Equivalent, ...] = (
         "lib/recount.lua",
         "local bytes, orphans, wrong, last = {}, {}, 0, -1",
         "1 becomes 2",
-        "a house with no seats gets a map of no letters: nobody can tell it from none",
+        "a house with no seats gets a map of no letters: it cannot be told from none",
     ),
     Equivalent(
         "lib/recount.lua",
@@ -144,7 +144,7 @@ EQUIVALENT: tuple[Equivalent, ...] = (
         "lib/seats.lua",
         "local last = math.min(first + seats.AT_ONCE - 1, #ids)",
         "- becomes +",
-        "two pieces overlap, and what the first has freed nobody holds in the second",
+        "two pieces overlap, and no booking of the second holds what the first freed",
     ),
     Equivalent("lib/seats.lua", "AT_ONCE = 2000", "2000 becomes", "a bound on work, not a rule"),
     Equivalent(

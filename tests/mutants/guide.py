@@ -13,7 +13,7 @@ from tests.support.factories import GALA, terms
 
 
 class Guide:
-    """Shorthand for the machine's rules. Bookings are told by how long ago they began: 0 is now."""
+    """Shorthand for the machine's rules. A booking is named by its age: 0 is the newest."""
 
     def __init__(self, stage: Stage) -> None:
         self.machine = BoxOfficeMachine(stage)
@@ -31,7 +31,7 @@ class Guide:
         self.machine.hold(basket=basket, request=request)
 
     def end(self, *names: str, pick: int = 0) -> None:
-        """Extend, release, cancel or confirm, as its customer, as a stranger, as anybody."""
+        """Extend, release, cancel or confirm, as its customer, as another, as none."""
         for name in names:
             for anybody, stranger in ((False, 1), (False, 0), (True, 0)):
                 more = {"source": PaymentSource.UNCHECKED} if name == "confirm" else {}

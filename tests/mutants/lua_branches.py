@@ -27,7 +27,7 @@ _TOLD = re.compile(r"lua-branch (\S+) (\d+)")
 
 
 class Branch(NamedTuple):
-    """A way through a file: where it begins, and what it is."""
+    """A branch of a file: where it starts, and what it is."""
 
     file: str
     number: int
@@ -68,7 +68,7 @@ def all_instrumented() -> dict[str, str]:
 
 
 def taken(folder: Path) -> dict[tuple[str, int], int]:
-    """How often each way was told in the logs below a folder, by file and number."""
+    """How often each branch was logged below a folder, by file and number."""
     found: dict[tuple[str, int], int] = {}
     for path in folder.rglob("log"):
         for file, number in _TOLD.findall(path.read_text(encoding="utf-8", errors="replace")):

@@ -41,7 +41,7 @@ def tour(stage: Stage) -> None:
 
 def _holds(guide: Guide) -> None:
     guide.open()
-    guide.machine.load_again(layout=0, terms=terms(), anew=False)
+    guide.machine.load_again(layout=0, terms=terms(), replace=False)
     guide.hold("ann", "A-1-1", "A-1-2", request="r1", pit=2)
     for seats in (("A-1-1", "A-1-2"), ("A-1-2", "A-1-1"), ("A-1-1",), ("A-1-3",)):
         guide.hold("ann", *seats, request="r1", pit=2)
@@ -55,7 +55,7 @@ def _holds(guide: Guide) -> None:
     guide.hold("cid", pit=1)
     guide.hold("cid", "A-2-1", "A-2-2", pit=4)
     guide.hold("cid", "A-2-1", "A-2-2")
-    guide.machine.load_again(layout=1, terms=terms(), anew=True)
+    guide.machine.load_again(layout=1, terms=terms(), replace=True)
 
 
 def _lives(guide: Guide) -> None:
@@ -129,7 +129,7 @@ def _money(guide: Guide) -> None:
 
 def _late(guide: Guide) -> None:
     guide.open()
-    for past in (-1, 0, 1):  # at the deadline, nobody has come
+    for past in (-1, 0, 1):  # at the deadline, before any sweep
         guide.hold("ann", "A-1-1", "A-1-2", pit=1)
         guide.machine.pass_to_a_deadline(pick=0, past=past)
         guide.end("confirm", "extend", "cancel")
@@ -141,7 +141,7 @@ def _late(guide: Guide) -> None:
         guide.end("extend", "release", "cancel", "confirm", pick=1 if past == 0 else 0)
     guide.machine.expire(picks=[])
     guide.wait(TTL_MS)
-    guide.end("extend", "release")  # bob gives up what nobody swept
+    guide.end("extend", "release")  # bob gives up what no sweep released
     guide.hold("ann", "A-2-1")
     guide.wait(TTL_MS)
     guide.block("A-2-1")
@@ -164,7 +164,7 @@ def _late_areas(guide: Guide) -> None:
     guide.hold("ann", pit=2, floor=1)
     guide.hold("bob", "A-1-1", pit=1)
     guide.wait(TTL_MS)
-    guide.hold("cid", floor=1)  # enough is left: nobody is in its way
+    guide.hold("cid", floor=1)  # enough is left: no hold is in its way
     guide.hold("cid", pit=4)
     guide.hold("cid", pit=3)
     guide.end("confirm", pick=2)
@@ -296,7 +296,7 @@ def _reinstated(guide: Guide) -> None:
     guide.hold("ann", "A-1-1", "A-1-2")
     guide.machine.reinstate(pick=9, basket=Basket("ann", ("A-2-1", "A-2-2"), (("pit", 1),)))
     guide.wait(TTL_MS)
-    guide.end("confirm", pick=1)  # nobody swept it; with what was reinstated it is too much
+    guide.end("confirm", pick=1)  # not swept; with what was reinstated it is too much
     guide.end("confirm", "release", pick=1)
 
 
@@ -316,15 +316,15 @@ def _organised(guide: Guide) -> None:
         guide.machine.add_seats(known=known, owner=owner)
     guide.hold("bob", "A-3-1", "A-4-1", floor=2)
     guide.hold("bob", "A-3-3")
-    guide.machine.load_again(layout=1, terms=terms(), anew=True)
+    guide.machine.load_again(layout=1, terms=terms(), replace=True)
     guide.end("release")
-    guide.machine.load_again(layout=1, terms=terms(), anew=True)
+    guide.machine.load_again(layout=1, terms=terms(), replace=True)
     guide.end("cancel", pick=1)
-    guide.machine.load_again(layout=1, terms=terms(owner_id="org"), anew=True)
+    guide.machine.load_again(layout=1, terms=terms(owner_id="org"), replace=True)
     guide.end("confirm")  # its seats are gone with the old house
     guide.hold("ann", "A-1-1")
     guide.end("release")
-    guide.machine.load_again(layout=0, terms=terms(owner_id="org"), anew=True)  # an area less
+    guide.machine.load_again(layout=0, terms=terms(owner_id="org"), replace=True)  # an area less
     guide.hold("ann", floor=1)
 
 

@@ -121,7 +121,7 @@ async def test_reset_against_verify_has_one_winner_and_no_deadlock(stores: Postg
         assert found.password_hash == ("by verify" if done[0] else "by reset")
 
 
-async def test_accounts_nobody_verified_are_forgotten(stores: PostgresStores) -> None:
+async def test_accounts_left_unverified_are_deleted(stores: PostgresStores) -> None:
     await stores.accounts.register("old@example.org", NewLink(b"1", 0, "a"))
     async with stores.connection() as connection:
         await connection.execute("UPDATE accounts SET created_at = now() - interval '8 days'")

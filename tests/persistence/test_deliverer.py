@@ -86,7 +86,7 @@ async def test_deliver_signature_is_the_hmac_of_id_time_and_body(
     assert "." not in received.id
 
 
-async def test_deliver_cancellation_with_a_refund_tells_both(
+async def test_deliver_cancellation_with_a_refund_sends_both(
     telling: Telling, receiver: Receiver
 ) -> None:
     await telling.hook(receiver.url)
@@ -99,7 +99,7 @@ async def test_deliver_cancellation_with_a_refund_tells_both(
     assert len({received.id for received in receiver.received}) == 3
 
 
-async def test_deliver_only_to_whom_it_concerns(telling: Telling, receiver: Receiver) -> None:
+async def test_deliver_only_to_webhooks_of_the_event(telling: Telling, receiver: Receiver) -> None:
     await telling.hook(receiver.url, "all")
     await telling.hook(receiver.url, "gala", event_id="gala")
     await telling.hook(receiver.url, "other", event_id="other")
@@ -125,9 +125,7 @@ async def _owned_by(telling: Telling, owner_id: str) -> None:
     await telling.write(msgspec.structs.replace(told, event=event))
 
 
-async def test_deliver_nothing_more_to_an_admin_who_was_demoted(
-    telling: Telling, receiver: Receiver
-) -> None:
+async def test_deliver_to_a_demoted_admin_stops(telling: Telling, receiver: Receiver) -> None:
     admin = await _account(telling, "ADMIN")
     assert await telling.stores.accounts.add_account("other@a.org", "hash", "ADMIN")
     await telling.hook(receiver.url, owner_id=admin, event_id="gala", any_owner=True)
@@ -211,7 +209,7 @@ async def test_deliver_entry_that_commits_late_is_not_stepped_over(
     assert told == [str(of.booking and of.booking.id) for of in (early, late)]
 
 
-async def test_deliver_entry_written_again_is_told_once(
+async def test_deliver_entry_written_again_is_sent_once(
     telling: Telling, receiver: Receiver
 ) -> None:
     await telling.hook(receiver.url)
@@ -295,7 +293,7 @@ async def test_deliver_changes_of_a_booking_in_their_sequence(
     assert [received.json["type"] for received in receiver.received][-1] == "booking.cancelled"
 
 
-async def test_run_tells_of_a_real_sale_and_stops(
+async def test_run_delivers_a_real_sale_and_stops(
     telling: Telling, receiver: Receiver, engine: Engine, pool: Pool, quick: Settings
 ) -> None:
     await telling.hook(receiver.url)

@@ -146,7 +146,9 @@ async def test_deliver_to_one_that_fails_rests_and_sends_one_to_see(
         assert await telling.deliver() > 1
 
 
-async def test_deliver_to_nobody_there_says_why(telling: Telling, receiver: Receiver) -> None:
+async def test_deliver_to_an_absent_receiver_records_why(
+    telling: Telling, receiver: Receiver
+) -> None:
     await telling.hook("http://127.0.0.1:1/hook")
     await telling.happens(10, SOLD)
     await telling.deliver()

@@ -151,7 +151,7 @@ async def test_notice_for_a_hold_that_only_the_journal_has_is_to_come_again(
 
 
 def _told(**over: Any) -> bytes:
-    """A booking as the journal in Redis tells it."""
+    """A booking as the journal in Redis has it."""
     return json_of(booking(9, "pending", 5, **over))
 
 
@@ -184,7 +184,7 @@ async def test_hold_that_no_script_writes_stops_neither_writer_nor_restore(
 
 
 def _text(**over: Any) -> str:
-    """A booking as the journal in Postgres tells it."""
+    """A booking as the journal in Postgres has it."""
     return msgspec.json.encode(booking(9, "pending", 5, **over)).decode()
 
 

@@ -26,7 +26,7 @@ def _standing(report: ReconcileReport) -> set[tuple[str, str]]:
     return {(found.kind, found.subject) for found in report.differences if not found.repaired}
 
 
-async def test_reconcile_double_sale_in_redis_is_found_and_stands(sale: Sale) -> None:
+async def test_reconcile_double_sale_in_redis_is_found_and_not_repaired(sale: Sale) -> None:
     await sale.put_record(booking(9, "confirmed", 2))
     assert ("sold_twice", "A-1-2") in await sale.found()
     report = await sale.reconcile(repair=True)
@@ -34,7 +34,7 @@ async def test_reconcile_double_sale_in_redis_is_found_and_stands(sale: Sale) ->
     assert {("sold_twice", "A-1-2"), ("owner_differs", "A-1-2")} <= _standing(report)
 
 
-async def test_reconcile_double_sale_in_postgres_is_found_and_stands(sale: Sale) -> None:
+async def test_reconcile_double_sale_in_postgres_is_found_and_not_repaired(sale: Sale) -> None:
     second = booking(9, "confirmed", 5)
     await sale.put_row(second)
     await sale.pool.execute(
@@ -48,7 +48,7 @@ async def test_reconcile_double_sale_in_postgres_is_found_and_stands(sale: Sale)
     assert ulid(sale.confirmed) in double.detail
 
 
-async def test_reconcile_seat_of_two_owners_names_both_and_stands(sale: Sale) -> None:
+async def test_reconcile_seat_of_two_owners_names_both_and_is_not_repaired(sale: Sale) -> None:
     await sale.pool.execute(
         "UPDATE booking_seats SET booking_id = $1 WHERE active", sale.standing.id
     )
@@ -61,7 +61,7 @@ async def test_reconcile_seat_of_two_owners_names_both_and_stands(sale: Sale) ->
     )
 
 
-async def test_reconcile_lost_booking_whose_seat_is_taken_stands(sale: Sale) -> None:
+async def test_reconcile_lost_booking_whose_seat_is_taken_is_not_repaired(sale: Sale) -> None:
     lost = booking(9, "confirmed", 5)
     await sale.put_row(lost)
     await sale.hold("A-1-5")
@@ -94,7 +94,7 @@ async def _refund_changed(sale: Sale) -> tuple[str, str]:
 
 async def _obligation_lost(sale: Sale) -> tuple[str, str]:
     await sale.pool.execute("DELETE FROM refund_obligations")
-    # Redis has forgotten the booking by now, so that Postgres alone can tell.
+    # Redis has deleted the booking by now; only Postgres has it.
     await sale.redis.hdel("{gala}:bookings", ulid(sale.cancelled))
     await sale.redis.zrem("{gala}:ended", ulid(sale.cancelled))
     return "money_differs", ulid(sale.cancelled)
@@ -202,7 +202,7 @@ async def test_reconcile_while_it_sells_finds_nothing(
     assert [list(report.differences) for report in [*reports, await sale.reconcile()]] == [[]] * 4
 
 
-async def test_reconcile_all_events_tells_them_one_by_one(
+async def test_reconcile_all_events_reports_them_one_by_one(
     engine: Engine, pool: Pool, sale: Sale
 ) -> None:
     await engine.events.load_event(EventId("later"), layout(), terms())

@@ -39,7 +39,7 @@ class Slow:
         return found
 
     async def write(self, entries: list[JournalEntry]) -> "asyncio.Task[list[Rejection]]":
-        """Begin to write, and suspend."""
+        """Start to write, and suspend."""
         self._monkeypatch.setattr("persistence.journal.tables.current_entries", self._stop)
         writing = asyncio.create_task(self._store.write(entries))
         await self.asleep.wait()

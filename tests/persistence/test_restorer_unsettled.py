@@ -107,7 +107,7 @@ async def test_restore_gives_no_seat_for_what_it_refunded_long_ago(
 async def test_a_refund_in_hand_ends_as_one_obligation(
     sale: Sale, writer: Writer, restorer: Restorer, since: str
 ) -> None:
-    """Paid too late, and lost by Redis: the customer was told that a refund is due."""
+    """Paid too late, and lost by Redis: the response said that a refund is due."""
     sale.engine.bookings.now_ms = 1  # a hold of long ago
     held = await sale.hold(SEAT)
     sale.engine.bookings.now_ms = ""

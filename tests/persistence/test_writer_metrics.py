@@ -69,7 +69,7 @@ async def test_batches_are_counted_by_their_entries(engine: Engine, writer: Writ
     assert (value("writer_batch_duration_seconds_count") or 0) > durations
 
 
-async def test_seat_sold_twice_is_counted_as_such_and_stands_as_a_dead_letter(
+async def test_seat_sold_twice_is_counted_and_stays_a_dead_letter(
     engine: Engine, pool: Pool, writer: Writer, redis: Redis
 ) -> None:
     counted = value("writer_entries_set_aside_total", reason="seat_sold_twice")
@@ -85,7 +85,7 @@ async def test_seat_sold_twice_is_counted_as_such_and_stands_as_a_dead_letter(
         await reads(1, "writer_dead_letters", event="gala")
         assert value("writer_entries_set_aside_total", reason="seat_sold_twice") == counted + 1
         assert value("writer_entries_set_aside_total", reason="refused") == refused
-        # The first sale is undone: the dead letter can be written, and stands no longer.
+        # The first sale is undone: the dead letter can be written, and is one no longer.
         await engine.bookings.cancel_booking(held.id, None)
         await drained(engine)
         await reconcile(engine, pool, [GALA], repair=True, lag_ms=0)

@@ -74,7 +74,7 @@ async def method(
 
 
 async def _fight(method: Method, seats_each: int = 1) -> int:
-    """Everybody at once, for seats next to each other; how many got theirs."""
+    """All at once, for adjacent seats; how many got theirs."""
     await method.open_house(SEATS)
     starts = [n % (len(SEATS) + 1 - seats_each) for n in range(CUSTOMERS)]
     calls = (method.hold(SEATS[s : s + seats_each], f"c{n}") for n, s in enumerate(starts))
@@ -104,7 +104,7 @@ async def test_control_without_its_protection_sells_twice_and_is_found_out(
         assert sold_twice(await method.bookings()) == {SEATS[0]: 2}
 
 
-async def test_a_house_is_opened_anew(method: Method) -> None:
+async def test_a_venue_is_opened_again(method: Method) -> None:
     await _fight(method)
     await method.open_house(SEATS)
     assert await method.bookings() == []
@@ -180,5 +180,5 @@ async def _free_seat(method: Method) -> str:
     return min(unsold(await method.bookings(), SEATS))
 
 
-def test_what_nobody_got_is_told() -> None:
+def test_seats_left_over_are_reported() -> None:
     assert unsold([("b1", ["bench:A-1-1"])], SEATS[:2]) == {"bench:A-1-2"}

@@ -1,4 +1,4 @@
-"""Many customers through a connection that breaks: everything they were told can be explained.
+"""Many customers through a connection that breaks: every answer they got can be explained.
 
 The control is the checker itself: a falsehood put into the same history must be found, each time.
 """

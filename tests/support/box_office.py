@@ -61,7 +61,7 @@ class BoxOffice:
         return await self.bookings.hold_seats(wanted, request_id=request or None)
 
     async def confirm(self, booking: Booking, customer: str | None = None) -> Booking:
-        """Confirm as its owner, or as somebody else."""
+        """Confirm as its customer, or as another one."""
         who = CustomerId(customer or booking.customer_id)
         return await self.bookings.confirm_booking(booking.id, who)
 

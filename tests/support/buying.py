@@ -1,4 +1,4 @@
-"""Buyers on sockets of their own, who know of every request what became of it.
+"""Buyers on sockets of their own, that record the outcome of every request.
 
 No HTTP library: it would try again by itself, and could not tell a request that no byte of an
 answer followed from one whose answer broke off. Each buyer keeps its connection, buys one place
@@ -39,7 +39,7 @@ class Deed(NamedTuple):
 
 
 class Buyers:
-    """Buy until they are told to stop. `deeds` has all they did."""
+    """Buy until stopped. `deeds` has all they did."""
 
     def __init__(self, port: int, secret: str, seats: Iterator[str]) -> None:
         self.deeds: list[Deed] = []

@@ -120,7 +120,7 @@ def _parse(words: list[str], *, complete: bool) -> None:
 
 
 def _indented(markdown: str) -> str:
-    """What stands four spaces in, outside fences and lists: code of the old form."""
+    """What is indented by four spaces, outside fences and lists: code of the old form."""
     lines, before = [], ""
     for paragraph in _prose(markdown):
         if re.match(r" {4}\S", paragraph) and not re.match(r"\s*([-*+]|\d+\.) ", before):

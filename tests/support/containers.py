@@ -58,7 +58,7 @@ class Containers:
         return self.stranger(user, known.read_text() if known.exists() else "any")
 
     def stranger(self, user: str | None, password: str | None) -> sync_redis.Redis:
-        """Redis as whoever; a refused login is tried once."""
+        """Redis as the given user; a refused login is tried once."""
         return sync_redis.Redis(
             port=self.ports["redis"],
             username=user,
@@ -106,7 +106,7 @@ class Containers:
         return said.decode()
 
     async def is_healthy(self, service: str) -> bool:
-        """Whether the service's health check, run as it stands, ends well."""
+        """Whether the service's health check, run unchanged, succeeds."""
         kind, program, *words = SERVICES[service]["healthcheck"]["test"]
         assert (kind, program) == ("CMD", "python")
         here = [self._here(service, word) for word in words]
@@ -115,7 +115,7 @@ class Containers:
         return process.returncode == 0
 
     def environment(self, service: str) -> dict[str, str]:
-        """The variables of a service; a default of compose's own stands for what is not set."""
+        """The variables of a service; compose's default where one is not set."""
         written = SERVICES[service].get("environment", {})
         filled = {k: re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", v) for k, v in written.items()}
         found = {k: v.replace("/run/secrets", str(self.secrets)) for k, v in filled.items()}

@@ -1,4 +1,4 @@
-"""Customers who never give up, and a receipt for all they were told.
+"""Customers who never give up, and a receipt for each answer.
 
 They buy at a desk: the engine itself, or the API over HTTP. What is turned away or of unknown
 outcome is asked again with the same request id, as docs/http.md tells a client to; so in the end
@@ -38,7 +38,7 @@ class Answer(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """One call and its answer, for whoever checks the history. Times are monotonic seconds."""
+    """One call and its answer, for a check of the history. Times are monotonic seconds."""
 
     what: str
     customer: str
@@ -141,8 +141,8 @@ class Crowd:
     """Customers with one wish each, some of whom want the same seat; so many at a time.
 
     Some give their hold up. With `endless`, some leave theirs to its deadline and some cancel what
-    they bought, and when every wish was heard they begin anew. With `gives_back` it is never sold
-    out: when half the house is sold, somebody cancels.
+    they bought, and after the last wish they start again. With `gives_back` it is never sold
+    out: when half the house is sold, customers cancel.
     """
 
     def __init__(self, desk: Desk, seats: list[str], random: Random, *, each: int = 2) -> None:
@@ -165,7 +165,7 @@ class Crowd:
         self._tasks = [asyncio.create_task(self._come()) for _ in range(at_once)]
 
     async def end(self) -> None:
-        """Nobody comes any more; each finishes what it has begun."""
+        """No new customers; each finishes what they have begun."""
         self._stop = True
         await asyncio.gather(*self._tasks)
 
@@ -175,7 +175,7 @@ class Crowd:
         return getattr(self._desk, "calls", [])
 
     async def finish(self) -> None:
-        """Wait until every wish was heard."""
+        """Wait until every wish was answered."""
         await asyncio.gather(*self._tasks)
 
     @property
@@ -194,7 +194,7 @@ class Crowd:
         return min(asked.began_s + asked.took_s for asked in done) - at_s
 
     def broken(self, state: EventState, sold: dict[str, str] | None = None) -> list[str]:
-        """What was promised to somebody and is not so: lost and double.
+        """What a customer was promised and does not have: lost and double.
 
         `sold` is what was promised when the state was asked for, while they still buy.
         """

@@ -16,7 +16,7 @@ def problem(status: int, code: str) -> BuyerAnswer:
 
 
 class FakeShop:
-    """Shows the same seats to all, and answers as it is told."""
+    """Shows the same seats to all, and answers as configured."""
 
     def __init__(self, letters: str = "a" * 20, area_room: int = 0) -> None:
         self.letters = letters
@@ -31,7 +31,7 @@ class FakeShop:
         self._held: dict[str, object] = {}
 
     def send(self, request: BuyerRequest) -> BuyerAnswer:
-        """As told in `holds` and `answers`; everything else succeeds."""
+        """As configured in `holds` and `answers`; everything else succeeds."""
         self.requests.append(request)
         self.senders.append(self.customer)
         if request.name == "hold" and self.holds:

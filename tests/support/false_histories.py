@@ -57,7 +57,7 @@ def _lose(kind: str, asked: str) -> Lie:
 def _another_booking(
     random: Random, calls: list[Call], entries: list[JournalEntry]
 ) -> History | None:
-    """A hold is answered with a booking that nobody has."""
+    """A hold is answered with the booking of no call."""
     if not (found := _answered(calls, "hold")):
         return None
     at, call, answer = random.choice(found)
@@ -134,7 +134,7 @@ def _two_owners(random: Random, calls: list[Call], entries: list[JournalEntry]) 
 
 
 def _swapped(random: Random, calls: list[Call], entries: list[JournalEntry]) -> History | None:
-    """Two steps of one booking stand in the other sequence."""
+    """Two steps of one booking are in the wrong order."""
     places: dict[str, list[int]] = {}
     for at, entry in enumerate(entries):
         if entry.booking:
@@ -213,7 +213,7 @@ def _other_refusal(
 def _seat_never_sold(
     random: Random, calls: list[Call], entries: list[JournalEntry]
 ) -> History | None:
-    """A hold is refused for a seat that nobody ever had."""
+    """A hold is refused for a seat that was never taken."""
     refused = [(i, c) for i, c in enumerate(calls) if isinstance(c.answer, SeatTaken)]
     if not refused:
         return None

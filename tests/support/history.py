@@ -111,7 +111,7 @@ class Recorder:
 
 
 async def read_journal(engine: Engine, event: EventId) -> list[JournalEntry]:
-    """Every entry of an event, whether anybody has acknowledged it or not."""
+    """Every entry of an event, acknowledged or not."""
     entries, after = list[JournalEntry](), "-"
     while found := await engine.client.xrange(
         keys.of_event(event).journal, min=after, count=_PAGE_ENTRIES

@@ -26,7 +26,7 @@ from tests.support.replay import replay
 async def broken_promises(engine: Engine, event: EventId, pool: "Pool | None" = None) -> list[str]:
     """Every broken promise of an event at rest, each in a line. With `pool`, Postgres' too.
 
-    At rest: nobody changes it meanwhile; the lag of Postgres is not forgiven either.
+    At rest: nothing changes meanwhile; the lag of Postgres is not forgiven either.
     """
     state = await read_state(engine, event)
     entries = await read_journal(engine, event)
@@ -43,7 +43,7 @@ async def broken_promises(engine: Engine, event: EventId, pool: "Pool | None" = 
 
 
 def _replayed(state: EventState, entries: Sequence[JournalEntry]) -> Iterator[str]:
-    """G2, G4: the journal alone leads to what stands in Redis."""
+    """G2, G4: the journal alone leads to the state of Redis."""
     if entries[-1].entry_id != state.event.position:
         yield f"position: {state.event.position}, the journal ends at {entries[-1].entry_id}"
     model = replay(entries)

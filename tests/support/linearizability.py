@@ -1,4 +1,4 @@
-"""Whether a history can be explained: every seat had one owner, and nobody saw anything else.
+"""Whether a history can be explained: every seat had one owner, and no read saw anything else.
 
 The journal gives the sequence in which everything took effect, so there is nothing to search for:
 a history is right if that sequence is a lawful life of every seat and booking, agrees with the
@@ -49,7 +49,7 @@ def check(calls: Sequence[Call], entries: Sequence[JournalEntry]) -> list[str]:
 
 
 class _Judge:
-    """Looks at a history beside the lives its journal tells."""
+    """Compares a history with the lives in its journal."""
 
     def __init__(self, calls: Sequence[Call], lives: Lives) -> None:
         self._calls = calls
@@ -98,7 +98,7 @@ class _Judge:
                 continue
             causes = self._asked(entry)
             if not causes:
-                yield f"{entry.kind} at {position}: nobody asked for it"
+                yield f"{entry.kind} at {position}: no call made it"
             elif position < self._window(min(causes, key=lambda call: call.began_ms)).least:
                 yield f"{entry.kind} at {position}: it was asked for later"
             elif entry.kind != "refund_due" and all(

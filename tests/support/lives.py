@@ -1,4 +1,4 @@
-"""The life of every seat and booking as the journal tells it, and where that breaks the rules.
+"""The life of every seat and booking as the journal has it, and where that breaks the rules.
 
 Positions count the entries of bookings from 0; "at count n" means after the first n of them.
 """
@@ -109,7 +109,7 @@ class Lives:
         for seat in booking.seats:
             owner = self.owner(seat, position)
             if owner != (booking.id if had else "") and (had or has):
-                self._blame(position, entry, f"{seat} is of {owner or 'nobody'}")
+                self._blame(position, entry, f"{seat} is of {owner or 'no booking'}")
             if has or had:
                 self._owners[seat].append((position, booking.id if has else ""))
 

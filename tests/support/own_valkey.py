@@ -19,7 +19,7 @@ from embedded.valkey import Valkey
 
 
 class OwnValkey(Valkey):
-    """Starts where told, with these settings over the engine's."""
+    """Starts in the given folder, with these settings over the engine's."""
 
     def __init__(self, path: Path, **settings: str) -> None:
         super().__init__(path)
@@ -28,7 +28,7 @@ class OwnValkey(Valkey):
         self.more(**settings)
 
     def more(self, **settings: str) -> None:
-        """Settings for the next start; `_` stands for `-`."""
+        """Settings for the next start; `_` is `-`."""
         self._settings |= {name.replace("_", "-"): value for name, value in settings.items()}
 
     def command(self, run: Path, keep: list[int]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The processes of one system, killed and started anew, and a sale there that never ends."""
+"""The processes of one system, killed and restarted, and a sale that never ends."""
 
 import asyncio
 import os
@@ -27,7 +27,7 @@ _ROWS, _ROW = 20, 50
 
 
 class Parts:
-    """The processes of one system, each started anew when it was killed."""
+    """The processes of one system, each restarted when it was killed."""
 
     def __init__(self, own: OwnValkey, proxy: Proxy, settings: Settings, folder: Path) -> None:
         self.own = own
@@ -106,7 +106,7 @@ async def _system(own: OwnValkey, settings: Settings, folder: Path) -> AsyncIter
 async def ongoing_sale(
     own: OwnValkey, settings: Settings, trial: Trial, folder: Path, of: Terms
 ) -> AsyncIterator[tuple[Engine, Parts, Crowd]]:
-    """A system and customers who come for ever, and give back what they bought."""
+    """A system, and an endless stream of customers who cancel what they bought."""
     async with await Engine.connect(settings) as engine, _system(own, settings, folder) as parts:
         await engine.events.load_event(GALA, layout(_ROWS, _ROW), of)
         desk = HttpDesk(parts.port, timeout_s=5)

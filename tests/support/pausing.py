@@ -3,7 +3,7 @@
 The process of a trial patches the method that ends at the point, so the engine itself has no hook
 and pays nothing; a method that was renamed fails the trial at once. Most trials need no such point:
 a signal at a random moment and a proxy that breaks tell more. But "between the commit and the
-acknowledgement" is a few microseconds wide, and nobody meets it by chance.
+acknowledgement" is a few microseconds wide, and is never met by chance.
 """
 
 import asyncio

@@ -80,7 +80,7 @@ class Proxy:
             writer.transport.abort()
 
     def stall(self) -> None:
-        """Half-open: connections stand and are taken, and nothing is forwarded any more."""
+        """Half-open: connections stay and are accepted, and nothing is forwarded."""
         self._flowing.clear()
 
     def flow(self) -> None:
@@ -102,7 +102,7 @@ class Proxy:
         self._serving.add(task)
         try:
             await self._join(reader, writer)
-        except OSError:  # there is nobody behind
+        except OSError:  # the server behind is gone
             writer.transport.abort()
         finally:
             self._serving.discard(task)

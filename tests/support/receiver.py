@@ -54,7 +54,7 @@ class Receiver:
         return f"http{'s' if self.tls else ''}://127.0.0.1:{self._port}/hook"
 
     def answers(self, *statuses: int) -> None:
-        """Answer with these statuses in turn, the last of them for ever."""
+        """Answer with these statuses in turn, the last of them from then on."""
         left = list(statuses)
         self.decide = lambda _: answer(left.pop(0) if len(left) > 1 else left[0])
 
@@ -75,7 +75,7 @@ class Receiver:
         self._close()
 
     async def restart(self) -> None:
-        """Listen anew, by https if `tls` is set."""
+        """Listen again, by https if `tls` is set."""
         self._close()
         await self._listen()
 

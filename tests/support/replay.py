@@ -1,7 +1,7 @@
 """An event rebuilt from its journal alone, from the load on.
 
 Each booking's entry carries the booking as it is after the change, so the last one of each is
-what must stand in Redis; who owns a seat, what is left, counts, map and lists follow from that.
+what must be in Redis; owners of seats, what is left, counts, map and lists follow.
 What is rebuilt is the model of `tests/model`: the journal is held against the rules, not against
 the scripts that wrote it.
 """

@@ -81,7 +81,7 @@ class Up:
         return process.returncode or 0, said.decode()
 
     async def end(self, *numbers: signal.Signals) -> str:
-        """Send the signals, each when the one before was heard, and return what it said since.
+        """Send the signals, each when the one before was handled, and return what it said since.
 
         A part may tell at any time that all is well: those lines are left out.
         """

@@ -83,7 +83,7 @@ class SessionServers:
         return self._url(name)
 
     async def drop_database(self, url: str) -> None:
-        """Remove it, whoever is still connected."""
+        """Remove it, connections or not."""
         await self._run(f"DROP DATABASE {urlsplit(url).path[1:]} WITH (FORCE)")
 
     def stop(self) -> None:

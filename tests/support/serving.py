@@ -30,7 +30,7 @@ async def serving(settings: Settings, data: Path, **over: str) -> AsyncIterator[
 
 
 async def launched(settings: Settings, data: Path, port: int, **over: str) -> Process:
-    """Start it on a port and wait until it listens; whoever asked ends it."""
+    """Start it on a port and wait until it listens; the caller ends it."""
     environ = environ_of(settings) | over
     command = ["-m", "engine", "serve", "--port", str(port), "--data", str(data)]
     process = await asyncio.create_subprocess_exec(
@@ -47,7 +47,7 @@ async def launched(settings: Settings, data: Path, port: int, **over: str) -> Pr
 
 
 def environ_of(settings: Settings) -> dict[str, str]:
-    """What a part of these settings is told by its environment."""
+    """The environment of a part with these settings."""
     return {
         "REDIS_URL": settings.redis_url,
         "DATABASE_URL": settings.database_url,
@@ -61,7 +61,7 @@ def environ_of(settings: Settings) -> dict[str, str]:
 
 
 async def listens(port: int) -> bool:
-    """Whether somebody takes connections there."""
+    """Whether a server accepts connections there."""
     with suppress(OSError):
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.close()

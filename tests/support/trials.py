@@ -1,9 +1,9 @@
-"""Trials: tests that inject a fault some number of times, and tell a figure.
+"""Trials: tests that inject a fault some number of times, and report a figure.
 
 One code for two lengths: a test marked `trial("T07")` asks `trial.rounds(short, long)`. `make test`
 takes the short number; `make faults` sets FAULTS_FACTOR and takes the long one times the factor.
 What a trial tells is kept for the table of docs/reliability.md, where FAULTS_RESULTS names a file.
-The seed is drawn anew for every run, stands in the head of pytest's report, and may be given again
+A new seed is drawn for every run, stands in the head of pytest's report, and may be given again
 by FAULTS_SEED.
 """
 
@@ -70,7 +70,7 @@ def trial(request: pytest.FixtureRequest) -> Trial:
 
 
 def pytest_report_header() -> str:
-    """The seed, for whoever has to see a failure again."""
+    """The seed, with which a failure can be repeated."""
     return f"trials: seed {SEED} (FAULTS_SEED), factor {FACTOR:g} (FAULTS_FACTOR; 0: short forms)"
 
 
@@ -103,5 +103,5 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 def fields_of(told: Told) -> dict[str, object]:
-    """As it stands in the file."""
+    """As in the file."""
     return {name: getattr(told, name) for name in told.__struct_fields__}

@@ -1,4 +1,4 @@
-"""Walks through a page: its shell blocks are run as they stand, its outputs compared.
+"""Walks through a page: its shell blocks are run unchanged, its outputs compared.
 
 One bash for all blocks of a page, so that a variable lives from one to the next, as in the reader's
 terminal; `engine up`, which stays in its own terminal, runs beside it. Two things are replaced. The

@@ -1,4 +1,4 @@
-"""The batcher: one pipeline a tick, bounded, and nobody gets another's answer."""
+"""The batcher: one pipeline a tick, bounded, and no caller gets another's answer."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -24,7 +24,7 @@ def test_habits_beyond_the_whole_are_refused() -> None:
         Habits(pay_share=0.8, release_share=0.3)
 
 
-def test_buyer_who_pays_has_a_receipt() -> None:
+def test_buyer_that_pays_has_a_receipt() -> None:
     shop = FakeShop()
     buyer, tally = buyer_in(shop)
     assert buyer.try_to_buy()
@@ -58,7 +58,7 @@ def test_buyer_never_uses_an_idempotency_key_twice() -> None:
     assert len({request.key for request in shop.sent("hold")}) == 100
 
 
-def test_buyer_who_releases_gives_it_back() -> None:
+def test_buyer_that_releases_has_no_receipt() -> None:
     shop = FakeShop()
     buyer, tally = buyer_in(shop, RELEASES)
     assert buyer.try_to_buy()

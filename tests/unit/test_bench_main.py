@@ -60,7 +60,7 @@ def test_a_check_that_fails_is_an_exit_code(folder: Path, monkeypatch: pytest.Mo
     assert "a seat was sold twice" in next(folder.rglob("performance.md")).read_text()
 
 
-def test_a_part_that_breaks_off_is_told_and_the_others_go_on(
+def test_a_part_that_fails_is_reported_and_the_others_run(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     second = _Part("second")
@@ -70,7 +70,7 @@ def test_a_part_that_breaks_off_is_told_and_the_others_go_on(
     assert "the disk is full" in next(folder.rglob("performance.md")).read_text()
 
 
-def test_a_missed_ratio_is_none_but_one_nobody_measured_is(
+def test_a_missed_target_is_no_failure_but_an_unmeasured_one_is(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _offer(monkeypatch, _Part("writer/sold"))

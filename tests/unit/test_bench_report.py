@@ -1,4 +1,4 @@
-"""From sections to files: what was missed, not measured or wrong stands on the page."""
+"""From sections to files: what was missed, not measured or wrong is on the page."""
 
 import subprocess
 from pathlib import Path
@@ -54,7 +54,7 @@ def test_a_bound_from_above_is_one_too(used: float, reached: bool) -> None:
     assert verdict.reached is reached
 
 
-def test_what_nobody_measured_is_not_reached() -> None:
+def test_target_that_was_not_measured_is_not_reached() -> None:
     verdicts = judge([])
     assert len(verdicts) == len(TARGETS)
     assert not any(verdict.reached or verdict.measured is not None for verdict in verdicts)
@@ -73,7 +73,7 @@ def test_what_has_no_bound_is_shown_and_not_judged(tmp_path: Path) -> None:
     assert marks == ["reached", "the"]
 
 
-def test_the_commit_is_told_and_whether_the_files_are_others(
+def test_the_commit_is_named_and_whether_the_files_differ(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def git(*words: str) -> str:

@@ -134,7 +134,7 @@ def test_spike_waits_for_the_doors_and_takes_what_was_seen_before() -> None:
     assert shop.names().count("look") == len(looks) + 1
 
 
-def test_spike_for_who_comes_late_is_a_sale_like_any_other() -> None:
+def test_spike_for_late_buyers_is_an_ordinary_sale() -> None:
     shop = FakeShop()
     shop.now_s = 19
     buyer, _ = cast_of("spike", shop)
@@ -277,7 +277,7 @@ def test_check_decides(bound: Bound, measured: float, kept: bool) -> None:
     assert (checked.bound, checked.measured, checked.kept) == (str(bound), measured, kept)
 
 
-def test_check_of_a_call_nobody_made() -> None:
+def test_check_of_a_call_that_was_not_made() -> None:
     kept = bounds.check([Bound("release_p95_ms", most=5), Bound("held_count", least=1)], {})
     assert [checked.kept for checked in kept] == [True, False]
 

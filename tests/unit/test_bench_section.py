@@ -1,4 +1,4 @@
-"""Series and turns: a median never without its spread, and nobody always first."""
+"""Series and turns: a median has its spread, and no turn is always first."""
 
 import pytest
 

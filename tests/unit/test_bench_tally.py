@@ -27,7 +27,7 @@ def test_spread_of_none_is_zero() -> None:
     assert spread_of([]) == Spread(0, 0, 0, 0, 0)
 
 
-def test_add_tells_refusals_from_failures() -> None:
+def test_add_counts_refusals_apart_from_failures() -> None:
     tally = Tally()
     assert tally.add("hold", BuyerAnswer(201, b"{}", 2.0)) == ""
     assert tally.add("hold", BuyerAnswer(409, TAKEN, 1.0)) == "seat_taken"
@@ -67,7 +67,7 @@ def test_summary_keeps_the_times_of_refusals_apart() -> None:
     assert latencies["hold refused"] == Spread(1, 1.0, 1.0, 1.0, 1.0)
 
 
-def test_summary_tells_what_was_known_already_apart() -> None:
+def test_summary_counts_repeated_answers_apart() -> None:
     tally = Tally()
     tally.add("look", BuyerAnswer(200, b"{}", 9.0))
     assert tally.add("look", BuyerAnswer(304, b"", 1.0)) == ""

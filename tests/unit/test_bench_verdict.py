@@ -67,7 +67,7 @@ async def test_judge_when_all_is_well_is_clean(office: BoxOffice, battlefield: B
     assert outcome.places.sold == 2
 
 
-async def test_judge_finds_a_receipt_nobody_knows(
+async def test_judge_finds_a_receipt_of_no_booking(
     office: BoxOffice, battlefield: Battlefield
 ) -> None:
     await battlefield.sell(office)

@@ -1,4 +1,4 @@
-"""A war that cannot begin says why, before anybody is let in."""
+"""A war that cannot start says why, before its first buyer."""
 
 import importlib.util
 import threading
@@ -60,6 +60,6 @@ def test_check_ready_with_an_unknown_event_names_it(url: str) -> None:
 
 
 @pytest.mark.parametrize("nowhere", ["http://127.0.0.1:1", "ftp://localhost", "gala", "http://"])
-def test_check_ready_with_nobody_there_names_the_url(nowhere: str) -> None:
+def test_check_ready_without_a_server_names_the_url(nowhere: str) -> None:
     with pytest.raises(Unavailable, match=nowhere):
         check_ready(war(nowhere), SECRET)

@@ -106,7 +106,7 @@ def test_service_reads_its_secrets_from_files_it_is_given(name: str) -> None:
         assert not secret & set(service["environment"]), "a secret is a file"
 
 
-def test_nothing_may_be_entered_with_a_password_that_stands_here() -> None:
+def test_no_password_in_the_repository_opens_a_server() -> None:
     environment = [item for s in SERVICES.values() for item in s.get("environment", {}).items()]
     words = [key for key, _ in environment if re.search("PASS|SECRET|TOKEN", key)]
     assert all(key.endswith("_FILE") for key in words)
@@ -208,6 +208,6 @@ def test_image_pins_every_dependency_by_its_hash() -> None:
     assert re.search(r"^hatchling==", build, re.MULTILINE)
 
 
-def test_page_tells_of_every_service() -> None:
+def test_page_names_every_service() -> None:
     page = (ROOT / "docs" / "how-to" / "containers.md").read_text(encoding="utf-8")
     assert [name for name in SERVICES if f"`{name}`" not in page] == []

@@ -77,7 +77,7 @@ def test_start_as_root_runs_postgres_as_nobody(data: Path) -> None:
         assert (data / "postgres" / "cluster" / "postmaster.pid").stat().st_uid == expected
 
 
-def test_start_with_programs_nobody_can_reach_copies_them(
+def test_start_with_programs_out_of_reach_of_the_user_nobody_copies_them(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wheel = postgres._find_wheel()

@@ -45,7 +45,7 @@ def _part(folder: Path, name: str, *steps: str) -> Part:
 
 
 async def _pids(path: Path, count: int = 1) -> list[int]:
-    """The pids that the part has told, once there are `count` of them."""
+    """The pids that the part has written, once there are `count` of them."""
 
     async def told() -> bool:
         return len(_told(path)) >= count

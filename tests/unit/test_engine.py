@@ -102,7 +102,7 @@ async def test_connect_to_a_server_that_is_too_old_is_refused(
     assert "redis 6.2.14; redis 7.0 or newer" in await _refused(settings)
 
 
-async def test_parts_running_knows_who_beats(engine: Engine) -> None:
+async def test_parts_running_names_the_parts_with_a_heartbeat(engine: Engine) -> None:
     await engine.beat("writer")
     assert await engine.parts_running(["writer", "expirer"]) == {"writer": True, "expirer": False}
 

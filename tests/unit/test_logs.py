@@ -1,4 +1,4 @@
-"""Log lines: one JSON object each, whoever makes them, with secrets masked; levels that change."""
+"""Log lines: one JSON object each, of libraries too, secrets masked; levels that change."""
 
 import asyncio
 import logging
@@ -36,7 +36,7 @@ def _lines(capfd: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [msgspec.json.decode(line) for line in capfd.readouterr().err.splitlines()]
 
 
-def test_a_line_says_when_how_grave_who_and_what(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_line_has_time_level_component_and_event(capfd: pytest.CaptureFixture[str]) -> None:
     logs.get("writer").warning("entry_refused", booking_id="gala:01J", why="because")
     (line,) = _lines(capfd)
     assert line.pop("ts").endswith("Z")

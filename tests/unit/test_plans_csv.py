@@ -67,7 +67,7 @@ def test_parse_csv_as_spreadsheets_save_it_reads_it() -> None:
     ]
 
 
-def test_parse_csv_tells_sections_apart_whose_ids_would_be_one() -> None:
+def test_parse_csv_gives_sections_of_like_labels_distinct_ids() -> None:
     layout = parse(HEADER + "Rang!,1,1,A,5\nRang?,1,1,A,5\n").layout
     assert [section.id for section in layout.sections] == ["Rang_~ljp74n", "Rang_~qv8jk2"]
 

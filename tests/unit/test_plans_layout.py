@@ -124,7 +124,7 @@ def test_build_of_nothing_is_refused_unless_allowed() -> None:
     assert LayoutBuilder().build("EUR", allow_empty=True).sections == ()
 
 
-def test_build_tells_all_problems_with_their_places() -> None:
+def test_build_reports_all_problems_with_their_places() -> None:
     builder = builder_with(seat("P-1-1"), seat("P-1-1"), seat("P-1-2", category="B"))
     builder.add_area("areas[0]", LayoutArea(id="floor", name="Floor", category="A", capacity=0))
     assert problems_of(builder) == (
@@ -134,7 +134,7 @@ def test_build_tells_all_problems_with_their_places() -> None:
     )
 
 
-def test_build_tells_an_unknown_category_once() -> None:
+def test_build_reports_an_unknown_category_once() -> None:
     builder = builder_with(*(seat(f"P-1-{n}", category="B") for n in range(3)))
     assert problems_of(builder) == ("seat 0: there is no category 'B'",)
 

@@ -239,7 +239,7 @@ def test_parse_pretix_with_a_category_listed_twice_takes_it_as_one() -> None:
     assert [category.id for category in layout.categories] == ["Parkett_vorne", "Balkon"]
 
 
-def test_parse_pretix_tells_categories_apart_whose_ids_would_be_one() -> None:
+def test_parse_pretix_gives_categories_of_like_names_distinct_ids() -> None:
     plan = theatre()
     plan["categories"].append({"name": "Parkett-vorne"})
     plan["categories"].append({"name": "Parkett/vorne"})
@@ -301,7 +301,7 @@ def test_parse_pretix_reads_wheelchair_places_of_seats_and_rows() -> None:
     assert accessible == ["1-1", "3-1", "3-2"]
 
 
-def test_parse_pretix_tells_what_it_passes_over() -> None:
+def test_parse_pretix_reports_what_it_ignores() -> None:
     plan = theatre()
     for row in plan["zones"][0]["rows"]:
         row["fill"] = "#eee"
@@ -318,7 +318,7 @@ def test_parse_pretix_tells_what_it_passes_over() -> None:
     }
 
 
-def test_parse_pretix_bounds_what_it_tells() -> None:
+def test_parse_pretix_bounds_what_it_reports() -> None:
     plan = theatre() | {f"field{number}": "x" * 1000 for number in range(1000)}
     notes = parse_event(encoded(plan), PRICED).notes
     assert len(notes) == 101

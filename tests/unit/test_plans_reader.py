@@ -1,4 +1,4 @@
-"""The one entry for plans: formats are told apart, options fit their format, files can be read."""
+"""The one entry for plans: formats are detected, options fit their format, files can be read."""
 
 import json
 from pathlib import Path
@@ -30,7 +30,7 @@ def written(folder: Path, name: str, content: object) -> str:
     return str(file)
 
 
-def test_read_plan_tells_formats_apart(tmp_path: Path) -> None:
+def test_read_plan_detects_the_format(tmp_path: Path) -> None:
     priced = PlanOptions(prices="5")
     assert read_plan(written(tmp_path, "a.json", OWN)).terms.name == "Gala"
     assert read_plan(written(tmp_path, "b.json", PRETIX), priced).terms.name == "Theatre"

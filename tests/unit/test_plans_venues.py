@@ -65,7 +65,7 @@ def test_venue_made_twice_is_the_same(venue: str, request: pytest.FixtureRequest
 
 
 @pytest.mark.parametrize("venue", ["hall", "stadium"])
-def test_venue_seats_nobody_on_anothers_lap(venue: str, request: pytest.FixtureRequest) -> None:
+def test_venue_has_no_two_seats_in_one_place(venue: str, request: pytest.FixtureRequest) -> None:
     plan: Plan = request.getfixturevalue(venue)
     assert closest_cm(plan.layout) >= 48
     assert all(min(position(seat)) >= 0 for seat in seats_of(plan.layout))

@@ -138,7 +138,7 @@ async def test_log_level_is_one_key_that_ends_by_itself(client: RedisClient) -> 
     assert (await levels.read(), await levels.seconds_left()) == (None, 0)
 
 
-async def test_revoke_without_redis_is_told_once_redis_is_back(
+async def test_revoke_without_redis_is_published_once_redis_is_back(
     client: RedisClient, server: FakeServer
 ) -> None:
     revocations = Revocations(client)

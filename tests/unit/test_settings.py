@@ -1,4 +1,4 @@
-"""Settings: a wrong value refuses to start and names the variable; the page tells them all."""
+"""Settings: a wrong value refuses to start and names the variable; the page lists them all."""
 
 import re
 from collections.abc import Iterator
@@ -160,7 +160,7 @@ def test_worker_that_starts_after_the_file_was_changed_has_the_files_secret(tmp_
     assert settings.load(handed_on).jwt_secret == "0ther" * 8
 
 
-def test_slip_of_the_pen_is_told_with_what_was_meant() -> None:
+def test_misspelt_setting_is_reported_with_its_likely_name() -> None:
     said = settings.slips(
         ["REDIS_URLL", "JWT_SECRET_FLIE", "LIMIT_CUSTOMER_PER_SEC", "REDIS_URL", "JWT_SECRET_FILE"]
     )
@@ -230,7 +230,7 @@ def _default(setting: Setting) -> str:
 
 
 @pytest.mark.parametrize("name", list(CATALOGUE))
-def test_page_tells_type_unit_and_default_as_the_code_has_them(name: str) -> None:
+def test_page_has_type_unit_and_default_of_the_code(name: str) -> None:
     setting = CATALOGUE[name]
     default = "none" if setting.default == "" else _default(setting).strip("`")
     kind, unit, told, effect = _rows()[name]
@@ -238,7 +238,7 @@ def test_page_tells_type_unit_and_default_as_the_code_has_them(name: str) -> Non
     assert len(effect) > 10
 
 
-def test_page_tells_of_no_setting_that_is_gone() -> None:
+def test_page_has_no_setting_that_the_code_lacks() -> None:
     assert list(_rows()) == list(CATALOGUE)
 
 

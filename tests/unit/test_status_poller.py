@@ -173,7 +173,7 @@ async def test_all_events_are_polled_and_one_that_goes_is_left_out(
     assert snapshot.trouble is None
 
 
-async def test_a_chosen_event_that_goes_is_told_and_is_no_outage(
+async def test_a_chosen_event_that_is_deleted_is_reported_and_is_no_outage(
     engine: Engine, redis: Redis, tmp_path: Path
 ) -> None:
     poller = _poller(engine, tmp_path)

@@ -168,7 +168,7 @@ def test_frame_of_an_event_that_is_gone_does_not_blame_redis() -> None:
     assert "away" not in text
 
 
-def test_frame_without_colours_or_unicode_still_tells_the_statuses_apart() -> None:
+def test_frame_without_colours_or_unicode_shows_distinct_statuses() -> None:
     assert "\x1b[3" in drawn(snapshot(), 80, 24, color=True)
     bare = drawn(snapshot(), 80, 24)
     assert "\x1b[3" not in bare

@@ -52,7 +52,7 @@ async def test_a_request_is_a_span_of_its_callers_trace_with_its_script_below(
     collected: Collected, settings: Settings, office: BoxOffice
 ) -> None:
     await office.open()
-    assert collected.spans() == {}, "nobody's request"
+    assert collected.spans() == {}, "spans without a request"
     app = create_app(settings)
     traced = ASGITransport(tracing.TracedApp(app, collected.tracer))
     async with (

@@ -1,4 +1,4 @@
-"""What a scenario is: data. Who comes, when, to which house, and the bounds it is held to.
+"""What a scenario is: data. Its buyers, stages and venue, and the bounds of its figures.
 
 Data rather than a locustfile a scenario: any of them runs longer, shorter, with more or fewer
 users, on its own event or a given one, and what it must reach stands beside what it does.
