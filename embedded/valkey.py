@@ -31,7 +31,7 @@ _SETTINGS = {
     "save": "",
     "appendonly": "yes",
     "appendfsync": "always",
-    "auto-aof-rewrite-min-size": "48mb",  # what Valkey replays in 3 s, some 45,000 holds
+    "auto-aof-rewrite-min-size": "48mb",  # some 45,000 holds; docs/durability.md has the time
     "auto-aof-rewrite-percentage": "50",
     "notify-keyspace-events": "Ex",
     "maxmemory-policy": "noeviction",

@@ -51,6 +51,15 @@ def test_start_page_links_to_every_page(start: str) -> None:
     ] == []
 
 
+def test_contributing_names_every_make_target_and_every_folder_of_tests() -> None:
+    page = _text(ROOT / "CONTRIBUTING.md")
+    [targets] = re.findall(r"^\.PHONY: (.*)$", _text(ROOT / "Makefile"), re.MULTILINE)
+    named = set(re.findall(r"`(?:make )?([\w/-]+)`", page))
+    assert {target for target in targets.split() if target not in named} == {"clean"}
+    folders = {f"tests/{path.parent.name}" for path in (ROOT / "tests").glob("*/*.py")}
+    assert folders - named == set()
+
+
 @pytest.mark.parametrize(
     ("page", "says"),
     [
