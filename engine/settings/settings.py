@@ -46,7 +46,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         str,
         _doc(
             "Signs and checks tokens (HS256), at least 32 bytes; of two by comma the first signs.",
-            form=forms.listed(forms.secret),
+            form=forms.secrets,
             secret=True,
         ),
     ] = ""
@@ -88,7 +88,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             "Where mail is handed in: `smtp://user:password@host:587` (STARTTLS) or `smtps://`. "
             "Empty: mails are printed to the log, links and all.",
             unit="URL",
-            form=forms.url("smtp", "smtps"),
+            form=forms.mail_server,
             secret=True,
         ),
     ] = ""
@@ -198,7 +198,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         _doc(
             "Signs the payment provider's notices, at least 32 bytes; two by comma while it is "
             "changed. Empty: no notices are taken.",
-            form=forms.listed(forms.secret),
+            form=forms.secrets,
             secret=True,
         ),
     ] = ""
@@ -207,7 +207,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         _doc(
             "Signs Stripe's events (`whsec_…`), at least 32 bytes; two by comma while it is "
             "changed. Empty: no events are taken.",
-            form=forms.listed(forms.secret),
+            form=forms.secrets,
             secret=True,
         ),
     ] = ""
