@@ -161,7 +161,8 @@ candidate AS (
                     SELECT FROM webhook_deliveries first
                     WHERE first.webhook_id = one.webhook_id AND first.booking_id = one.booking_id
                         AND first.number < one.number
-                        AND first.state = 'pending' AND first.attempt_count = 0)
+                        AND first.state = 'pending' AND first.attempt_count = 0
+                    OFFSET 0)  -- for each row, by an index: a join could read the whole table
             ORDER BY one.due_ms, one.number
             LIMIT CASE WHEN w.failure_count = 0 THEN $4::int ELSE 1 END) d
         WHERE w.rest_until_ms <= clock.now_ms AND w.webhook_id <> ALL ($2::text[])
