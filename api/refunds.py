@@ -11,6 +11,7 @@ from api.http.payloads import NoQuery, PageQuery, RequestBody, View, encode
 from api.http.problems import Problem, invalid
 from api.http.responses import Response
 from engine import ids
+from engine.ids import EventId
 from engine.ports.payments import Refund
 from engine.timestamps import rfc3339, rfc3339_or_none
 
@@ -20,7 +21,7 @@ _LINE = r"^[^\x00-\x1f\x7f]+$(?!\n)"
 
 
 class RefundsQuery(PageQuery, frozen=True):
-    """Which obligations of an event; without `settled`, all of them."""
+    """Which obligations; without `settled`, all of them."""
 
     settled: (
         Annotated[bool, Meta(description="Only those that are paid back, or only the others.")]
@@ -63,14 +64,33 @@ class RefundList(Struct, frozen=True):
 
 async def list_refunds(call: Call[RefundsQuery, None]) -> Response:
     """The refund obligations of an event, oldest first."""
-    query, event = call.query, call.event_id
-    after = None
-    if query.cursor is not UNSET:
-        found = _CURSOR.fullmatch(query.cursor)
-        if not found:
-            raise invalid("cursor", "not a cursor of this list")
-        after = int(found[1]), found[2]
-    await owned_event(call, event)
+    after = _after(call.query)
+    await owned_event(call, call.event_id)
+    return await _page(call, call.event_id, after)
+
+
+async def list_refunds_without_event(call: Call[RefundsQuery, None]) -> Response:
+    """The refund obligations of payments whose event is not known, oldest first.
+
+    The provider named a booking that this installation never had, so they are in no event's list.
+    """
+    return await _page(call, None, _after(call.query))
+
+
+def _after(query: RefundsQuery) -> tuple[int, str] | None:
+    """Where the page begins."""
+    if query.cursor is UNSET:
+        return None
+    found = _CURSOR.fullmatch(query.cursor)
+    if not found:
+        raise invalid("cursor", "not a cursor of this list")
+    return int(found[1]), found[2]
+
+
+async def _page(
+    call: Call[RefundsQuery, None], event: EventId | None, after: tuple[int, str] | None
+) -> Response:
+    query = call.query
     settled = None if query.settled is UNSET else query.settled
     refunds = await call.services.stores.payments.list_refunds(
         event, settled, after, query.limit + 1

@@ -11,8 +11,7 @@ import time
 from collections.abc import Mapping
 
 from api.http.problems import Problem
-from engine.errors import Misconfigured
-from engine.settings.checks import SECRET_BYTES_MIN
+from engine.settings import checks
 
 HEADER = b"payment-signature"
 STRIPE_HEADER = b"stripe-signature"
@@ -30,12 +29,8 @@ class PaymentSignatures:
         self, secrets: str, header: bytes = HEADER, variable: str = "PAYMENT_WEBHOOK_SECRET"
     ) -> None:
         self._header, self._variable = header, variable
-        self._secrets = [part.strip().encode() for part in secrets.split(",") if part.strip()]
-        for secret in self._secrets:
-            if len(secret) < SECRET_BYTES_MIN:
-                raise Misconfigured(
-                    f"{variable}: {len(secret)} bytes, at least {SECRET_BYTES_MIN} are needed"
-                )
+        checks.refuse(variable, secrets, checks.listed(checks.secret))
+        self._secrets = [secret.encode() for secret in checks.parts(secrets)]
 
     def check(self, headers: Mapping[bytes, bytes], body: bytes) -> None:
         """Raises the problems `signature_invalid`, and `not_found` where no secret is set."""

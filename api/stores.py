@@ -108,9 +108,12 @@ class PaymentStore(Protocol):
         """The notices of an event with numbers below `below`, newest first."""
 
     async def list_refunds(
-        self, event: EventId, settled: bool | None, after: tuple[int, str] | None, limit: int
+        self, event: EventId | None, settled: bool | None, after: tuple[int, str] | None, limit: int
     ) -> list[Refund]:
-        """The refund obligations of an event after (due_at_ms, id), oldest first."""
+        """The refund obligations of an event after (due_at_ms, id), oldest first.
+
+        None: those of every event that is not known.
+        """
 
     async def find_refunds(self, refund_or_booking: str) -> list[Refund]:
         """The obligation with this id, or all those of a booking."""

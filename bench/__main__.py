@@ -33,6 +33,7 @@ PARTS = {
     "writer": "bench.suites.writer",
     "overload": "bench.suites.overload",
     "logins": "bench.suites.logins",
+    "webhooks": "bench.suites.webhooks",
     "memory": "bench.suites.memory",
     "restart": "bench.suites.restart",
 }

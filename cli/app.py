@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 from api.app import create_app
 from api.server.draining import draining_on_signals
 from cli import tracing
-from engine import logs
+from engine import client_name, logs
 from engine.settings import settings
 from persistence.stores.stores import PostgresStores
 
@@ -23,6 +23,7 @@ def app_factory() -> ASGIApp:
     found = settings.load()
     logs.configure(found.log_level)
     logs.say_crashes("api")
+    client_name.set_part("api")
     provider = tracing.begin("api")
     app = create_app(found, PostgresStores(found.database_url))
     running = app.router.lifespan_context

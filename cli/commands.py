@@ -24,7 +24,7 @@ from cli.user import user
 from cli.verify import verify
 from cli.war import war
 from cli.workers import deliver, expire, migrate, write
-from engine import logs
+from engine import client_name, logs
 from engine.errors import EngineError
 
 
@@ -36,7 +36,19 @@ class _Failed(click.ClickException):
         super().show(file or sys.stderr)
 
 
+_PARTS = {"serve": "api", "expire": "expirer", "write": "writer", "deliver": "deliverer"}
+"""Commands that run a part of another name."""
+
+
 class _Commands(click.Group):
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name, command, rest = super().resolve_command(context, args)
+        if name:
+            client_name.set_part(_PARTS.get(name, name))
+        return name, command, rest
+
     def invoke(self, context: click.Context) -> object:
         try:
             output.show_undecodable_as_question_marks()

@@ -20,6 +20,7 @@ from engine import logs
 from engine.engine import Engine
 from engine.errors import Misconfigured
 from engine.metrics.shared_files import FOLDER
+from engine.settings import checks
 from engine.settings.settings import Settings
 
 BACKLOG = 4096
@@ -40,8 +41,7 @@ client gets no response."""
 def serve(host: str, port: int, workers: int, data: Path) -> None:
     """Serve the HTTP API."""
     settings = settings_for(data)
-    if len(settings.jwt_secret.encode()) < 32:
-        raise Misconfigured("JWT_SECRET must have at least 32 bytes; it signs every token")
+    checks.refuse("JWT_SECRET", settings.jwt_secret, checks.secrets)
     logs.configure(settings.log_level)
     asyncio.run(_check(settings))
     refuse_taken_port(host, port)

@@ -3,23 +3,26 @@
 The traced functions are wrapped when a process starts, as by OpenTelemetry's own instrumentations:
 without OTEL_* nothing is imported, and no call takes longer. The ASGI instrumentation is not used:
 it puts the query into its spans, where links in mails have their token, and makes three spans per
-request. A span never contains a header, a body or a query.
+request. A span never contains a header, a body or a query. Its attributes have the names of the
+semantic conventions: of HTTP and databases the stable ones.
 """
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http.router import Resource
 from engine import logs
+from engine.errors import EngineError
 from engine.scripts import Script, Scripts
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.trace import Tracer
+    from opentelemetry.trace import Span, Tracer
 
 FLUSH_MS = 2000
 """How long a process waits at its end for the collector to accept the last spans."""
@@ -68,21 +71,41 @@ async def flush(provider: "TracerProvider | None") -> None:
 
 
 def trace_engine(tracer: "Tracer") -> Callable[[], None]:
-    """Wrap the script call and the writer's batch. Returns a function that undoes it."""
+    """Wrap the script call and the writer's batch, and put the ids of the span into log lines.
+
+    Returns a function that undoes it.
+    """
     from persistence.journal.tables import Store
 
     call, write = Scripts.call, Store.write
     Scripts.call = _traced_call(call, tracer)  # type: ignore[method-assign]
     Store.write = _traced_write(write, tracer)  # type: ignore[method-assign]
+    logs.trace_ids = _active_ids
 
     def untrace() -> None:
         Scripts.call, Store.write = call, write  # type: ignore[method-assign]
+        logs.trace_ids = None
 
     return untrace
 
 
+def _active_ids() -> dict[str, str]:
+    from opentelemetry import trace
+
+    span = trace.get_current_span().get_span_context()
+    if not span.is_valid:
+        return {}
+    return {"trace_id": f"{span.trace_id:032x}", "span_id": f"{span.span_id:016x}"}
+
+
+def error_type(error: BaseException) -> str:
+    """The `error.type` of a span: the code of an engine error, the class of any other."""
+    return error.code if isinstance(error, EngineError) else type(error).__qualname__
+
+
 def trace_sql(provider: "TracerProvider") -> None:
-    """Statements as spans, without their values."""
+    """Statements as spans, without their values, with the stable names unless OTEL_* says else."""
+    os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "database")
     from opentelemetry.instrumentation.asyncpg import AsyncPGInstrumentor
 
     AsyncPGInstrumentor().instrument(tracer_provider=provider)  # type: ignore[no-untyped-call]
@@ -90,11 +113,22 @@ def trace_sql(provider: "TracerProvider") -> None:
 
 def _traced_call(call: _Call, tracer: "Tracer") -> Any:
     from opentelemetry import trace
+    from opentelemetry.trace import SpanKind
 
     async def traced(scripts: Scripts, script: Script, *arguments: Any) -> Any:
         if not trace.get_current_span().get_span_context().is_valid:
             return await call(scripts, script, *arguments)  # no request: a sweep
-        with tracer.start_as_current_span(f"script {script.name}") as span:
+        named = {
+            "db.system.name": "redis",
+            "db.operation.name": "EVALSHA",
+            "db.stored_procedure.name": script.name,
+        }
+        with (
+            tracer.start_as_current_span(
+                f"script {script.name}", kind=SpanKind.CLIENT, attributes=named
+            ) as span,
+            _errors_typed(span),
+        ):
             answer = await call(scripts, script, *arguments)
             span.set_attribute("script.code", answer[0])
             return answer
@@ -104,13 +138,22 @@ def _traced_call(call: _Call, tracer: "Tracer") -> Any:
 
 def _traced_write(write: _Call, tracer: "Tracer") -> Any:
     async def traced(store: object, entries: Sequence[Any]) -> Any:
-        with tracer.start_as_current_span("write batch") as span:
+        with tracer.start_as_current_span("write batch") as span, _errors_typed(span):
             span.set_attribute("batch.entries", len(entries))
             if entries:
                 span.set_attribute("batch.first_entry", entries[0].entry_id)
             return await write(store, entries)
 
     return traced
+
+
+@contextmanager
+def _errors_typed(span: "Span") -> Iterator[None]:
+    try:
+        yield
+    except BaseException as error:
+        span.set_attribute("error.type", error_type(error))
+        raise
 
 
 class TracedApp:
@@ -135,15 +178,22 @@ class TracedApp:
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
         parent = self._extract({name: headers[name] for name in _PROPAGATED if name in headers})
-        with self._tracer.start_as_current_span(
-            scope["method"], parent, self._kind, {"http.request.method": scope["method"]}
-        ) as span:
+        told = {
+            "http.request.method": scope["method"],
+            "url.path": scope["path"],
+            "url.scheme": scope["scheme"],
+        }
+        with (
+            self._tracer.start_as_current_span(scope["method"], parent, self._kind, told) as span,
+            _errors_typed(span),
+        ):
 
             async def recorded(message: Message) -> None:
                 if message["type"] == "http.response.start":
                     span.set_attribute("http.response.status_code", message["status"])
                     if message["status"] >= 500:
                         span.set_status(self._failed)
+                        span.set_attribute("error.type", str(message["status"]))
                 await send(message)
 
             await self._app(scope, receive, recorded)

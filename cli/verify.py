@@ -9,16 +9,15 @@ from msgspec import Struct
 
 from cli import output
 from cli.sources import data_option, event_id_of, json_option, settings_for
+from engine import invariants
 from engine.engine import Engine
-from engine.event_state import read_state
 from engine.ids import EventId
-from engine.invariants import Violation, check
 from engine.settings.settings import Settings
 
 
 class VerifyReport(Struct, frozen=True):
     event_id: EventId
-    violations: list[Violation]
+    violations: list[invariants.Violation]
 
 
 @click.command()
@@ -57,6 +56,6 @@ async def _events(engine: Engine, chosen: EventId | None) -> list[EventId]:
 async def _verify(settings: Settings, chosen: EventId | None) -> list[VerifyReport]:
     async with await Engine.connect(settings) as engine:
         return [
-            VerifyReport(event, check(await read_state(engine, event)))
+            VerifyReport(event, await invariants.verify(engine, event))
             for event in await _events(engine, chosen)
         ]

@@ -7,6 +7,7 @@ EngineError
     Overloaded         rejected before anything was tried
     RequestInProgress  the first call with this request id is still running
     Restoring          the event is fenced until it is restored, nothing was tried
+    Malformed          a key of an event has a type or a value that no release has written
     ScriptDefect       a bug: a script and its caller disagree; ErrorReply: Redis returned an error
     Misconfigured      a setting or a server is wrong, raised at start
 
@@ -66,9 +67,20 @@ class ErrorReply(EngineError):
         return str(self).partition(" ")[0]
 
     @property
+    def is_wrong_type(self) -> bool:
+        """Whether the key has another type than the command reads."""
+        return self.prefix == "WRONGTYPE"
+
+    @property
     def is_transient(self) -> bool:
         """Whether the server could not run the command now: it did nothing."""
         return self.prefix in _TRANSIENT
+
+
+class Malformed(EngineError):
+    """What an event has in Redis cannot be read; the message names the key and what it has."""
+
+    code = "malformed"
 
 
 class ScriptDefect(EngineError):

@@ -10,7 +10,7 @@ import msgspec
 from ulid import ULID
 
 from engine import keys
-from engine.errors import EngineError, EventNotFound, SeatExists, SeatNotFound, SeatTaken
+from engine.errors import EngineError, EventNotFound, Malformed, SeatExists, SeatNotFound, SeatTaken
 from engine.event_image import Progress, flat, image_of, stage
 from engine.ids import EventId, SeatId, local_ids, seat_ids
 from engine.models import Counts, Event, Layout, Terms, TermsChange, Versions
@@ -154,9 +154,12 @@ class Events:
 
 
 def event_of(event: EventId, fields: dict[str, str]) -> Event:
-    """An event from its hash."""
-    counts = {name: fields[name] for name in Counts.__struct_fields__}
-    return msgspec.convert({**fields, "id": event, "counts": counts}, Event, strict=False)
+    """An event from its hash. Raises Malformed."""
+    try:
+        counts = {name: fields[name] for name in Counts.__struct_fields__}
+        return msgspec.convert({**fields, "id": event, "counts": counts}, Event, strict=False)
+    except (LookupError, msgspec.ValidationError) as error:
+        raise Malformed(f"{event}: the event's own fields cannot be read: {error}") from error
 
 
 def _versions(condition: Versions | None) -> str:

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from engine.event_state import EventState
-from engine.ids import local_ids
+from engine.engine import Engine
+from engine.errors import Malformed
+from engine.event_state import STATUS_OF, EventState, read_state
+from engine.ids import EventId, local_ids
 from engine.models import Booking, BookingStatus
 from engine.payments import faults
 
@@ -30,10 +32,10 @@ KINDS = (
     "customer_differs",
     "overdue_hold",
     "money_unaccounted",
+    "malformed",
 )
 """Every kind of violation."""
 
-_STATUS = {"a": "available", "h": "held", "s": "sold", "b": "blocked"}
 _LETTER = {BookingStatus.PENDING: "h", BookingStatus.CONFIRMED: "s"}
 
 
@@ -46,18 +48,38 @@ class Violation(Struct, frozen=True):
 
 
 def check(state: EventState) -> list[Violation]:
-    """Every violation in one event; an empty list if there is none."""
-    return [
+    """Every violation in one event; an empty list if there is none.
+
+    Sums and lists are checked only if every value can be read.
+    """
+    found = [
+        *_malformed(state),
         *_sold_twice(state),
         *_owners(state),
         *_orphans(state),
-        *_counts(state),
-        *_map(state),
-        *_areas(state),
-        *_lists(state),
         *_overdue(state),
         *_money(state),
     ]
+    if not state.malformed:
+        found += [*_counts(state), *_map(state), *_areas(state), *_lists(state)]
+    return found
+
+
+async def verify(engine: Engine, event: EventId) -> list[Violation]:
+    """Read one event and check it. Raises: EventNotFound, Unavailable."""
+    try:
+        return check(await read_state(engine, event))
+    except Malformed as error:
+        return [Violation("malformed", event, str(error))]
+
+
+def unreadable(state: EventState) -> frozenset[str]:
+    """The seats, areas and bookings whose values cannot be read."""
+    return frozenset(value.subject for value in state.malformed)
+
+
+def _malformed(state: EventState) -> Iterator[Violation]:
+    return (Violation("malformed", value.subject, value.detail) for value in state.malformed)
 
 
 def _active(state: EventState) -> Iterator[tuple[str, Booking]]:
@@ -80,12 +102,15 @@ def _sold_twice(state: EventState) -> Iterator[Violation]:
 
 
 def _owners(state: EventState) -> Iterator[Violation]:
+    unread = unreadable(state)
     for ulid, booking in _active(state):
         letter = _LETTER[booking.status]
         for local in _local_seats(booking):
+            if local in unread:
+                continue
             seat = state.seats.get(local)
             found = (
-                f"{_STATUS[seat.letter]} of {seat.booking or 'no booking'}" if seat else "no seat"
+                f"{STATUS_OF[seat.letter]} of {seat.booking or 'no booking'}" if seat else "no seat"
             )
             if seat is None or seat.letter != letter or seat.booking != ulid:
                 yield Violation("owner_differs", local, f"{booking.status} by {ulid}, but {found}")
@@ -97,8 +122,9 @@ def _orphans(state: EventState) -> Iterator[Violation]:
         "s": (BookingStatus.CONFIRMED, "orphan_sale"),
     }
     claims = {ulid: frozenset(_local_seats(booking)) for ulid, booking in _active(state)}
+    unread = unreadable(state)
     for local, seat in state.seats.items():
-        if seat.letter in kinds:
+        if seat.letter in kinds and seat.booking not in unread:
             status, kind = kinds[seat.letter]
             booking = state.bookings.get(seat.booking)
             if booking is None or booking.status != status:
@@ -109,12 +135,12 @@ def _orphans(state: EventState) -> Iterator[Violation]:
 
 
 def _counts(state: EventState) -> Iterator[Violation]:
-    found = Counter(_STATUS[seat.letter] for seat in state.seats.values())
+    found = Counter(STATUS_OF[seat.letter] for seat in state.seats.values())
     for area in state.areas.values():
         found["held"] += area.held
         found["sold"] += area.sold
         found["available"] += area.capacity - area.held - area.sold
-    for status in _STATUS.values():
+    for status in STATUS_OF.values():
         recorded = getattr(state.event.counts, status)
         if recorded != found[status]:
             yield Violation(
@@ -141,7 +167,7 @@ def _areas(state: EventState) -> Iterator[Violation]:
     claimed: Counter[tuple[str, str]] = Counter()
     for _, booking in _active(state):
         for area in booking.areas:
-            claimed[area.area_id, _STATUS[_LETTER[booking.status]]] += area.quantity
+            claimed[area.area_id, STATUS_OF[_LETTER[booking.status]]] += area.quantity
     for area_id, counted in state.areas.items():
         for status, recorded in (("held", counted.held), ("sold", counted.sold)):
             found = claimed[area_id, status]

@@ -3,7 +3,8 @@
 LOG_FORMAT=plain, the default of `engine up`, writes the same lines as text.
 
 A line has `ts`, `level`, `part`, `event` (the name of what happened) and the fields of that event;
-within a request also its `request_id` and the ids in its path. It never has a token, a body or a
+within a request also its `request_id` and the ids in its path, within a span `trace_id` and
+`span_id`. It never has a token, a body or a
 password: no caller passes one, libraries log from `warning` on (their debug lines have headers and
 bodies), and `_masked` catches the rest. `engine/log_level.py` changes the level at runtime.
 """
@@ -28,6 +29,9 @@ debugging = False
 
 within: ContextVar[Callable[[], Mapping[str, str]] | None] = ContextVar("within", default=None)
 """Returns the ids of the current request. A callable, so the ids are built only for a line."""
+
+trace_ids: Callable[[], Mapping[str, str]] | None = None
+"""Returns `trace_id` and `span_id` of the active span, empty if there is none. Traces set it."""
 
 _SECRET_NAME = re.compile(
     r"(?i)(.*_)?(authorization|cookie|password|secret|token|body|idempotency[_-]key)"
@@ -108,10 +112,11 @@ def _as_text(_: WrappedLogger, __: str, line: EventDict) -> str:
 
 
 def _with_ids(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
-    """Add the ids of the request, the event and the booking that the line does not name itself."""
-    if told := within.get():
-        for name, text in told().items():
-            line.setdefault(name, text)
+    """Add the ids of request, span, event and booking that the line does not name itself."""
+    for told in (within.get(), trace_ids):
+        if told:
+            for name, text in told().items():
+                line.setdefault(name, text)
     booking = line.get("booking_id")
     if isinstance(booking, str) and ":" in booking:
         line.setdefault("event_id", booking.partition(":")[0])

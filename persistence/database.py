@@ -12,10 +12,11 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from itertools import count
 from typing import Any, TypeAlias
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import asyncpg
 
+from engine import client_name
 from engine.agent import Agent
 from engine.errors import EngineError, Misconfigured, Unavailable
 from engine.settings.postgres_url import address_of
@@ -76,6 +77,7 @@ async def connect(url: str, command_timeout_s: float = _COMMAND_TIMEOUT_S) -> Po
         pooled = await _probe(target.url, timeout_s, place)
         return await asyncpg.create_pool(
             target.url,
+            server_settings=_named(target.url),
             min_size=1,
             max_size=_CONNECTIONS_MAX,
             timeout=timeout_s,
@@ -91,13 +93,22 @@ async def _probe(url: str, timeout_s: float, place: str) -> bool:
 
     A pooler invents the process id that it tells its client at the start.
     """
-    connection = await asyncpg.connect(url, timeout=timeout_s, statement_cache_size=0)
+    connection = await asyncpg.connect(
+        url, timeout=timeout_s, statement_cache_size=0, server_settings=_named(url)
+    )
     try:
         _check_version(connection.get_server_version().major, place)
         pid = await connection.fetchval("SELECT pg_backend_pid()", timeout=timeout_s)
         return bool(pid != connection.get_server_pid())
     finally:
         await connection.close(timeout=timeout_s)
+
+
+def _named(url: str) -> dict[str, str]:
+    """What names a connection in pg_stat_activity, unless the URL does."""
+    if any(name == "application_name" for name, _ in parse_qsl(urlsplit(url).query)):
+        return {}
+    return {"application_name": client_name.get()}
 
 
 class _PooledConnection(asyncpg.Connection):

@@ -59,14 +59,14 @@ class LossDetector:
             head = heads.get(event)
             if head is None:
                 why = "Redis does not have the event"
+            elif event not in listed:  # also of a process that ended between its fence and its list
+                why = "Redis has lost the list of events"
             elif head.sales == SalesState.RESTORING:
                 continue
             elif (head.epoch, head.position) < newest:
                 why = f"Redis is at {_described(head)}, Postgres at {_described(newest)}"
             elif head.missing_keys:
                 why = f"Redis has lost a part of it: {', '.join(head.missing_keys)}"
-            elif event not in listed:
-                why = "Redis has lost the list of events"
             else:
                 continue
             if await self._fence(event, head, why):

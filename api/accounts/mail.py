@@ -22,8 +22,8 @@ import aiosmtplib
 from msgspec import Struct
 
 from engine import logs
-from engine.errors import Misconfigured
 from engine.metrics import metrics
+from engine.settings import checks
 from engine.settings.settings import Settings
 
 WAITING_MAX = 200
@@ -106,19 +106,17 @@ class Mailer:
 
 def _server_of(url: str) -> Mapping[str, Any]:
     """The arguments of `aiosmtplib.send` that describe the server."""
-    with contextlib.suppress(ValueError):
-        parts = urlsplit(url)
-        if parts.scheme in ("smtp", "smtps") and parts.hostname:
-            secret = parts.password is not None and parts.hostname not in _LOCAL
-            return MappingProxyType(
-                {
-                    "hostname": parts.hostname,
-                    "port": parts.port,
-                    "username": unquote(parts.username) if parts.username else None,
-                    "password": unquote(parts.password) if parts.password else None,
-                    "use_tls": parts.scheme == "smtps",
-                    # None: TLS if the server offers it
-                    "start_tls": True if secret and parts.scheme == "smtp" else None,
-                }
-            )
-    raise Misconfigured("SMTP_URL is not of the form smtp://user:password@host:port or smtps://…")
+    checks.refuse("SMTP_URL", url, checks.mail_server)
+    parts = urlsplit(url)
+    secret = parts.password is not None and parts.hostname not in _LOCAL
+    return MappingProxyType(
+        {
+            "hostname": parts.hostname,
+            "port": parts.port,
+            "username": unquote(parts.username) if parts.username else None,
+            "password": unquote(parts.password) if parts.password else None,
+            "use_tls": parts.scheme == "smtps",
+            # None: TLS if the server offers it
+            "start_tls": True if secret and parts.scheme == "smtp" else None,
+        }
+    )

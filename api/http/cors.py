@@ -4,7 +4,6 @@ Starlette's middleware is added only if the setting names an origin, so without 
 nothing. Credentials are never allowed: the API has no cookies, a page sends its token in a header.
 """
 
-import re
 from functools import partial
 
 from starlette.datastructures import Headers
@@ -14,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http.problems import Problem, response_of
 from api.http.responses import EDGE_HEADERS, SAFE, STATUS
-from engine.errors import Misconfigured
+from engine.settings import checks
 
 MAX_AGE_S = 600
 DOCUMENTED_HEADERS = (
@@ -41,12 +40,12 @@ EXPOSED_HEADERS = (
 )
 
 _OF_TEXT = ("content-type", "content-length")
-_ORIGIN = re.compile(r"https?://[a-zA-Z0-9.:\[\]-]+")
 
 
 def with_cors(app: ASGIApp, setting: str) -> ASGIApp:
     """The app, with CORS if CORS_ORIGINS names an origin. Raises Misconfigured."""
-    origins = _origins_of(setting)
+    checks.refuse("CORS_ORIGINS", setting, checks.listed(checks.origin))
+    origins = checks.parts(setting)
     if not origins:
         return app
     return _Cors(
@@ -89,14 +88,3 @@ async def _send_preflight(scope: Scope, send: Send, message: Message) -> None:
         scope[STATUS] = message["status"]
         message["headers"] = [*message["headers"], *scope[EDGE_HEADERS]]
     await send(message)
-
-
-def _origins_of(setting: str) -> list[str]:
-    origins = [origin.strip() for origin in setting.split(",") if origin.strip()]
-    for origin in origins:
-        if origin != "*" and not _ORIGIN.fullmatch(origin):
-            raise Misconfigured(
-                f"CORS_ORIGINS: {origin!r} is not an origin: write https://host or "
-                "https://host:port without a path or a trailing slash, or * for any origin"
-            )
-    return origins

@@ -19,7 +19,6 @@ import jwt
 import msgspec
 
 from engine import logs
-from engine.errors import Misconfigured
 from engine.settings import checks
 
 ALGORITHMS = ("RS256", "ES256", "EdDSA")
@@ -102,10 +101,7 @@ class ProviderKeys:
 
 def checked_url(url: str) -> str:
     """The URL, if nothing on the network can impersonate it. Raises Misconfigured."""
-    try:
-        checks.keys_url(url)
-    except ValueError as error:
-        raise Misconfigured(f"JWKS_URL: {error}") from None
+    checks.refuse("JWKS_URL", url, checks.keys_url)
     return url
 
 

@@ -25,7 +25,7 @@ from engine import ids
 from engine.errors import Misconfigured
 from engine.ids import CustomerId
 from engine.ports.accounts import ACCOUNT_PREFIX, Session
-from engine.settings.checks import SECRET_BYTES_MIN
+from engine.settings import checks
 from engine.settings.settings import Settings
 
 TTL_S = 900
@@ -244,13 +244,8 @@ def _sign(
 
 
 def _checked(secrets: str) -> list[bytes]:
-    keys = [secret.strip().encode() for secret in secrets.split(",")]
-    for key in keys:
-        if len(key) < SECRET_BYTES_MIN:
-            raise Misconfigured(
-                f"JWT_SECRET: {len(key)} bytes, at least {SECRET_BYTES_MIN} are needed"
-            )
-    return keys
+    checks.refuse("JWT_SECRET", secrets, checks.secrets)
+    return [secret.encode() for secret in checks.parts(secrets)]
 
 
 _CHALLENGE = (b"www-authenticate", b'Bearer error="invalid_token"')

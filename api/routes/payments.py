@@ -50,6 +50,14 @@ ROUTES: tuple[Route, ...] = (
         refusals=("event_not_found", "not_owner"),
     ),
     Route(
+        method="GET",
+        path=f"{V1}/refund",
+        endpoint=refunds.list_refunds_without_event,
+        permission=May.EVENT_UPDATE_ANY,
+        query=refunds.RefundsQuery,
+        response=refunds.RefundList,
+    ),
+    Route(
         method="POST",
         path=f"{V1}/refund/{{refund_id}}/settle",
         endpoint=refunds.settle_refund,

@@ -8,15 +8,22 @@ import asyncio
 import dataclasses
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from cli.status.pulse import Pulse, PulseReader
 from cli.status.rates import Course, RateSample
 from cli.status.refusal_counts import RefusalCounts, RefusalsByEvent, of_all, of_event
 from cli.status.sections import SectionCounts, SectionReader
+from engine.agent import UNREADABLE
 from engine.engine import Engine
-from engine.errors import EngineError, EventNotFound, Refused, Unavailable
+from engine.errors import (
+    EngineError,
+    ErrorReply,
+    EventNotFound,
+    Malformed,
+    Refused,
+    Unavailable,
+)
 from engine.ids import EventId
 
 PARTS = ("expirer", "writer", "deliverer", "reconciler")
@@ -39,7 +46,8 @@ class EventSnapshot:
 class Trouble:
     """Why polls fail, and since when (Unix seconds, this machine's clock).
 
-    `kind` is `redis_away`, or `refused` if Redis answers that the event does not exist any more.
+    `kind` is `redis_away`, `refused` if Redis answers that the event does not exist any more, or
+    `malformed` if what it has of the chosen event cannot be read.
     """
 
     kind: str
@@ -49,13 +57,17 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class StatusSnapshot:
-    """The last known state. `refusals` are of the chosen event, or of all; None: not known."""
+    """The last known state. `refusals` are of the chosen event, or of all; None: not known.
+
+    `unreadable`: why an event, of all, could not be read.
+    """
 
     at_s: float = 0.0
     events: dict[EventId, EventSnapshot] = field(default_factory=dict)
     parts: dict[str, bool] = field(default_factory=dict)
     refusals: dict[str, int] | None = None
     trouble: Trouble | None = None
+    unreadable: dict[EventId, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -86,16 +98,18 @@ class StatusPoller:
         self._last = StatusSnapshot()
 
     async def poll(self) -> StatusSnapshot:
-        """Poll now. Raises: EventNotFound, Unavailable, OutcomeUnknown."""
+        """Poll now. Raises: EventNotFound, Malformed (the chosen event), Unavailable,
+        OutcomeUnknown.
+        """
         refusals = await self._refusals.read()
         try:
             async with asyncio.timeout(POLL_TIMEOUT_S):
                 parts = await self._engine.parts_running(PARTS)
-                events = await self._poll_events(refusals)
+                events, unreadable = await self._poll_events(refusals)
         except TimeoutError as error:
             raise Unavailable(f"Redis does not answer within {POLL_TIMEOUT_S:.0f} s") from error
         shown = of_event(refusals, self._chosen) if self._chosen else of_all(refusals)
-        self._last = StatusSnapshot(time.time(), events, parts, shown)
+        self._last = StatusSnapshot(time.time(), events, parts, shown, unreadable=unreadable)
         return self._last
 
     async def try_poll(self) -> StatusSnapshot:
@@ -104,22 +118,38 @@ class StatusPoller:
         try:
             return await self.poll()
         except EngineError as error:
-            kind = "refused" if isinstance(error, Refused) else "redis_away"
+            kind = error.code if isinstance(error, Malformed) else "redis_away"
+            kind = "refused" if isinstance(error, Refused) else kind
             since_s = last.trouble.since_s if last.trouble else started_s
             trouble = Trouble(kind, since_s, str(error))
             self._last = dataclasses.replace(last, at_s=time.time(), trouble=trouble)
             return self._last
 
-    async def _poll_events(self, refusals: RefusalsByEvent | None) -> dict[EventId, EventSnapshot]:
+    async def _poll_events(
+        self, refusals: RefusalsByEvent | None
+    ) -> tuple[dict[EventId, EventSnapshot], dict[EventId, str]]:
+        """The events, and why others cannot be read."""
         if self._chosen:
-            return {self._chosen: await self._poll_event(self._chosen, refusals)}
-        found = {}
+            return {self._chosen: await self._poll_event(self._chosen, refusals)}, {}
+        found, unreadable = {}, {}
         for event in await self._engine.events.list_events():
-            with suppress(EventNotFound):  # listed, but its load has failed or is not complete
+            try:
                 found[event] = await self._poll_event(event, refusals)
-        return found
+            except EventNotFound:
+                continue  # listed, but its load has failed or is not complete
+            except Malformed as error:
+                unreadable[event] = str(error)
+        return found, unreadable
 
     async def _poll_event(self, event: EventId, refusals: RefusalsByEvent | None) -> EventSnapshot:
+        try:
+            return await self._read_event(event, refusals)
+        except UNREADABLE as error:
+            raise Malformed(f"{event}: cannot be read: {error!r}") from error
+        except ErrorReply as error:
+            raise Malformed(f"{event}: a key cannot be read: {error}") from error
+
+    async def _read_event(self, event: EventId, refusals: RefusalsByEvent | None) -> EventSnapshot:
         readers = self._readers.get(event)
         if readers is None:
             readers = _Readers(PulseReader(self._engine, event), SectionReader(self._engine, event))

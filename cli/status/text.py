@@ -13,6 +13,7 @@ from cli import output
 from cli.status.poller import NEEDED_PARTS, EventSnapshot, StatusSnapshot
 from cli.status.rates import Rates, ReleaseDelay
 from cli.status.sales import sales_at
+from engine.ids import EventId
 from engine.models import Event
 
 COLUMNS = ("event", "sales", "capacity", "available", "held", "sold", "blocked")
@@ -35,6 +36,7 @@ class Status(Struct, frozen=True):
     """`refusals` by code since the API started: of the chosen event, or of all; None: not known.
 
     `trouble`: `kind`, `since`, `why`; while it is set, all other values are the last known ones.
+    `unreadable`: why an event is not among `events`.
     """
 
     at: str
@@ -42,6 +44,7 @@ class Status(Struct, frozen=True):
     parts: dict[str, bool]
     refusals: dict[str, int] | None
     trouble: dict[str, str] | None
+    unreadable: dict[EventId, str]
 
 
 def show_once(snapshot: StatusSnapshot) -> None:
@@ -52,6 +55,8 @@ def show_once(snapshot: StatusSnapshot) -> None:
     for item in found.events:
         dead = f", {item.dead_letter_count:,} dead letters" if item.dead_letter_count else ""
         output.say(f"{item.event.id}: {_rates_of(item)}", (dead, "red"))
+    for why in found.unreadable.values():
+        output.say((why, "red"))
     for part, runs in found.parts.items():
         missing = ("does not run", "red" if part in NEEDED_PARTS else "")
         output.say(f"{part}: ", "runs" if runs else missing)
@@ -82,7 +87,14 @@ def status_of(snapshot: StatusSnapshot) -> Status:
     if found:
         trouble = {"kind": found.kind, "since": _time(found.since_s), "why": found.why}
     events = tuple(map(_event_status, snapshot.events.values()))
-    return Status(_time(snapshot.at_s), events, snapshot.parts, snapshot.refusals, trouble)
+    return Status(
+        at=_time(snapshot.at_s),
+        events=events,
+        parts=snapshot.parts,
+        refusals=snapshot.refusals,
+        trouble=trouble,
+        unreadable=snapshot.unreadable,
+    )
 
 
 def _event_status(state: EventSnapshot) -> EventStatus:
@@ -102,13 +114,16 @@ def _event_status(state: EventSnapshot) -> EventStatus:
 def lines_of(snapshot: StatusSnapshot) -> Iterator[str]:
     """A line for each event, `key=value` with the same keys in every line; `-`: not known.
 
-    In trouble, one line instead: `trouble=redis_away since=… why='…'`.
+    Of an event that cannot be read `event=… unreadable='…'`; in trouble, one line instead of all:
+    `trouble=redis_away since=… why='…'`.
     """
     at, trouble = _time(snapshot.at_s), snapshot.trouble
     if trouble:
         why = " ".join(trouble.why.split())
         yield f"{at} trouble={trouble.kind} since={_time(trouble.since_s)} why={why!r}"
         return
+    for event, why in snapshot.unreadable.items():
+        yield f"{at} event={event} unreadable={' '.join(why.split())!r}"
     parts = " ".join(f"{part}={'up' if up else 'down'}" for part, up in snapshot.parts.items())
     for item in map(_event_status, snapshot.events.values()):
         counts, rates, delay = item.event.counts, item.rates, item.release_delay

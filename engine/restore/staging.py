@@ -108,18 +108,19 @@ class Restores:
     async def fence_event(
         self, event: EventId, why: str, stub: Stub, *, restore: str = "", epoch: int | str | None
     ) -> bool:
-        """Fence the event until it is restored. False if its epoch is no longer `epoch`.
+        """Fence the event until it is restored, then list it. False if its epoch is not `epoch`.
 
         `epoch` is the one the caller read, None if the event did not exist, "*" for any.
         `restore` is the id of a restore that takes the event over.
         """
-        await self._client.sadd(keys.EVENTS, event)
         expected = "" if epoch is None else epoch
         code, _ = await self._scripts.outcome(
             "fence_event",
             [*keys.of_event(event), keys.layout(event)],
             ["", restore, expected, why, stub.gzipped, *flat(stub.fields)],
         )
+        if code == "ok":  # after the stub: what is listed must not answer EVENT_NOT_FOUND
+            await self._client.sadd(keys.EVENTS, event)
         return code == "ok"
 
     async def stage(self, image: EventImage, restore: str, progress: Progress) -> None:

@@ -1,13 +1,16 @@
 """The format of a setting's text: one check a format, run before anything starts.
 
 A wrong text fails the start, not the first mail, proxy or token. No check quotes the text:
-any variable may hold a secret by mistake.
+any variable may hold a secret by mistake. What uses a setting calls the same check by `refuse`,
+because a program may make its `Settings` without reading the environment.
 """
 
 import re
 from collections.abc import Callable
 from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
+
+from engine.errors import Misconfigured
 
 SECRET_BYTES_MIN = 32
 PARTS = ("expirer", "writer", "deliverer", "reconciler")
@@ -19,19 +22,32 @@ Form = Callable[[str], None]
 _ORIGIN = re.compile(r"https?://[a-zA-Z0-9.:\[\]-]+")
 
 
+def refuse(variable: str, text: str, form: Form) -> None:
+    """Raise Misconfigured, with the name of the variable, if the text has not this form."""
+    try:
+        form(text)
+    except ValueError as error:
+        raise Misconfigured(f"{variable}: {error}") from None
+
+
+def parts(text: str) -> list[str]:
+    """The values of a list that is separated by commas."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
 def url(*schemes: str) -> Form:
     """A URL with one of these schemes, and a port that is a number."""
     wanted = " or ".join(f"{scheme}://…" for scheme in schemes)
 
     def check(text: str) -> None:
         try:
-            parts = urlsplit(text)
-            _ = parts.port
+            found = urlsplit(text)
+            _ = found.port
         except ValueError:
-            parts = urlsplit("")
-        rest = f"{parts.path}{parts.query}{parts.fragment}"
-        whole = parts.scheme in schemes and bool(parts.netloc or parts.path.strip("/"))
-        if not whole or parts.fragment or "@" in rest:
+            found = urlsplit("")
+        rest = f"{found.path}{found.query}{found.fragment}"
+        whole = found.scheme in schemes and bool(found.netloc or found.path.strip("/"))
+        if not whole or found.fragment or "@" in rest:
             raise ValueError(
                 f"wants {wanted}; `/`, `@`, `:`, `?` and `#` in a password are written by percent"
             )
@@ -42,9 +58,16 @@ def url(*schemes: str) -> Form:
 def keys_url(text: str) -> None:
     """https, or this machine: no host in between can answer in place of the provider."""
     url("https", "http")(text)
-    parts = urlsplit(text)
-    if parts.scheme == "http" and not _is_this_machine(parts.hostname or ""):
+    found = urlsplit(text)
+    if found.scheme == "http" and not _is_this_machine(found.hostname or ""):
         raise ValueError("must begin with https://")
+
+
+def mail_server(text: str) -> None:
+    """`smtp://` or `smtps://` with a host."""
+    url("smtp", "smtps")(text)
+    if not urlsplit(text).hostname:
+        raise ValueError("wants smtp://user:password@host:port or smtps://…")
 
 
 def _is_this_machine(host: str) -> bool:
@@ -64,11 +87,16 @@ def listed(form: Form) -> Form:
     """Values of that form, separated by commas."""
 
     def check(text: str) -> None:
-        for part in text.split(","):
-            if part.strip():
-                form(part.strip())
+        for value in parts(text):
+            form(value)
 
     return check
+
+
+def secrets(text: str) -> None:
+    """One secret or several, separated by commas."""
+    for value in parts(text) or [""]:
+        secret(value)
 
 
 def network(text: str) -> None:

@@ -46,7 +46,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         str,
         _doc(
             "Signs and checks tokens (HS256), at least 32 bytes; of two by comma the first signs.",
-            form=forms.listed(forms.secret),
+            form=forms.secrets,
             secret=True,
         ),
     ] = ""
@@ -90,7 +90,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             "The mail server: `smtp://user:password@host:587` (STARTTLS) or `smtps://`. "
             "Empty: mails are written to the log, with their links.",
             unit="URL",
-            form=forms.url("smtp", "smtps"),
+            form=forms.mail_server,
             secret=True,
         ),
     ] = ""
@@ -201,7 +201,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         _doc(
             "Signs the payment provider's notices, at least 32 bytes; two by comma during a "
             "rotation. Empty: notices are refused.",
-            form=forms.listed(forms.secret),
+            form=forms.secrets,
             secret=True,
         ),
     ] = ""
@@ -210,7 +210,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         _doc(
             "Signs Stripe's events (`whsec_…`), at least 32 bytes; two by comma during a "
             "rotation. Empty: events are refused.",
-            form=forms.listed(forms.secret),
+            form=forms.secrets,
             secret=True,
         ),
     ] = ""

@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
-from engine.errors import EngineError, ErrorReply, Overloaded, Unavailable
+from engine.errors import EngineError, ErrorReply, Malformed, Overloaded, Unavailable
 from engine.metrics import metrics
 from engine.transport.wire import CHECKS, Answer, Argument, Command, Wire
 
@@ -73,10 +73,13 @@ class Batcher:
     async def ask(self, *command: Argument) -> Any:
         """Send one command and return its answer.
 
-        Raises: Overloaded, Unavailable (for an error reply too), OutcomeUnknown.
+        Raises: Overloaded, Unavailable (for an error reply too), Malformed (the key has another
+        type), OutcomeUnknown.
         """
         answer = await self.call(command)
         if isinstance(answer, ErrorReply):
+            if answer.is_wrong_type:
+                raise Malformed(f"the key {command[1]!s} cannot be read: {answer}")
             raise Unavailable(f"Redis refuses {command[0]!r}: {answer}")
         return answer
 

@@ -17,6 +17,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
+from engine import client_name
 from engine.errors import EngineError, ErrorReply, Misconfigured, OutcomeUnknown, Unavailable
 
 Value: TypeAlias = str | bytes | int
@@ -51,7 +52,10 @@ class Pipeline(Protocol):
     def xinfo_groups(self, name: str) -> None: ...
     def xlen(self, name: str) -> None: ...
     def xrevrange(self, name: str, *, min: str, count: int) -> None: ...
-    async def execute(self, raise_on_error: bool = True) -> list[Any]: ...
+    async def execute(self, raise_on_error: bool = True) -> list[Any]:
+        """The replies in order. Without `raise_on_error`, an error reply is an EngineError."""
+        ...
+
     async def __aenter__(self) -> Self: ...
     async def __aexit__(self, *error: object) -> bool | None: ...
 
@@ -132,6 +136,7 @@ def pool_of(url: str, *, timeout_s: float | None) -> ConnectionPool:
             url,
             socket_timeout=timeout_s,
             socket_connect_timeout=5,
+            client_name=client_name.get(),
             retry=Retry(NoBackoff(), 0),
             **({} if url.startswith("unix:") else {"socket_keepalive": True}),
         )
@@ -158,7 +163,11 @@ class SingleNode(aioredis.Redis):
 class _Pipeline(redis_py.Pipeline):
     async def execute(self, raise_on_error: bool = True) -> list[Any]:
         with _translated():
-            return await super().execute(raise_on_error)
+            replies = await super().execute(raise_on_error)
+        return [
+            _translation(reply, OutcomeUnknown) if isinstance(reply, RedisError) else reply
+            for reply in replies
+        ]
 
     def annotate_exception(self, *_: Any) -> None:
         """Leave the reply as it is: redis-py would put the command in front of its prefix."""

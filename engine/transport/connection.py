@@ -29,6 +29,7 @@ def opener_of(settings: Settings) -> Opener:
         greeting.append(("AUTH", found.get("username") or "default", found["password"]))
     if found.get("db"):
         greeting.append(("SELECT", int(found["db"])))
+    greeting.append(("CLIENT", "SETNAME", found["client_name"]))
 
     async def connect(wire: Wire) -> None:
         loop = asyncio.get_running_loop()

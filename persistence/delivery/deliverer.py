@@ -3,12 +3,15 @@
 A message's life: queued (with its journal entry) -> pending -> delivered, or dead after the last
 retry. Delivery is at least once; the first attempts of a booking's messages are made in order. One
 task at a time serves a webhook, a few messages together, and a failing webhook backs off longer
-and longer: a slow or dead one delays only its own messages. All state is in Postgres, so the
+and longer: a slow or dead one delays only its own messages. An owner has at most as many messages
+in flight as are free for the others, so n owners of slow webhooks have IN_FLIGHT_MAX/(n+1) each and
+leave as many to the next owner. All state is in Postgres, so the
 deliverer may be killed at any moment, and any number may run.
 """
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from time import monotonic
 
@@ -29,11 +32,13 @@ RETRY_S = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
 BACKOFF_S_MAX = 300
 """A failing webhook backs off for 1, 2, 4 … seconds, at most this long, whatever is queued."""
 
+IN_FLIGHT_MAX = 256
+"""The most messages of one deliverer that are on their way at the same time, of all owners."""
+
 GONE = 410
 _JITTER = 0.1
 _ENTRIES_MAX = 1000
 _EACH_MAX = 32
-_IN_FLIGHT_MAX = 256
 _POLL_S = 0.5
 _MEASURE_S = 1.0
 _FORGET_S = 60.0
@@ -60,10 +65,10 @@ class Deliverer(Agent):
         self.deliveries = Deliveries(pool)
         self._chance = chance
         self._sender = Sender(
-            allow_insecure=settings.webhook_allow_insecure, connections_max=_IN_FLIGHT_MAX
+            allow_insecure=settings.webhook_allow_insecure, connections_max=IN_FLIGHT_MAX
         )
         self._serving: dict[str, asyncio.Task[None]] = {}
-        self._in_flight_count = 0
+        self._in_flight: Counter[str] = Counter()
         self._oldest_s = 0.0
         self._oldest_at_s = monotonic()
         self._wake = asyncio.Event()
@@ -104,35 +109,41 @@ class Deliverer(Agent):
             await asyncio.gather(*late, return_exceptions=True)
 
     async def _begin_due(self) -> None:
-        """Start sending what is due; wait for the next poll, or until a webhook is free again."""
+        """Start sending what is due; if nothing is, wait for the next poll or a free webhook."""
         self._wake.clear()
-        for batch in await self._take():
+        taken = await self._take()
+        for batch in taken:
             self._begin(batch)
-        await self._pause(_POLL_S, self._wake)
+        if not taken:
+            await self._pause(_POLL_S, self._wake)
 
     async def _take(self) -> list[list[Due]]:
         """Claimed messages, one list per webhook."""
         taken = _ENTRIES_MAX
         while taken == _ENTRIES_MAX and not self._stopping.is_set():
             taken = await self.deliveries.make(_ENTRIES_MAX)
-        free = _IN_FLIGHT_MAX - self._in_flight_count
+        free = IN_FLIGHT_MAX - self._in_flight.total()
         if free <= 0:
             return []
-        return await self.deliveries.claim(list(self._serving), each=_EACH_MAX, all_of=free)
+        return await self.deliveries.claim(
+            list(self._serving), self._in_flight, each=_EACH_MAX, free=free
+        )
 
     def _begin(self, batch: Sequence[Due]) -> None:
-        webhook_id = batch[0].webhook_id
+        webhook_id, owner_id = batch[0].webhook_id, batch[0].owner_id
 
         def end(task: asyncio.Task[None]) -> None:
             self._serving.pop(webhook_id)
-            self._in_flight_count -= len(batch)
+            self._in_flight[owner_id] -= len(batch)
+            if not self._in_flight[owner_id]:
+                del self._in_flight[owner_id]
             self._wake.set()
             if not task.cancelled() and (error := task.exception()):
                 _log.warning("attempts_not_recorded", webhook_id=webhook_id, why=repr(error))
 
         task = asyncio.create_task(self._serve(batch))
         self._serving[webhook_id] = task
-        self._in_flight_count += len(batch)
+        self._in_flight[owner_id] += len(batch)
         task.add_done_callback(end)
 
     async def _serve(self, batch: Sequence[Due]) -> None:

@@ -5,7 +5,7 @@ LEASE_MS, and when its deliverer dies it is simply due again. Several deliverers
 `SKIP LOCKED` gives each row to one of them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import asyncpg
 from msgspec import Struct
@@ -26,6 +26,7 @@ class Due(Struct, frozen=True, kw_only=True):
     message_id: str
     number: int
     webhook_id: str
+    owner_id: str
     kind: MessageKind
     attempt_count: int
     failure_count: int
@@ -62,10 +63,23 @@ class Deliveries:
             return 0  # a webhook was deleted meanwhile: they are in the queue again
         return taken
 
-    async def claim(self, busy: Sequence[str], *, each: int, all_of: int) -> list[list[Due]]:
-        """Take what is due of webhooks that are not `busy`, one list a webhook, in order."""
+    async def claim(
+        self, busy: Sequence[str], in_flight: Mapping[str, int], *, each: int, free: int
+    ) -> list[list[Due]]:
+        """Claim due messages of webhooks that are not `busy`: one list a webhook, in order.
+
+        At most `each` of a webhook and `free` in all. `in_flight` has the number of messages that
+        an owner has in flight. With those claimed, no owner has more than are then free.
+        """
         rows = await self._pool.fetch(
-            QUERIES["claim_deliveries"], self.now_ms, busy, LEASE_MS, each, all_of
+            QUERIES["claim_deliveries"],
+            self.now_ms,
+            busy,
+            LEASE_MS,
+            each,
+            free,
+            list(in_flight),
+            list(in_flight.values()),
         )
         claimed: dict[str, list[Due]] = {}
         forbidden: set[tuple[str, str]] = set()

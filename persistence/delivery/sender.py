@@ -10,7 +10,9 @@ delays only its own messages.
 import asyncio
 import socket
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 
 import httpcore2
 from msgspec import Struct
@@ -45,10 +47,11 @@ class Sender:
     """One connection pool for all webhooks. `allow_insecure` allows any network."""
 
     def __init__(self, *, allow_insecure: bool, connections_max: int) -> None:
+        self._public = None if allow_insecure else PublicNetwork(lookups_max=connections_max)
         self._pool = httpcore2.AsyncConnectionPool(
             max_connections=connections_max,
             keepalive_expiry=_IDLE_S,
-            network_backend=httpcore2.AnyIOBackend() if allow_insecure else PublicNetwork(),
+            network_backend=self._public or httpcore2.AnyIOBackend(),
         )
 
     async def send(self, url: str, secret: str, message_id: str, body: bytes) -> Reply:
@@ -75,6 +78,8 @@ class Sender:
     async def close(self) -> None:
         """Close the connections."""
         await self._pool.aclose()
+        if self._public:
+            self._public.close()
 
     async def _post(self, url: str, headers: Headers, body: bytes) -> Reply:
         timeout = {"connect": _CONNECT_TIMEOUT_S, "pool": REQUEST_TIMEOUT_S}
@@ -92,7 +97,18 @@ class Sender:
 
 
 class PublicNetwork(httpcore2.AnyIOBackend):
-    """Connects to public addresses only, and to exactly the address that was checked."""
+    """Connects to public addresses only, and to exactly the address that was checked.
+
+    A lookup that a slow name server holds up occupies a thread. There are as many threads as
+    connections, where the event loop's own would be a few: such names delay no other.
+    """
+
+    def __init__(self, *, lookups_max: int) -> None:
+        self._lookups = ThreadPoolExecutor(lookups_max, thread_name_prefix="lookup")
+
+    def close(self) -> None:
+        """Start no lookup any more; those that run end by themselves."""
+        self._lookups.shutdown(wait=False, cancel_futures=True)
 
     async def connect_tcp(
         self,
@@ -104,7 +120,7 @@ class PublicNetwork(httpcore2.AnyIOBackend):
     ) -> httpcore2.AsyncNetworkStream:
         """Resolve, check, connect. A name with even one private address is refused."""
         refused: Exception = httpcore2.ConnectError("the host has no address")
-        for address in await _addresses(host, port):
+        for address in await self._addresses(host, port):
             try:
                 return await super().connect_tcp(
                     address, port, timeout, local_address, socket_options
@@ -113,17 +129,16 @@ class PublicNetwork(httpcore2.AnyIOBackend):
                 refused = error
         raise refused
 
-
-async def _addresses(host: str, port: int) -> list[str]:
-    loop = asyncio.get_running_loop()
-    try:
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise httpcore2.ConnectError("the host cannot be resolved") from error
-    addresses = [str(address[0]) for *_, address in found]
-    if not all(map(is_public, addresses)):
-        raise httpcore2.ConnectError("the host's address is not a public one")
-    return addresses
+    async def _addresses(self, host: str, port: int) -> list[str]:
+        look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+        try:
+            found = await asyncio.get_running_loop().run_in_executor(self._lookups, look_up)
+        except OSError as error:
+            raise httpcore2.ConnectError("the host cannot be resolved") from error
+        addresses = [str(address[0]) for *_, address in found]
+        if not all(map(is_public, addresses)):
+            raise httpcore2.ConnectError("the host's address is not a public one")
+        return addresses
 
 
 def _retry_after_s(headers: list[tuple[bytes, bytes]]) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from engine.event_state import EventState
-from engine.invariants import check
+from engine.invariants import check, unreadable
 from engine.journal import DeadLetter
 from engine.models import Booking, BookingStatus, Payment
 from engine.payments import payments_of
@@ -59,6 +59,7 @@ class Comparison:
         self.in_flight: set[str] = set()
         self.bookings = tuple(state.bookings.values())
         self._state = state
+        self._unreadable = unreadable(state)
         self._settled_ms = state.now_ms - lag_ms
         self._not_shown = dict(state.bookings)
         self._confirmed_for: dict[str, str] = {}
@@ -66,6 +67,8 @@ class Comparison:
     def show(self, stored: StoredBooking) -> None:
         """Compare one booking of Postgres, and the owners of its seats."""
         ulid = self._local(stored.booking.id)
+        if ulid in self._unreadable:
+            return
         known = self._not_shown.pop(ulid, None)
         found = compare(ulid, known, stored) if known else iter([only_in_postgres(ulid, stored)])
         self._keep(known or stored.booking, ulid, found)

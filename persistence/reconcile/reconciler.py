@@ -9,8 +9,9 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple
 
-from engine import Engine, logs
-from engine.errors import EventNotFound
+from engine import Engine, keys, logs
+from engine.agent import UNREADABLE
+from engine.errors import ErrorReply, EventNotFound, Malformed
 from engine.event_state import EventState, read_state
 from engine.ids import EventId
 from engine.journal import DeadLetter
@@ -27,6 +28,9 @@ LAG_MS = 5000
 """How long Postgres may be behind before it is a difference."""
 
 _CHECK_AGAIN_S = 0.1
+
+_DAMAGED: tuple[type[Exception], ...] = (ErrorReply, *UNREADABLE)
+"""What reading a key raises that has another type or a value that no release has written."""
 
 _log = logs.get("reconciler")
 
@@ -118,6 +122,8 @@ class _BothSides:
             detail = "Postgres has the event, and Redis does not"
             gone = Finding("event_missing_in_redis", self._event, detail)
             return _Check(None, [gone] if in_postgres else [])
+        except Malformed as error:
+            return _Check(None, [Finding("malformed", self._event, str(error), is_violation=True)])
         if state.event.sales == SalesState.RESTORING:
             detail = f"Redis lost some of it, and it is fenced until `engine restore {self._event}`"
             return _Check(None, [Finding("event_behind", self._event, detail)])
@@ -134,9 +140,15 @@ class _BothSides:
         return _Check(state, findings, len(comparison.in_flight))
 
     async def _find_dead_letters(self) -> list[Finding]:
+        try:
+            letters = await self._engine.journal.dead_letters(self._event)
+        except _DAMAGED as error:
+            key = keys.dead_letters(self._event)
+            detail = f"{self._event}: the key {key} cannot be read: {error}"
+            return [Finding("malformed", key, detail, is_violation=True)]
         return [
             Finding("dead_letter", letter.entry.entry_id, _detail_of(letter), letter=letter)
-            for letter in await self._engine.journal.dead_letters(self._event)
+            for letter in letters
         ]
 
     async def _find_unaccounted(self, found: set[str]) -> list[Finding]:

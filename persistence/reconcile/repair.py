@@ -38,11 +38,17 @@ def key_of(finding: Finding) -> Key:
 async def repair_event(
     engine: Engine, store: Store, state: EventState, findings: Sequence[Finding]
 ) -> Tried:
-    """Repair what is safe, in an order in which one step may help the next."""
+    """Repair what is safe, in an order in which one step may help the next.
+
+    Redis is left as it is while a value of the event is malformed: the scripts cannot read it.
+    """
+    tried = Tried()
+    if not state.malformed:
+        tried |= await _recompute(engine, state, findings)
+        tried |= await _expire(engine, state, findings)
+        tried |= await _reinstate(engine, state, findings)
     return (
-        await _recompute(engine, state, findings)
-        | await _expire(engine, state, findings)
-        | await _reinstate(engine, state, findings)
+        tried
         | await _write_event(engine, store, state, findings)
         | await _write_bookings(store, state, findings)
         | await _write_dead_letters(engine, store, findings)

@@ -48,14 +48,18 @@ class PostgresPayments:
         return [msgspec.convert(dict(row), Notice) for row in rows]
 
     async def list_refunds(
-        self, event: EventId, settled: bool | None, after: tuple[int, str] | None, limit: int
+        self, event: EventId | None, settled: bool | None, after: tuple[int, str] | None, limit: int
     ) -> list[Refund]:
-        """The refund obligations of an event, the oldest first, after (due_at_ms, id)."""
-        due_at_ms, last = after or (None, None)
+        """The refund obligations of an event, the oldest first, after (due_at_ms, id).
+
+        None: those of every event that is not known.
+        """
+        page = (settled, *(after or (None, None)), limit)
         async with self._connect() as connection:
-            rows = await connection.fetch(
-                QUERIES["list_refunds"], event, settled, due_at_ms, last, limit
-            )
+            if event is None:
+                rows = await connection.fetch(QUERIES["list_refunds_without_event"], *page)
+            else:
+                rows = await connection.fetch(QUERIES["list_refunds"], event, *page)
         return [msgspec.convert(dict(row), Refund) for row in rows]
 
     async def find_refunds(self, refund_or_booking: str) -> list[Refund]:

@@ -93,6 +93,17 @@ WHERE event_id = $1 AND ($2::boolean IS NULL OR (settled_at_ms IS NOT NULL) = $2
 ORDER BY due_at_ms, obligation_id
 LIMIT $5;
 
+-- name: list_refunds_without_event
+-- Of payments whose event is not known: the provider named a booking that this installation never had.
+SELECT obligation_id AS id, payment_id, booking_id, event_id, customer_id, amount_minor, currency,
+    reason, due_at_ms, settled_at_ms, settled_by, reference
+FROM refund_obligations r
+WHERE NOT EXISTS (SELECT FROM events e WHERE e.event_id = r.event_id)
+    AND ($1::boolean IS NULL OR (settled_at_ms IS NOT NULL) = $1)
+    AND ($2::bigint IS NULL OR (due_at_ms, obligation_id) > ($2, $3::text))
+ORDER BY due_at_ms, obligation_id
+LIMIT $4;
+
 -- name: find_refunds
 -- An obligation by its id, or all those of a booking.
 SELECT obligation_id AS id, payment_id, booking_id, event_id, customer_id, amount_minor, currency,

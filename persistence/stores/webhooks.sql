@@ -94,57 +94,96 @@ WITH taken AS (
         LIMIT $2
         FOR UPDATE OF q SKIP LOCKED))
     RETURNING event_id, epoch, entry_ms, entry_seq, number),
+entry AS MATERIALIZED (
+    -- One at a time by the whole primary key: a join may read the journal of the event for each.
+    SELECT t.*, j.booking_id, m.kind
+    FROM taken t
+    CROSS JOIN LATERAL (
+        SELECT one.booking_id, one.kind, one.body FROM journal one
+        WHERE one.event_id = t.event_id AND one.epoch = t.epoch
+            AND one.entry_ms = t.entry_ms AND one.entry_seq = t.entry_seq
+        LIMIT 1) j
+    CROSS JOIN unnest(message_kinds(j.kind, j.body)) AS m (kind)),
+receiver AS MATERIALIZED (
+    SELECT e.event_id, w.webhook_id, w.kinds
+    FROM (SELECT DISTINCT event_id FROM taken) t
+    JOIN events e USING (event_id)
+    JOIN webhooks w ON (w.event_id IS NULL OR w.event_id = e.event_id)
+        AND w.disabled_at_ms IS NULL AND may_receive(w.owner_id, w.any_owner, e.owner_id)),
 made AS (
     INSERT INTO webhook_deliveries (
         message_id, webhook_id, event_id, epoch, entry_ms, entry_seq, kind, booking_id,
         created_at_ms, due_ms)
-    SELECT message_id(w.webhook_id, j.event_id, j.epoch, j.entry_ms, j.entry_seq, m.kind),
-        w.webhook_id, j.event_id, j.epoch, j.entry_ms, j.entry_seq, m.kind, j.booking_id,
+    SELECT message_id(r.webhook_id, n.event_id, n.epoch, n.entry_ms, n.entry_seq, n.kind),
+        r.webhook_id, n.event_id, n.epoch, n.entry_ms, n.entry_seq, n.kind, n.booking_id,
         c.now_ms, c.now_ms
-    FROM taken t
-    JOIN journal j USING (event_id, epoch, entry_ms, entry_seq)
-    CROSS JOIN unnest(message_kinds(j.kind, j.body)) AS m (kind)
-    JOIN events e USING (event_id)
-    JOIN webhooks w ON (w.event_id IS NULL OR w.event_id = e.event_id)
-        AND may_receive(w.owner_id, w.any_owner, e.owner_id)
-        AND m.kind = ANY (w.kinds) AND w.disabled_at_ms IS NULL
+    FROM entry n
+    JOIN receiver r ON r.event_id = n.event_id AND n.kind = ANY (r.kinds)
     CROSS JOIN (SELECT now_ms($1)) c
-    ORDER BY t.number, m.kind
+    ORDER BY n.number, n.kind
     ON CONFLICT DO NOTHING)
 SELECT count(*) FROM taken;
 
 -- name: claim_deliveries
--- Claims a few due messages of each webhook that is not backing off and that this deliverer is not serving,
--- the webhooks in random order; of a failing webhook a single message, as a probe. A message waits while an
--- earlier one of its booking has not been tried.
+-- Claims a few due messages of each webhook that is not backing off and that this deliverer is not serving; of
+-- a failing webhook a single message, as a probe. A message waits while an earlier one of its booking has not
+-- been tried. The owners take turns: the first message of every owner comes before the second of any, counted
+-- from the messages that the owner has in flight already ($6, $7). `turn` is that count with this message, and
+-- an owner may have at most as many messages in flight as are free for the others ($5, less those claimed).
+-- Reads the messages of 64 owners at most, those with the fewest in flight: the next claim reads others.
 WITH clock AS (SELECT now_ms($1)),
-due AS (
-    SELECT d.message_id, w.url, w.secret, w.failure_count, w.owner_id, w.any_owner, clock.now_ms
-    FROM clock
-    CROSS JOIN (SELECT * FROM webhooks WHERE disabled_at_ms IS NULL ORDER BY random()) w
+owner AS (
+    SELECT w.owner_id, coalesce(flight.count, 0) AS in_flight
+    FROM clock CROSS JOIN webhooks w
+    LEFT JOIN unnest($6::text[], $7::int[]) AS flight (owner_id, count) USING (owner_id)
+    WHERE w.disabled_at_ms IS NULL AND w.rest_until_ms <= clock.now_ms
+        AND w.webhook_id <> ALL ($2::text[]) AND coalesce(flight.count, 0) < $5
+        AND EXISTS (SELECT FROM webhook_deliveries d WHERE d.webhook_id = w.webhook_id
+            AND d.state = 'pending' AND d.due_ms <= clock.now_ms)
+    GROUP BY w.owner_id, flight.count
+    ORDER BY in_flight, random()
+    LIMIT 64),
+candidate AS (
+    SELECT one.message_id, one.chance, owner.in_flight + row_number() OVER (
+        PARTITION BY owner.owner_id ORDER BY one.chance, one.due_ms, one.number) AS turn
+    FROM owner
     CROSS JOIN LATERAL (
-        SELECT one.message_id
-        FROM webhook_deliveries one
-        WHERE one.webhook_id = w.webhook_id AND one.state = 'pending'
-            AND one.due_ms <= clock.now_ms
-            AND one.number <= coalesce((
-                SELECT min(first.number) FROM webhook_deliveries first
-                WHERE first.webhook_id = one.webhook_id AND first.booking_id = one.booking_id
-                    AND first.state = 'pending' AND first.attempt_count = 0), one.number)
-        ORDER BY one.due_ms, one.number
-        LIMIT CASE WHEN w.failure_count = 0 THEN $4::int ELSE 1 END
-        FOR UPDATE OF one SKIP LOCKED) d
-    WHERE w.rest_until_ms <= clock.now_ms
-        AND w.webhook_id <> ALL ($2::text[])
-    LIMIT $5)
-UPDATE webhook_deliveries d SET due_ms = due.now_ms + $3
-FROM due, journal j
-WHERE d.message_id = due.message_id AND d.state = 'pending' AND d.due_ms <= due.now_ms
+        SELECT d.*, w.chance
+        FROM clock
+        CROSS JOIN (SELECT *, random() AS chance FROM webhooks
+            WHERE owner_id = owner.owner_id AND disabled_at_ms IS NULL ORDER BY chance) w
+        CROSS JOIN LATERAL (
+            SELECT one.message_id, one.due_ms, one.number
+            FROM webhook_deliveries one
+            WHERE one.webhook_id = w.webhook_id AND one.state = 'pending'
+                AND one.due_ms <= clock.now_ms
+                AND NOT EXISTS (
+                    SELECT FROM webhook_deliveries first
+                    WHERE first.webhook_id = one.webhook_id AND first.booking_id = one.booking_id
+                        AND first.number < one.number
+                        AND first.state = 'pending' AND first.attempt_count = 0
+                    OFFSET 0)  -- for each row, by an index: a join could read the whole table
+            ORDER BY one.due_ms, one.number
+            LIMIT CASE WHEN w.failure_count = 0 THEN $4::int ELSE 1 END) d
+        WHERE w.rest_until_ms <= clock.now_ms AND w.webhook_id <> ALL ($2::text[])
+        LIMIT ($5 - owner.in_flight + 1) / 2) one),  -- more would be over the owner's share
+ranked AS (
+    SELECT message_id, turn, row_number() OVER (ORDER BY turn, chance) AS place
+    FROM candidate),
+due AS (
+    SELECT d.message_id
+    FROM ranked JOIN webhook_deliveries d USING (message_id), clock
+    WHERE ranked.turn <= $5 - ranked.place + 1
+        AND d.state = 'pending' AND d.due_ms <= clock.now_ms
+    FOR UPDATE OF d SKIP LOCKED)
+UPDATE webhook_deliveries d SET due_ms = clock.now_ms + $3
+FROM due, clock, journal j, webhooks w
+WHERE d.message_id = due.message_id AND w.webhook_id = d.webhook_id
     AND j.event_id = d.event_id AND j.epoch = d.epoch
     AND j.entry_ms = d.entry_ms AND j.entry_seq = d.entry_seq
-RETURNING d.message_id, d.number, d.webhook_id, d.event_id, d.kind, d.attempt_count, due.url, due.secret,
-    due.failure_count, j.at_ms, j.body::text,
-    (SELECT may_receive(due.owner_id, due.any_owner, e.owner_id)
+RETURNING d.message_id, d.number, d.webhook_id, w.owner_id, d.event_id, d.kind, d.attempt_count,
+    w.url, w.secret, w.failure_count, j.at_ms, j.body::text,
+    (SELECT may_receive(w.owner_id, w.any_owner, e.owner_id)
         FROM events e WHERE e.event_id = d.event_id) AS permitted;
 
 -- name: record_attempts

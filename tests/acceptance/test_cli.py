@@ -229,6 +229,25 @@ def test_verify_is_1_when_a_promise_is_broken(
     assert found[0]["violations"][0]["kind"] == "counts_differ"
 
 
+def test_commands_on_a_malformed_seat_name_its_event_and_seat(
+    engine_command: Terminal, raw: sync_redis.Redis
+) -> None:
+    engine_command("load", engine_command.file("seats.csv", SEATS), "--event", GALA)
+    seat = "Stalls-1-1"
+    assert raw.hexists("{gala}:seats", seat)
+    raw.hset("{gala}:seats", seat, "nonsense")
+    for command in (["verify"], ["reconcile", "--lag", "3600"]):
+        said = engine_command(*command, exit_code=1)
+        assert all(word in said for word in ("gala", "malformed", seat, "nonsense"))
+    raw.hset("{gala}:event", "sold", "many")
+    for command in (["verify"], ["reconcile", "--lag", "3600"]):
+        assert "the event's own fields cannot be read" in engine_command(*command, exit_code=1)
+    assert "gala: the event's own fields cannot be read" in engine_command("status")
+    assert "gala: the event's own fields cannot be read" in engine_command(
+        "status", GALA, exit_code=2
+    )
+
+
 def test_reconcile_lists_and_repairs_a_difference(
     engine_command: Terminal, raw: sync_redis.Redis
 ) -> None:

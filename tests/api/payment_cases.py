@@ -101,6 +101,7 @@ PAYMENT_CASES: dict[tuple[str, str], Prepare] = {
     ("receive_stripe_event", STRIPE): _stripe,
     ("list_notices", EVENT + "/{event_id}/payments"): _at(f"{EVENT}/gala/payments"),
     ("list_refunds", EVENT + "/{event_id}/refunds"): _at(f"{EVENT}/gala/refunds"),
+    ("list_refunds_without_event", REFUND): _at(REFUND),
     ("settle_refund", REFUND + "/{refund_id}/settle"): _owed,
     ("create_webhook", WEBHOOK): _at(WEBHOOK, NEW),
     ("list_webhooks", WEBHOOK): _hooked(WEBHOOK + "?eventId=gala"),

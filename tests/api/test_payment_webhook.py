@@ -333,6 +333,42 @@ async def test_notice_of_a_booking_nobody_knows_is_owed_by_its_payment(api: Api)
 
 
 @pytest.mark.usefixtures("database_url")
+async def test_payments_of_events_nobody_knows_are_listed_to_admins_and_settled(api: Api) -> None:
+    await _open(api)
+    await _persist(api)
+    known, unknown = "gala:01JDTESTTESTTESTTESTTESTTE", "derby:01JDTESTTESTTESTTESTTESTTE"
+    for n, booking_id in enumerate((known, unknown, "order 77")):
+        told = notice(booking_id, f"evt_{n}", paymentId=f"pi_{n}", amountMinor=700, currency="EUR")
+        assert await _outcome(api, told) == "booking_not_found"
+    await api.refused(403, "forbidden", "GET", REFUND, orla())
+
+    async def listed(**query: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        page: dict[str, Any] = {"data": [], "next": ""}
+        while page["next"] is not None:
+            cursor = {"cursor": page["next"]} if page["next"] else {}
+            answer = await api.call(
+                "GET", REFUND, bearer("ada", "admin"), params={"limit": "1", **query, **cursor}
+            )
+            assert answer.status_code == 200, answer.text
+            page = answer.json()
+            found += page["data"]
+        return found
+
+    owed = await listed(settled="false")
+    assert [(one["bookingId"], one["eventId"], one["amountMinor"]) for one in owed] == [
+        (unknown, "derby", 700),
+        ("order 77", None, 700),
+    ]
+    assert [one["bookingId"] for one in await _refunds(api)] == [known]
+    for one in owed:
+        path = f"{REFUND}/{one['id']}/settle"
+        assert (await api.call("POST", path, bearer("ada", "admin"))).status_code == 200
+    assert await listed(settled="false") == []
+    assert [one["settledBy"] for one in await listed()] == ["ada", "ada"]
+
+
+@pytest.mark.usefixtures("database_url")
 async def test_notice_beyond_the_payments_that_a_booking_keeps_is_owed_too(api: Api) -> None:
     booking_id = await _open(api)
     for n in range(53):

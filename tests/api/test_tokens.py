@@ -138,7 +138,7 @@ def test_of_two_secrets_the_first_signs_and_both_verify() -> None:
     assert Tokens(new).caller(f"Bearer {after.issue(session, 60)}".encode()).session_id == "s"
     with pytest.raises(Problem):
         Tokens(old).caller(f"Bearer {after.issue(session, 60)}".encode())
-    with pytest.raises(Misconfigured, match="JWT_SECRET: 5 bytes"):
+    with pytest.raises(Misconfigured, match="JWT_SECRET: must have at least 32 bytes"):
         Tokens(f"{new},short")
 
 

@@ -273,7 +273,7 @@ async def test_deliver_what_a_dead_deliverer_had_in_hand(
     dead = telling.deliverer.deliveries
     dead.now_ms = telling.now_ms
     await dead.make(10)
-    assert [len(claimed) for claimed in await dead.claim([], each=5, all_of=5)] == [1]
+    assert [len(claimed) for claimed in await dead.claim([], {}, each=5, free=5)] == [1]
     assert await telling.deliver(LEASE_MS / 1000 - 1) == 0
     assert await telling.deliver(1) == 1
     assert len(receiver.received) == 1

@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from engine import Booking, Engine, Settings
-from engine.errors import EventNotFound, Misconfigured, Restoring
+from engine.errors import Misconfigured, Restoring, Unavailable
 from engine.models import SalesState
 from persistence.database import Pool
 from persistence.journal.writer import Writer
@@ -197,13 +197,42 @@ async def test_a_redis_that_was_emptied_under_a_writer_is_fenced_within_a_second
         await drained(engine)
         await sale.redis.flushall()
 
-        async def fenced() -> bool:
-            try:
-                return await _fenced(engine)()
-            except EventNotFound:  # not noticed yet
-                return False
+        async def listed() -> bool:
+            return await engine.events.list_events() == [GALA]
 
-        await until(fenced, timeout_s=3)
+        await until(listed, timeout_s=3)
+        assert await _fenced(engine)()
+
+
+async def test_an_event_that_redis_lost_is_listed_only_once_it_is_fenced(
+    sale: Sale, engine: Engine, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is listed must not be answered with 404."""
+    await sale.redis.flushall()
+    detector, run = LossDetector(engine, pool), engine.restores._scripts.outcome
+
+    async def cut(*_: Any, **__: Any) -> Any:
+        raise Unavailable("the connection is cut")
+
+    monkeypatch.setattr(engine.restores._scripts, "outcome", cut)
+    with pytest.raises(Unavailable):
+        await detector.check()
+    assert await engine.events.list_events() == []
+    monkeypatch.setattr(engine.restores._scripts, "outcome", run)
+    assert await detector.check() == [GALA]
+    assert await engine.events.list_events() == [GALA]
+
+
+async def test_check_lists_an_event_that_was_fenced_and_not_listed(
+    sale: Sale, engine: Engine, pool: Pool
+) -> None:
+    await sale.redis.flushall()
+    detector = LossDetector(engine, pool)
+    assert await detector.check() == [GALA]
+    await sale.redis.delete("events")  # the process ended before it listed the event
+    assert await detector.check() == [GALA]
+    assert await engine.events.list_events() == [GALA]
+    assert await detector.check() == []
 
 
 async def test_check_after_another_has_restored_leaves_the_event_open(

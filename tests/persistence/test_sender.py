@@ -4,6 +4,7 @@ import asyncio
 import ipaddress
 import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -146,6 +147,31 @@ async def test_send_connects_to_the_address_that_was_checked(
     assert connected == ["1.1.1.1", "2606:4700:4700::1111"]
 
 
+async def test_send_beside_names_that_are_slow_to_resolve_does_not_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answered = threading.Event()
+
+    def resolve(host: str, *_: object, **__: object) -> list[Any]:
+        if host.startswith("slow"):
+            answered.wait()
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("1.1.1.1", 443))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    connected = _connections(monkeypatch)
+    sender = Sender(allow_insecure=False, connections_max=65)
+    slow = [
+        asyncio.create_task(sender.send(f"https://slow{n}.example/", SECRET, "msg_1", b"{}"))
+        for n in range(64)
+    ]
+    reply = await sender.send("https://quick.example/", SECRET, "msg_1", b"{}")
+    assert reply.error == "ConnectError: refused"
+    assert connected == ["1.1.1.1"]
+    answered.set()
+    await asyncio.gather(*slow)
+    await sender.close()
+
+
 async def test_send_by_https_checks_the_name(
     careless: Sender, receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,10 +207,10 @@ async def test_send_reads_no_proxy_from_the_environment(
 
 
 def _resolve_to(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
-    async def resolve(*_: object, **__: object) -> list[Any]:
+    def resolve(*_: object, **__: object) -> list[Any]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (a, 443)) for a in addresses]
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
 
 
 def _connections(monkeypatch: pytest.MonkeyPatch) -> list[str]:

@@ -107,6 +107,11 @@ async def test_migrations_run_at_once_from_several_processes(pooled_url: str, po
     assert sum(map(len, applied)) == len(await pool.fetch("SELECT FROM migrations"))
 
 
+async def test_the_name_of_the_process_passes_the_pooler(pooled: Pool) -> None:
+    named = await asyncio.gather(*(pooled.fetchval("SHOW application_name") for _ in range(8)))
+    assert named == ["ticketing"] * 8
+
+
 async def test_two_writers_and_the_reconciler_agree(
     engine: Engine, pooled_url: str, settings: Settings, redis: Redis
 ) -> None:

@@ -1,20 +1,25 @@
 """Spans of a request, its script, the writer's batch and its SQL; and nothing at all when off."""
 
+import logging
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from httpx2 import ASGITransport, AsyncClient
 from opentelemetry.instrumentation.asyncpg import AsyncPGInstrumentor
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind, StatusCode
 
 from api.app import create_app
 from cli import tracing
-from engine import Settings
+from engine import Settings, logs
+from engine.errors import Unavailable
+from engine.transport.batcher import Batcher
 from persistence import database
 from persistence.journal.tables import Store
 from tests.api.client import BOOKING, bearer
@@ -71,9 +76,17 @@ async def test_a_request_is_a_span_of_its_callers_trace_with_its_script_below(
     assert f"{request.context.trace_id:032x}" == TRACE
     assert f"{request.parent.span_id:016x}" == PARENT
     assert script.parent.span_id == request.context.span_id
-    assert script.attributes == {"script.code": "ok"}
+    assert script.kind is SpanKind.CLIENT
+    assert script.attributes == {
+        "db.system.name": "redis",
+        "db.operation.name": "EVALSHA",
+        "db.stored_procedure.name": "hold_seats",
+        "script.code": "ok",
+    }
     assert request.attributes == {
         "http.request.method": "POST",
+        "url.path": BOOKING,
+        "url.scheme": "http",
         "http.route": BOOKING,
         "http.response.status_code": 201,
     }
@@ -81,6 +94,69 @@ async def test_a_request_is_a_span_of_its_callers_trace_with_its_script_below(
     assert looked.attributes
     assert looked.attributes["event_id"] == "gala"
     assert "marked" not in "".join(span.to_json() for span in spans.values())
+
+
+async def test_failures_have_their_error_type(
+    collected: Collected, settings: Settings, office: BoxOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await office.open()
+
+    async def cut(*_: object) -> None:
+        raise Unavailable("the connection is cut")
+
+    async def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        traced = ASGITransport(tracing.TracedApp(app, collected.tracer))
+        async with AsyncClient(transport=traced, base_url="http://api") as http:
+            monkeypatch.setattr(Batcher, "call", cut)
+            held = await http.post(BOOKING, headers=bearer("ann"), json={"seatId": "gala:A-1-1"})
+        monkeypatch.undo()
+    with pytest.raises(ZeroDivisionError):
+        await tracing.TracedApp(broken, collected.tracer)(
+            {"type": "http", "method": "GET", "path": "/x", "scheme": "https", "headers": []},
+            broken,  # type: ignore[arg-type]
+            broken,
+        )
+    assert held.status_code == 503
+    spans = collected.spans()
+    assert spans["script hold_seats"].attributes
+    assert spans["script hold_seats"].attributes["error.type"] == "unavailable"
+    found = {span.name: (span.attributes or {}).get("error.type") for span in spans.values()}
+    assert found[f"POST {BOOKING}"] == "503"
+    assert found["GET"] == "ZeroDivisionError"
+    assert {span.status.status_code for span in spans.values()} == {StatusCode.ERROR}
+
+
+@pytest.mark.parametrize("form", ["json", "plain"])
+def test_log_lines_have_the_ids_of_the_active_span(
+    collected: Collected,
+    form: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("LOG_FORMAT", form)
+    logs.configure("info")
+    try:
+        with collected.tracer.start_as_current_span("outer") as span:
+            logs.get("test").info("within")
+            logging.getLogger("library").warning("of a library")
+        logs.get("test").info("outside")
+    finally:
+        monkeypatch.undo()
+        logs.configure("info")
+    within, library, outside = capsys.readouterr().err.splitlines()
+    of_span = span.get_span_context()
+    trace_id, span_id = f"{of_span.trace_id:032x}", f"{of_span.span_id:016x}"
+    for line in (within, library):
+        if form == "json":
+            told = msgspec.json.decode(line)
+            assert (told["trace_id"], told["span_id"]) == (trace_id, span_id)
+        else:
+            assert f", trace_id={trace_id}, span_id={span_id}" in line
+    assert "trace_id" not in outside
 
 
 async def test_a_batch_is_a_span_with_its_statements_below(
@@ -101,6 +177,8 @@ async def test_a_batch_is_a_span_with_its_statements_below(
     below = [span for span in spans.values() if span.parent]
     assert below
     assert {span.parent.span_id for span in below if span.parent} == {batch.context.span_id}
+    systems = [(span.attributes or {}).get("db.system.name") for span in below]
+    assert set(systems) == {"postgresql"}
 
 
 @pytest.mark.parametrize(
