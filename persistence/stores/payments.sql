@@ -41,6 +41,7 @@ WHERE known.outcome IN ('processing', 'payment_failed', 'refunded', 'disputed');
 
 -- name: refund_forgotten
 -- The provider has paid it back, in part or whole ($4: in total), and no record in Redis says so.
+-- The amount of a payment that has not succeeded yet is not known for certain: it is what is back at least.
 INSERT INTO payments AS known (
     booking_id, payment_id, event_id, customer_id, amount_minor, currency, source, outcome,
     refunded_minor, paid_at_ms)
@@ -52,8 +53,16 @@ FROM (SELECT $1::text AS booking_id) told
     CROSS JOIN LATERAL (SELECT coalesce($4::bigint, b.amount_minor) AS amount_minor) paid
 WHERE paid.amount_minor IS NOT NULL
 ON CONFLICT (booking_id, payment_id) DO UPDATE SET
-    refunded_minor = greatest(
-        known.refunded_minor, least(coalesce($4, known.amount_minor), known.amount_minor)),
+    amount_minor = CASE
+        WHEN known.outcome IN ('processing', 'payment_failed', 'refunded', 'disputed')
+            THEN greatest(known.amount_minor, $4)
+        ELSE known.amount_minor
+    END,
+    refunded_minor = greatest(known.refunded_minor, CASE
+        WHEN known.outcome IN ('processing', 'payment_failed', 'refunded', 'disputed')
+            THEN coalesce($4, known.amount_minor)
+        ELSE least(coalesce($4, known.amount_minor), known.amount_minor)
+    END),
     owed_minor = CASE WHEN known.owed_minor = 0 THEN 0 ELSE least(known.owed_minor, greatest(
         0, known.amount_minor - least(coalesce($4, known.amount_minor), known.amount_minor))) END;
 
