@@ -41,7 +41,7 @@ from tests.support.servers import SessionServers
 TTL_MS, ENDED_TTL_MS = 60_000, 400_000
 PRICE_MINOR, EXTRA_MINOR = 1500, 100
 RETRIES_MAX = 10
-EXAMPLES, CONTROL_EXAMPLES = 40, 300
+EXAMPLES, CONTROL_EXAMPLES = 30, 300
 OBLIGATION = "obligation_id(booking_id, payment_id)"
 
 
@@ -257,7 +257,9 @@ def play(redis_url: str, session_servers: SessionServers) -> Iterator[Player]:
         async def start() -> BoxOffices:
             url = await session_servers.create_database()
             stack.push_async_callback(session_servers.drop_database, url)
-            settings = Settings(redis_url=redis_url, database_url=url, jwt_secret="s" * 48)
+            settings = Settings(
+                redis_url=redis_url, database_url=url, jwt_secret="s" * 48, writer_batch_wait_ms=1
+            )
             engine = await stack.enter_async_context(await Engine.connect(settings))
             await raw(engine).flushall()
             pool = await stack.enter_async_context(await connect(url))
