@@ -133,7 +133,7 @@ class TermsBody(RequestBody, frozen=True):
         PaymentMs | UnsetType | None,
         Meta(
             description="The longest time after the hold that a slow payment gets, not shorter "
-            "than the hold; 0 or null: the hold's time."
+            "than the hold; 0 or null: off, a slow payment does not move the deadline."
         ),
     ] = UNSET
 

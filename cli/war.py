@@ -84,6 +84,10 @@ def _read_bounds(_: click.Context, __: click.Parameter, texts: Sequence[str]) ->
     "--require", callback=_read_bounds, multiple=True, metavar="BOUND",
     help="A further threshold: p95_ms<=200, confirmed_count>=1000; repeatable.",
 )  # fmt: skip
+@click.option(
+    "--pay", type=click.Choice(["customers", "notices"]), default="customers", show_default=True,
+    help="Who confirms a paid booking: its customer, or the signed notices of a payment provider.",
+)  # fmt: skip
 @click.option("--web", is_flag=True, help="Serve locust's own page during the war.")
 @click.option(
     "--web-port", type=click.IntRange(1, 65535), default=8089, show_default=True,
@@ -98,6 +102,7 @@ def war(
     users: int | None,
     seconds: int | None,
     require: list["Bound"],
+    pay: str,
     web: bool,
     web_port: int,
     data: Path,
@@ -106,14 +111,20 @@ def war(
     """Let hundreds of buyers compete for the seats of an event, and check the result.
 
     Afterwards waits for the last holds to expire (if they last at most 30 s) and for the writer.
-    Exit code 0 only if nothing was sold twice, lost or left over, no call failed, and the
-    thresholds of the scenario were met; for --event they are scaled to the places and holds of that
-    event. The API needs RATE_LIMITS=off, because all buyers have one address.
+    Exit code 0 only if nothing was sold twice, lost or left over, every payment is for sold
+    places, owed or paid back, no call failed, and the thresholds of the scenario were met; for
+    --event they are scaled to the places and holds of that event. The API needs RATE_LIMITS=off,
+    because all buyers have one address.
+
+    With --pay notices, the war plays the payment provider too: some of its notices are repeated,
+    out of order or late, some buyers pay twice or a wrong amount. PAYMENT_WEBHOOK_SECRET must be
+    set to that of the API.
 
     \b
     engine war --scenario spike
     engine war --scenario waves --users 50 --seconds 10 --json
     engine war --event gala --require 'hold_p95_ms<=100'
+    engine war --scenario rush --pay notices
     """
     wanted = scenario.scaled(users, seconds)
     if url:
@@ -123,7 +134,11 @@ def war(
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # or locust would continue alone
     given = event_id_of(event) if event else None
     target = _Target(
-        (url or api_url(data)).rstrip("/"), given, web_port if web else 0, quiet=as_json
+        (url or api_url(data)).rstrip("/"),
+        given,
+        web_port if web else 0,
+        notices=pay == "notices",
+        quiet=as_json,
     )
     outcome = asyncio.run(_fight_and_judge(wanted, require, target, settings))
     with output.report():
@@ -138,6 +153,7 @@ class _Target(NamedTuple):
     url: str
     event_id: EventId | None
     web_port: int
+    notices: bool
     quiet: bool
 
 
@@ -156,12 +172,18 @@ async def _fight_and_judge(
         if target.event_id:
             scenario = scenario.scaled_to(await engine.events.read_event(event))
         scenario = scenario.held_to(require)
-        war = War(scenario=scenario, event_id=event, url=target.url, web_port=target.web_port)
-        check_ready(war, settings.jwt_secret)
+        war = War(
+            scenario=scenario,
+            event_id=event,
+            url=target.url,
+            web_port=target.web_port,
+            notices=target.notices,
+        )
+        check_ready(war, settings)
         if target.web_port and not target.quiet:
             output.say(f"locust's page: http://127.0.0.1:{target.web_port}")
         with _Bar(scenario.seconds, quiet=target.quiet) as bar:
-            fought = await fight(engine, war, settings.jwt_secret, bar.update)
+            fought = await fight(engine, war, settings, bar.update)
             bar.finish()
             await settle(engine, event)
         return await judge(engine, pool, war, fought)
@@ -219,6 +241,8 @@ def _figures(outcome: "WarVerdict") -> Iterator[tuple[str, str]]:
     for code, count in summary.refusals.items():
         yield f"refused: {code}", f"{count:,}"
     yield "confirmed", f"{summary.confirmed_count:,} ({summary.confirmed_places:,} places)"
+    for notice, count in summary.notices.items():
+        yield f"notices: {notice}", f"{count:,}"
     yield "released", f"{summary.released_count:,}"
     yield "abandoned by the buyer", f"{summary.abandoned_count:,}"
     yield "expired", f"{outcome.statuses.get('expired', 0):,}"
@@ -247,6 +271,7 @@ def _show_verdicts(outcome: "WarVerdict") -> None:
     paid = f"{outcome.summary.confirmed_count:,} receipts"
     for check, found, praise in (
         ("receipts", outcome.broken_receipts, f"{paid}: nothing lost, nothing sold twice"),
+        ("money", outcome.broken_payments, "; ".join(map(str, outcome.money)) or "none was paid"),
         ("verify", outcome.violations, "every promise holds, nothing is left over"),
         ("reconcile", outcome.differences, "Redis and Postgres agree"),
     ):
@@ -261,6 +286,9 @@ def _show_verdicts(outcome: "WarVerdict") -> None:
         output.say(f"threshold {checked.bound}: ", (f"{result}, {checked.measured:,g}", style))
     for what, count in outcome.summary.failures.items():
         output.say((f"failure: {what}, {count:,} times", "red"))
+        if "payment_by_provider" in what:
+            line = "the API takes payments from its provider alone: use --pay notices"
+            output.say((line, "yellow"))
     if outcome.backlog_entries:
         entries = f"{outcome.backlog_entries:,} entries"
         output.say((f"writer: {entries} are not in Postgres yet", "red"))

@@ -208,7 +208,7 @@ class Terms(Struct, frozen=True, kw_only=True):
     """How an event is sold; the layout has the rest. `hold_max_ms` 0 means twice the hold TTL.
 
     `engine.terms` has the rules between them. A time of 0 is not set: `cancel_until_ms` 0 leaves
-    cancelling to the organiser, `payment_max_ms` 0 gives a payment no longer than the hold.
+    cancelling to the organiser; `payment_max_ms` 0 is off, and a slow payment moves no deadline.
     """
 
     name: EventName

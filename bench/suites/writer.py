@@ -202,11 +202,12 @@ async def _run_war(stand: Stand, figures: Figures, seconds: float) -> None:
     ):
         event = await war.open_sale(engine, scenario)
         wanted = war.War(scenario=scenario, event_id=event, url=stand.url)
-        result = await war.fight(engine, wanted, settings.jwt_secret, lambda _: None)
+        result = await war.fight(engine, wanted, settings, lambda _: None)
         await settle(engine, event)
         verdict = await judge(engine, pool, wanted, result)
     against = (
         verdict.broken_receipts,
+        verdict.broken_payments,
         verdict.violations,
         verdict.differences,
         result.summary.failures,

@@ -11,11 +11,15 @@ from typing import Protocol, TypeAlias
 import msgspec
 from msgspec import Struct
 
+from bench.war.provider import WarNotice, WarProvider
 from bench.war.tally import BuyerAnswer, Receipt, Tally
 from bench.war.views import BuyerPage, BuyerRequest, BuyerSale, MapPage
+from engine.ports.payments import NoticeKind, NoticeOutcome
 
 STANDING_SHARE = 0.25
 """How many buyers would rather stand, where one can."""
+
+_SOLD = (NoticeOutcome.CONFIRMED, NoticeOutcome.LATE_CONFIRMED)
 
 Seconds: TypeAlias = tuple[float, float]
 """From and to: any time between is as likely."""
@@ -75,19 +79,79 @@ class BuyerBooking(Struct, rename="camel"):
     id: str
     seat_ids: tuple[str, ...]
     areas: tuple[_Area, ...]
+    amount_minor: int
+    currency: str
+
+
+class _NoticeReply(Struct):
+    outcome: str
+
+
+class NoticedPayments:
+    """What one buyer has paid to the provider, whose notices sell the places to the buyer."""
+
+    def __init__(self, shop: Shop, tally: Tally, provider: WarProvider) -> None:
+        self._shop = shop
+        self._tally = tally
+        self._provider = provider
+        self._notices: list[tuple[WarNotice, BuyerBooking]] = []
+        self._sold: set[str] = set()
+
+    def pay(self, booking: BuyerBooking) -> None:
+        """Pay for a booking; the provider sends the notices that are due at once."""
+        now_s = self._shop.elapsed_s()
+        notices = self._provider.charge(booking.id, booking.amount_minor, booking.currency, now_s)
+        self._notices += [(notice, booking) for notice in notices]
+        self.send_notices()
+
+    def send_notices(self, *, every: bool = False) -> None:
+        """Send the notices that are due, or every one.
+
+        One that is not acknowledged is sent again the next time, as providers do.
+        """
+        now_s = self._shop.elapsed_s()
+        self._notices = [
+            (notice, booking)
+            for notice, booking in self._notices
+            if not ((every or notice.due_s <= now_s) and self._send(notice, booking))
+        ]
+
+    def _send(self, notice: WarNotice, booking: BuyerBooking) -> bool:
+        """Send one notice. False if it was not acknowledged."""
+        answer = self._provider.send(notice, self._shop.elapsed_s())
+        self._tally.add("notice", answer)
+        if not answer.ok:
+            return False
+        outcome = msgspec.json.decode(answer.body, type=_NoticeReply).outcome
+        reported = notice.charge if notice.kind == NoticeKind.SUCCEEDED else None
+        self._tally.add_notice(outcome, reported)
+        if outcome in _SOLD and booking.id not in self._sold:
+            self._sold.add(booking.id)
+            self._tally.receipts.append(_receipt(booking))
+        return True
 
 
 class Buyer:
-    """A user that tries to buy tickets again and again."""
+    """A user that tries to buy tickets again and again.
+
+    With a `provider`, its notices confirm what the buyer has paid; without one, the buyer does.
+    """
 
     def __init__(
-        self, shop: Shop, sale: BuyerSale, habits: Habits, tally: Tally, chance: Random
+        self,
+        shop: Shop,
+        sale: BuyerSale,
+        habits: Habits,
+        tally: Tally,
+        chance: Random,
+        provider: WarProvider | None = None,
     ) -> None:
         self.shop = shop
         self.sale = sale
         self.habits = habits
         self.chance = chance
         self._tally = tally
+        self.payments = NoticedPayments(shop, tally, provider) if provider else None
         self.page = self.new_page()
 
     def new_page(self) -> BuyerPage:
@@ -167,18 +231,24 @@ class Buyer:
     def _end(self, booking: BuyerBooking) -> None:
         fate = self.chance.random()
         if fate < self.habits.pay_share:
-            path = f"/api/v1/payment/{booking.id}/confirm"
-            answer = self.send(BuyerRequest(name="confirm", method="POST", path=path))
-            if answer.ok:
-                self._tally.receipts.append(_receipt(answer))
+            self._pay(booking)
         elif fate < self.habits.pay_share + self.habits.release_share:
             self.release(booking)
         else:
             self.walk_away()
 
+    def _pay(self, booking: BuyerBooking) -> None:
+        if self.payments:
+            self.payments.pay(booking)
+            return
+        path = f"/api/v1/payment/{booking.id}/confirm"
+        answer = self.send(BuyerRequest(name="confirm", method="POST", path=path))
+        if answer.ok:
+            sold = msgspec.json.decode(answer.body, type=BuyerBooking)
+            self._tally.receipts.append(_receipt(sold))
 
-def _receipt(answer: BuyerAnswer) -> Receipt:
-    booking = msgspec.json.decode(answer.body, type=BuyerBooking)
+
+def _receipt(booking: BuyerBooking) -> Receipt:
     return Receipt(
         booking.id, booking.seat_ids, {area.area_id: area.quantity for area in booking.areas}
     )

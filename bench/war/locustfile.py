@@ -2,14 +2,16 @@
 
     JWT_SECRET=… locust -f bench/war/locustfile.py --host http://127.0.0.1:8000 --event gala
 
-Every buyer has a token of its own, made here with the API's secret. The counts and
-receipts of the buyers are written at the end, to the files of --summary and --receipts. This module
-knows locust and the clock; `bench.war.buyers` has the behaviour of a buyer, `bench.war.scenarios`
-the users and stages.
+Every buyer has a token of its own, made here with the API's secret. With --pay notices, signed
+notices confirm what the buyers pay, and PAYMENT_WEBHOOK_SECRET must be the API's. The counts,
+receipts and charges are written at the end, to the files of --summary, --receipts and --charges.
+This module knows locust and the clock; `bench.war.buyers` has the behaviour of a buyer,
+`bench.war.provider` that of the payment provider, `bench.war.scenarios` the users and stages.
 """
 
 import os
 from argparse import ArgumentParser
+from functools import partial
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -27,6 +29,7 @@ from api.http.tokens import issue_token
 from bench.load import client
 from bench.war import receipts, scenarios
 from bench.war.buyers import Buyer
+from bench.war.provider import WarProvider
 from bench.war.scenarios.scenario import Scenario
 from bench.war.tally import BuyerAnswer, Tally
 from bench.war.views import BuyerRequest, BuyerSale, house_of
@@ -42,7 +45,7 @@ TOKEN_TTL_S = 24 * 3600
 class Crowd:
     """One run, shared by its buyers."""
 
-    def __init__(self, host: str, event: str, scenario: Scenario) -> None:
+    def __init__(self, host: str, event: str, scenario: Scenario, *, notices: bool) -> None:
         self._secret = os.environ.get("JWT_SECRET", "")
         if not self._secret:
             raise StopTest("JWT_SECRET is not set: buyers need tokens that the API accepts")
@@ -51,8 +54,10 @@ class Crowd:
             raise StopTest(f"{host} has no event {event!r}: it answers {status}")
         house = house_of(msgspec.json.decode(body, type=Layout), event)
         self.tally = Tally()
+        self._provider = _provider_for(host, event) if notices else None
         self._sale = BuyerSale(event_id=event, house=house, seconds=scenario.seconds)
         self._cast = scenario.cast
+        self._buyers: list[Buyer] = []
         self._name = uuid4().hex[:8]
         self._customers, self._users = count(1), count()
         self._began = perf_counter()
@@ -64,20 +69,34 @@ class Crowd:
     def new_buyer(self, shop: "TicketBuyer", chance: Random) -> Buyer:
         """The next buyer. Roles take turns."""
         role = self._cast[next(self._users) % len(self._cast)]
-        return role.plays(shop, self._sale, role.habits, self.tally, chance)
+        buyer = role.plays(shop, self._sale, role.habits, self.tally, chance, self._provider)
+        self._buyers.append(buyer)
+        return buyer
+
+    def end(self) -> None:
+        """The buyers have left; the provider sends the notices that are not due yet."""
+        for buyer in self._buyers:
+            if buyer.payments:
+                buyer.payments.send_notices(every=True)
 
     def new_token(self) -> str:
         """A token for a new customer."""
         subject = f"buyer-{self._name}-{next(self._customers)}"
         return issue_token(self._secret, subject, "customer", ttl_s=TOKEN_TTL_S)
 
-    def write(self, summary: str, receipts_path: str) -> None:
+    def write(self, summary: str, receipts_path: str, charges_path: str) -> None:
         """Write what there is to tell, to the files that were asked for."""
         if receipts_path:
             receipts.write(Path(receipts_path), self.tally.receipts)
+        if charges_path:
+            receipts.write(Path(charges_path), list(self.tally.charges.values()))
         if summary:
             told = self.tally.summary(self.elapsed_s())
             Path(summary).write_bytes(msgspec.json.encode(told))
+
+
+class _Hold(msgspec.Struct, rename="camel"):
+    hold_ttl_ms: int
 
 
 class TicketBuyer(FastHttpUser):
@@ -91,8 +110,8 @@ class TicketBuyer(FastHttpUser):
         """Come to the sale."""
         self.change_customer()
         self._rest_s = 0.0
-        buyer = self.crowd.new_buyer(self, Random())
-        self._next_step, self._visit = buyer.arrive, buyer.visit
+        self._buyer = self.crowd.new_buyer(self, Random())
+        self._next_step = self._buyer.arrive
 
     def wait_time(self) -> float:
         """Seconds until the next try."""
@@ -101,8 +120,10 @@ class TicketBuyer(FastHttpUser):
     @task
     def buy(self) -> None:
         """Arrive, and from then on try."""
+        if self._buyer.payments:
+            self._buyer.payments.send_notices()
         self._rest_s = self._next_step()
-        self._next_step = self._visit
+        self._next_step = self._buyer.visit
 
     def send(self, request: BuyerRequest) -> BuyerAnswer:
         """Make the call; a refusal is no failure to locust."""
@@ -156,6 +177,16 @@ class Stages(LoadTestShape):
         return wanted, float(max(wanted, self.runner.user_count))
 
 
+def _provider_for(host: str, event: str) -> WarProvider:
+    secret = os.environ.get("PAYMENT_WEBHOOK_SECRET", "")
+    if not secret:
+        raise StopTest("PAYMENT_WEBHOOK_SECRET is not set: the API accepts no notice without it")
+    _, body = client.get(host, f"/api/v1/event/{event}")
+    return WarProvider(
+        partial(client.post, host), secret, msgspec.json.decode(body, type=_Hold).hold_ttl_ms / 1000
+    )
+
+
 def _scenario_of(environment: Environment) -> Scenario:
     options = vars(environment.parsed_options)
     return scenarios.find(options["scenario"]).scaled(options["most_users"], options["seconds"])
@@ -168,6 +199,7 @@ def _add_options(parser: ArgumentParser) -> None:
         ("seconds", 0.0, "How long; 0: as long as the scenario lasts."),
         ("summary", "", "File for the summary, JSON."),
         ("receipts", "", "File for the confirmed bookings, JSON lines."),
+        ("charges", "", "File for the payments that the provider reported, JSON lines."),
     ):
         variable = f"WAR_{name.upper().replace('-', '_')}"
         parser.add_argument(
@@ -177,12 +209,19 @@ def _add_options(parser: ArgumentParser) -> None:
         "--scenario", choices=list(scenarios.SCENARIOS), default="rush", env_var="WAR_SCENARIO",
         help="Which buyers come, and when.",
     )  # fmt: skip
+    parser.add_argument(
+        "--pay", choices=("customers", "notices"), default="customers", env_var="WAR_PAY",
+        help="Who confirms a booking.",
+    )  # fmt: skip
 
 
 def _begin(environment: Environment, **_: object) -> None:
-    event = vars(environment.parsed_options)["event"]
+    options = vars(environment.parsed_options)
+    scenario, notices = _scenario_of(environment), options["pay"] == "notices"
     try:
-        TicketBuyer.crowd = Crowd(environment.host or "", event, _scenario_of(environment))
+        TicketBuyer.crowd = Crowd(
+            environment.host or "", options["event"], scenario, notices=notices
+        )
     except (EngineError, ValueError) as error:
         raise StopTest(f"there can be no war: {error}") from error
 
@@ -190,7 +229,8 @@ def _begin(environment: Environment, **_: object) -> None:
 def _end(environment: Environment, **_: object) -> None:
     options = vars(environment.parsed_options)
     if hasattr(TicketBuyer, "crowd"):  # it began
-        TicketBuyer.crowd.write(options["summary"], options["receipts"])
+        TicketBuyer.crowd.end()
+        TicketBuyer.crowd.write(options["summary"], options["receipts"], options["charges"])
 
 
 def _count_error(exception: BaseException, **_: object) -> None:

@@ -7,12 +7,15 @@ forgotten everywhere leaves Redis and Postgres in perfect agreement.
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from bench.war.tally import Receipt
 from engine.models import Booking, BookingStatus
+
+Paper = TypeVar("Paper", bound=Struct)
 
 
 class BrokenReceipt(Struct, frozen=True):
@@ -23,14 +26,14 @@ class BrokenReceipt(Struct, frozen=True):
     detail: str
 
 
-def write(path: Path, receipts: Sequence[Receipt]) -> None:
-    """One receipt a line."""
-    path.write_bytes(msgspec.json.Encoder().encode_lines(receipts))
+def write(path: Path, papers: Sequence[Struct]) -> None:
+    """Write receipts or charges to a file, one a line."""
+    path.write_bytes(msgspec.json.Encoder().encode_lines(papers))
 
 
-def read(path: Path) -> list[Receipt]:
-    """What `write` wrote."""
-    return msgspec.json.Decoder(Receipt).decode_lines(path.read_bytes())
+def read(path: Path, kind: type[Paper]) -> list[Paper]:
+    """Read the receipts or charges that `write` wrote."""
+    return msgspec.json.Decoder(kind).decode_lines(path.read_bytes())
 
 
 def check(

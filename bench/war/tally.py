@@ -1,4 +1,4 @@
-"""The figures of the buyers: counts, response times, and a receipt for every payment.
+"""The figures of the buyers: counts, response times, a receipt for every sale, and every charge.
 
 Every response time is kept, to the microsecond: locust's own statistics round them, and a war of
 minutes fits in a few megabytes. A refusal (the engine's "no") is not a failure; everything that
@@ -45,6 +45,15 @@ class Receipt(Struct, frozen=True):
     areas: dict[str, int]
 
 
+class Charge(Struct, frozen=True, rename="camel"):
+    """A payment that the provider took and the API has acknowledged."""
+
+    booking_id: str
+    payment_id: str
+    amount_minor: int
+    currency: str
+
+
 class Spread(Struct, frozen=True):
     """Times of one kind, in milliseconds."""
 
@@ -61,6 +70,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     `success_count` counts what was answered as asked, `server_error_count` 5xx, `unanswered_count`
     connections that failed or broke. `failures` names those, and all no buyer should ever see.
     `busiest_second_count`: attempts to hold within one second. `overall` is over `latencies`.
+    `notices` counts the notices of the payment provider by their outcome.
     """
 
     seconds: float
@@ -77,6 +87,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     abandoned_count: int
     refusals: dict[str, int]
     failures: dict[str, int]
+    notices: dict[str, int]
     overall: Spread
     latencies: dict[str, Spread]
 
@@ -90,12 +101,14 @@ class Tally:
 
     def __init__(self) -> None:
         self.receipts: list[Receipt] = []
+        self.charges: dict[str, Charge] = {}
         self.abandoned_count = 0
         self._answered: Counter[str] = Counter()
         self._statuses: Counter[int] = Counter()
         self._attempts: Counter[int] = Counter()
         self._refusals: Counter[str] = Counter()
         self._failures: Counter[str] = Counter()
+        self._notices: Counter[str] = Counter()
         self._ms: defaultdict[str, array[float]] = defaultdict(lambda: array("d"))
 
     def add(self, call: str, answer: BuyerAnswer) -> str:
@@ -120,6 +133,12 @@ class Tally:
         """Count a failure."""
         self._failures[what] += 1
 
+    def add_notice(self, outcome: str, charge: Charge | None) -> None:
+        """Count a notice that was acknowledged; keep the charge that it reported, if it did."""
+        self._notices[outcome] += 1
+        if charge:
+            self.charges[charge.payment_id] = charge
+
     def summary(self, seconds: float) -> Summary:
         """What has been counted in that time."""
         places = sum(len(paid.seats) + sum(paid.areas.values()) for paid in self.receipts)
@@ -132,12 +151,13 @@ class Tally:
             attempt_count=self._attempts.total(),
             busiest_second_count=max(self._attempts.values(), default=0),
             held_count=self._answered["hold"],
-            confirmed_count=self._answered["confirm"],
+            confirmed_count=len(self.receipts),
             confirmed_places=places,
             released_count=self._answered["release"],
             abandoned_count=self.abandoned_count,
             refusals=dict(self._refusals.most_common()),
             failures=dict(self._failures.most_common()),
+            notices=dict(self._notices.most_common()),
             overall=spread_of([ms for times in self._ms.values() for ms in times]),
             latencies={call: spread_of(ms) for call, ms in sorted(self._ms.items())},
         )

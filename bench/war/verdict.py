@@ -1,8 +1,9 @@
 """After a war: wait until holds have expired and the writer has caught up, then check it.
 
-The checks are independent of each other: the buyers' receipts, the engine's invariants (a hold that
-is left over is one of them), the comparison of Redis with Postgres, the writer's backlog, and the
-bounds of the scenario.
+The checks are independent of each other: the buyers' receipts, the money (the charges of the
+payment provider, and the sums of the event), the engine's invariants (a hold that is left over is
+one of them), the comparison of Redis with Postgres, the writer's backlog, and the bounds of the
+scenario.
 """
 
 from collections import Counter
@@ -10,7 +11,8 @@ from collections import Counter
 from msgspec import Struct
 
 from bench.rig.polling import until, until_written
-from bench.war import receipts
+from bench.war import money, receipts
+from bench.war.money import BrokenPayment
 from bench.war.receipts import BrokenReceipt
 from bench.war.scenarios.bounds import Checked, figures_of
 from bench.war.scenarios.bounds import check as check_bounds
@@ -22,6 +24,7 @@ from engine.ids import EventId
 from engine.invariants import OVERDUE_MS_MAX, Violation, check
 from engine.models import Counts
 from persistence.database import Pool
+from persistence.journal.tables import MoneySums, Store
 from persistence.reconcile.reconciler import reconcile
 from persistence.reconcile.report import Difference
 
@@ -37,8 +40,8 @@ class WarVerdict(Struct, frozen=True, kw_only=True):
 
     `users` is the most there were at once, `lag` how far the writer was behind meanwhile, and
     `figures` what the bounds are about. `statuses` counts the bookings that were held in the war,
-    `places` all places of the event. `backlog_entries` the writer had not persisted when the
-    patience was over.
+    `places` all places of the event, `money` its payments by currency. `backlog_entries` the writer
+    had not persisted when the patience was over.
     """
 
     scenario: str
@@ -51,7 +54,9 @@ class WarVerdict(Struct, frozen=True, kw_only=True):
     statuses: dict[str, int]
     places: Counts
     backlog_entries: int
+    money: list[MoneySums]
     broken_receipts: list[BrokenReceipt]
+    broken_payments: list[BrokenPayment]
     violations: list[Violation]
     differences: list[Difference]
     clean: bool
@@ -77,12 +82,16 @@ async def judge(engine: Engine, pool: Pool, war: War, result: WarResult) -> WarV
     report = await reconcile(engine, pool, [event])
     areas = {area_id: area.capacity for area_id, area in state.areas.items()}
     broken = receipts.check(result.receipts, state.bookings, areas)
+    store = Store(pool)
+    sums = await store.sum_payments(event)
+    broken_payments = money.check(result.charges, await store.list_payments(event), sums)
     violations, differences = check(state), list(report.differences)
     statuses = _statuses(state, result.began_ms)
     figures = figures_of(summary, result.lag, statuses.get("expired", 0), war.scenario.users)
     bounds = check_bounds(war.scenario.bounds, figures)
     missed = not all(checked.kept for checked in bounds)
-    against = (broken, violations, differences, summary.failures, backlog.entries, missed)
+    found = (broken, broken_payments, violations, differences)
+    against = (*found, summary.failures, backlog.entries, missed)
     return WarVerdict(
         scenario=war.scenario.name,
         event_id=event,
@@ -94,7 +103,9 @@ async def judge(engine: Engine, pool: Pool, war: War, result: WarResult) -> WarV
         statuses=statuses,
         places=state.event.counts,
         backlog_entries=backlog.entries,
+        money=sums,
         broken_receipts=broken,
+        broken_payments=broken_payments,
         violations=violations,
         differences=differences,
         clean=not any(against),

@@ -19,14 +19,15 @@ from msgspec import Struct
 
 from bench.load import client
 from bench.rig.polling import until_written
-from bench.war import receipts
+from bench.war import provider, receipts
 from bench.war.scenarios.scenario import Scenario
-from bench.war.tally import Receipt, Spread, Summary, spread_of
+from bench.war.tally import Charge, Receipt, Spread, Summary, spread_of
 from engine import Engine
 from engine.errors import EngineError, Misconfigured
 from engine.ids import EventId
 from engine.models import Event
 from engine.plans.venues import make_venue
+from engine.settings.settings import Settings
 
 STOP_TIMEOUT_S = 15
 """How long a buyer may take to finish what it has begun when the time is over."""
@@ -45,12 +46,16 @@ Watch = Callable[[Event], None]
 
 
 class War(Struct, frozen=True, kw_only=True):
-    """A scenario, and where it is fought. `web_port` is for locust's own page; 0: without."""
+    """A scenario, and where it is fought. `web_port` is for locust's own page; 0: without.
+
+    `notices`: signed notices of a payment provider confirm the bookings, not the customers.
+    """
 
     scenario: Scenario
     event_id: EventId
     url: str
     web_port: int = 0
+    notices: bool = False
 
 
 class WarResult(Struct, frozen=True, kw_only=True):
@@ -63,6 +68,7 @@ class WarResult(Struct, frozen=True, kw_only=True):
     lag: Spread
     summary: Summary
     receipts: list[Receipt]
+    charges: list[Charge]
 
 
 async def open_sale(engine: Engine, scenario: Scenario) -> EventId:
@@ -82,18 +88,42 @@ async def open_sale(engine: Engine, scenario: Scenario) -> EventId:
     return event
 
 
-def check_ready(war: War, jwt_secret: str) -> None:
+def check_ready(war: War, settings: Settings) -> None:
     """Raises Misconfigured or Unavailable when the war could not even begin."""
     if importlib.util.find_spec("locust") is None:
         raise Misconfigured("locust is not installed: pip install 'ticket-wars[war]'")
-    if not jwt_secret:
+    if not settings.jwt_secret:
         raise Misconfigured("JWT_SECRET is not set: buyers need tokens that the API accepts")
     status, _ = client.get(war.url, f"/api/v1/event/{war.event_id}")
     if status != 200:
         raise Misconfigured(f"{war.url} answers {status} for the event {war.event_id!r}")
+    if war.notices:
+        _check_notices(war.url, settings.payment_webhook_secret)
 
 
-async def fight(engine: Engine, war: War, jwt_secret: str, watch: Watch) -> WarResult:
+def _check_notices(url: str, secret: str) -> None:
+    """Send a notice that the API ignores. Raises Misconfigured if it is refused."""
+    if not secret:
+        raise Misconfigured(
+            "PAYMENT_WEBHOOK_SECRET is not set: --pay notices signs with the secret of the API"
+        )
+    body = msgspec.json.encode({"id": "war", "type": provider.CHECK_TYPE})
+    headers = {"Payment-Signature": provider.signature_of(secret, body)}
+    status, _ = client.post(url, provider.PATH, body, headers)
+    if status == 404:
+        raise Misconfigured(
+            f"{url} accepts no payment notices: start the API with PAYMENT_WEBHOOK_SECRET"
+        )
+    if status == 401:
+        raise Misconfigured(
+            f"{url} refuses the signature of a payment notice: PAYMENT_WEBHOOK_SECRET must be the "
+            "same here and at the API"
+        )
+    if status != 200:
+        raise Misconfigured(f"{url} answers {status} to a payment notice")
+
+
+async def fight(engine: Engine, war: War, settings: Settings, watch: Watch) -> WarResult:
     """Let the buyers in and wait until they are gone. `watch` sees the event now and then.
 
     Raises: Misconfigured with locust's last words when it ended early.
@@ -102,7 +132,7 @@ async def fight(engine: Engine, war: War, jwt_secret: str, watch: Watch) -> WarR
     lags_ms: list[float] = []
     over = asyncio.Event()
     with TemporaryDirectory(prefix="war-") as folder:
-        fighting = asyncio.create_task(_run_locust(war, jwt_secret, Path(folder)))
+        fighting = asyncio.create_task(_run_locust(war, settings, Path(folder)))
         watching = (
             asyncio.create_task(_watch(engine, war.event_id, watch, over)),
             asyncio.create_task(_measure_lag(engine, war.event_id, lags_ms, over)),
@@ -112,12 +142,18 @@ async def fight(engine: Engine, war: War, jwt_secret: str, watch: Watch) -> WarR
             for watcher in watching:  # they end only by a defect, which is told
                 if watcher.done():
                     watcher.result()
-            summary, paid = await fighting
+            summary, sold, charges = await fighting
         finally:
             over.set()
             fighting.cancel()
             await asyncio.gather(fighting, *watching, return_exceptions=True)
-    return WarResult(began_ms=began_ms, lag=spread_of(lags_ms), summary=summary, receipts=paid)
+    return WarResult(
+        began_ms=began_ms,
+        lag=spread_of(lags_ms),
+        summary=summary,
+        receipts=sold,
+        charges=charges,
+    )
 
 
 async def _watch(engine: Engine, event: EventId, watch: Watch, over: asyncio.Event) -> None:
@@ -144,12 +180,18 @@ async def _pause(over: asyncio.Event, seconds: float) -> None:
             await over.wait()
 
 
-async def _run_locust(war: War, jwt_secret: str, folder: Path) -> tuple[Summary, list[Receipt]]:
-    log, summary, paid = folder / "log", folder / "summary.json", folder / "receipts.jsonl"
-    environ = {**os.environ, "JWT_SECRET": jwt_secret}
+async def _run_locust(
+    war: War, settings: Settings, folder: Path
+) -> tuple[Summary, list[Receipt], list[Charge]]:
+    log, summary = folder / "log", folder / "summary.json"
+    environ = {
+        **os.environ,
+        "JWT_SECRET": settings.jwt_secret,
+        "PAYMENT_WEBHOOK_SECRET": settings.payment_webhook_secret,
+    }
     with log.open("wb") as out:
         locust = await asyncio.create_subprocess_exec(
-            *_command(war, summary, paid), stdin=DEVNULL, stdout=out, stderr=out, env=environ
+            *_command(war, folder), stdin=DEVNULL, stdout=out, stderr=out, env=environ
         )
         try:
             await locust.wait()
@@ -160,11 +202,14 @@ async def _run_locust(war: War, jwt_secret: str, folder: Path) -> tuple[Summary,
     if not summary.exists():
         last_words = log.read_text(errors="replace").splitlines()[-LAST_WORDS_LINES:]
         raise Misconfigured("\n".join(["locust ended early:", *last_words]))
-    told = msgspec.json.decode(summary.read_bytes(), type=Summary)
-    return told, receipts.read(paid)
+    return (
+        msgspec.json.decode(summary.read_bytes(), type=Summary),
+        receipts.read(folder / "receipts.jsonl", Receipt),
+        receipts.read(folder / "charges.jsonl", Charge),
+    )
 
 
-def _command(war: War, summary: Path, paid: Path) -> list[str]:
+def _command(war: War, folder: Path) -> list[str]:
     arguments = {
         "--locustfile": Path(__file__).with_name("locustfile.py"),
         "--host": war.url,
@@ -173,8 +218,10 @@ def _command(war: War, summary: Path, paid: Path) -> list[str]:
         "--scenario": war.scenario.name,
         "--most-users": war.scenario.users,
         "--seconds": war.scenario.seconds,
-        "--summary": summary,
-        "--receipts": paid,
+        "--summary": folder / "summary.json",
+        "--receipts": folder / "receipts.jsonl",
+        "--charges": folder / "charges.jsonl",
+        "--pay": "notices" if war.notices else "customers",
     }
     if war.web_port:
         arguments |= {

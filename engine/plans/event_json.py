@@ -139,7 +139,7 @@ class EventPlan(_Part, frozen=True):
         PaymentMs,
         Meta(
             description="The longest time after the hold that a slow payment gets, not shorter "
-            "than the hold; 0 is the hold's time."
+            "than the hold; 0 is off: a slow payment does not move the deadline."
         ),
     ] = 0
 

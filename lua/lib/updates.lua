@@ -36,13 +36,17 @@ function updates.refunded(_, record, known, payment, back_minor)
     payment.amount_minor = back_minor or payment.amount_minor
   end
   local amount_minor = (known or payment).amount_minor
+  local is_open = known and payments.OPEN[known.outcome]
+  if is_open then -- its amount is not known for certain before it succeeds
+    amount_minor = math.max(amount_minor, back_minor or 0)
+  end
   back_minor = math.min(back_minor or amount_minor, amount_minor)
   if known and (known.refunded_minor or 0) >= back_minor then
     return nil
   end
   local change = { entry = { refunded_minor = back_minor }, outcome = "refunded" }
-  if known and payments.OPEN[known.outcome] then
-    change.entry.outcome = "refunded"
+  if is_open then
+    change.entry.outcome, change.entry.amount_minor = "refunded", amount_minor
   elseif known and payments.BUYS[known.outcome] then
     change.cancels = record.status == "confirmed" and back_minor >= amount_minor
   end

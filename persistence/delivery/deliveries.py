@@ -1,8 +1,8 @@
-"""What the deliverer does with Postgres: make deliveries, claim what is due, record what came.
+"""Deliveries in Postgres: make them, claim the due ones, record the outcomes.
 
-Nothing is locked while a message is on its way: a claim moves the message's due time ahead by
-LEASE_MS, and when its deliverer dies it is simply due again. Several deliverers do no harm, as
-`SKIP LOCKED` gives each row to one of them.
+No row is locked while a message is being sent. A claim is a lease: it moves the due time ahead by
+LEASE_MS, so that the delivery is due again if its deliverer dies. Several deliverers can run,
+because `SKIP LOCKED` gives each row to one of them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,11 +17,11 @@ from persistence.stores.webhooks import QUERIES
 LEASE_MS = 60_000
 NOT_PERMITTED = "the owner of the webhook has no right to this event any more"
 KEEP_MS = 30 * 86_400_000
-"""How long a delivery that came to an end can be looked at."""
+"""How long a delivered or dead delivery is kept."""
 
 
 class Due(Struct, frozen=True, kw_only=True):
-    """A claimed delivery: all that sending it needs. `body` is the booking of the journal."""
+    """A claimed delivery. `body` is the booking as JSON, from the journal."""
 
     message_id: str
     number: int
@@ -37,7 +37,7 @@ class Due(Struct, frozen=True, kw_only=True):
 
 
 class Attempt(Struct, frozen=True, kw_only=True):
-    """What came of sending: `delay_ms` until the next time if it stays `pending`."""
+    """The outcome of one attempt; `delay_ms` until the next one if the state is `pending`."""
 
     message_id: str
     state: DeliveryState
@@ -47,20 +47,20 @@ class Attempt(Struct, frozen=True, kw_only=True):
 
 
 class Deliveries:
-    """`now_ms` is for tests alone; without it the database's own clock decides."""
+    """Only tests set `now_ms`; otherwise the clock of the database counts."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self.now_ms: int | None = None
 
     async def make(self, entries_max: int) -> int:
-        """Make the deliveries of queued journal entries; how many entries were taken."""
+        """Make the deliveries of queued entries; returns how many, at most `entries_max`."""
         try:
             taken: int = await self._pool.fetchval(
                 QUERIES["make_deliveries"], self.now_ms, entries_max
             )
         except asyncpg.ForeignKeyViolationError:
-            return 0  # a webhook was deleted meanwhile: they are in the queue again
+            return 0  # a webhook was deleted meanwhile: the entries stay queued
         return taken
 
     async def claim(
@@ -96,7 +96,7 @@ class Deliveries:
         return list(claimed.values())
 
     async def _give_up(self, webhook_id: str, event_id: str) -> None:
-        """Mark as dead what waits for a webhook whose owner lost its right to the event."""
+        """Mark as dead the deliveries of an event that the webhook's owner may not read now."""
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute(QUERIES["lock_webhook"], webhook_id)
             await connection.execute(
@@ -106,7 +106,7 @@ class Deliveries:
     async def record(
         self, webhook_id: str, attempts: Sequence[Attempt], *, failure_count: int, backoff_ms: int
     ) -> None:
-        """Record what came of these, and how the webhook does."""
+        """Record the outcomes of these attempts, and the failures and backoff of the webhook."""
         columns = zip(
             *((a.message_id, a.state, a.delay_ms, a.status, a.error) for a in attempts),
             strict=True,
@@ -120,7 +120,7 @@ class Deliveries:
             )
 
     async def disable(self, webhook_id: str, why: str) -> None:
-        """Send nothing there any more; what was on its way is given up."""
+        """Disable a webhook; its pending deliveries are dead."""
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute(QUERIES["disable_webhook"], self.now_ms, webhook_id, why)
             await connection.execute(
@@ -128,10 +128,10 @@ class Deliveries:
             )
 
     async def oldest_ms(self) -> int:
-        """How long the oldest message waits that is not delivered yet; 0: none does."""
+        """The age of the oldest pending message, in ms; 0 if there is none."""
         age_ms: int | None = await self._pool.fetchval(QUERIES["read_oldest"], self.now_ms)
         return max(0, age_ms or 0)
 
     async def forget(self) -> None:
-        """Remove some of what came to an end KEEP_MS ago."""
+        """Delete some of the deliveries that ended more than KEEP_MS ago."""
         await self._pool.execute(QUERIES["forget_deliveries"], self.now_ms, KEEP_MS)

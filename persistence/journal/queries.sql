@@ -217,6 +217,36 @@ FROM bookings b
 WHERE b.event_id = $1
     AND (b.status = 'confirmed' OR b.booking_id = ANY ($2::text[]));
 
+-- name: sum_payments
+-- For each currency of an event: what was paid, and what of it is for places that are sold, is owed,
+-- and is back. Each comes from a table of its own, so that a payment without an obligation and an
+-- obligation without a payment show. What a buyer of sold places got back is still a part of their price.
+SELECT currency, sum(paid)::bigint AS paid_minor, sum(sold)::bigint AS sold_minor,
+    sum(owed)::bigint AS owed_minor, sum(back)::bigint AS back_minor
+FROM (
+    SELECT p.currency, p.amount_minor, 0, 0, CASE
+            WHEN b.status = 'confirmed' AND p.outcome IN ('confirmed', 'late_confirmed') THEN 0
+            ELSE least(p.amount_minor, p.refunded_minor + coalesce(r.amount_minor, 0))
+        END
+    FROM payments p
+        LEFT JOIN bookings b ON b.booking_id = p.booking_id
+        LEFT JOIN refund_obligations r ON r.booking_id = p.booking_id
+            AND r.payment_id = p.payment_id AND r.settled_at_ms IS NOT NULL
+    WHERE p.event_id = $1
+        AND p.outcome NOT IN ('processing', 'payment_failed', 'refunded', 'disputed')
+    UNION ALL
+    SELECT currency, 0, amount_minor, 0, 0 FROM bookings
+    WHERE event_id = $1 AND status = 'confirmed'
+    UNION ALL
+    SELECT currency, 0, 0, amount_minor, 0 FROM refund_obligations
+    WHERE event_id = $1 AND settled_at_ms IS NULL
+) AS money (currency, paid, sold, owed, back)
+GROUP BY currency
+ORDER BY currency;
+
+-- name: list_payments
+SELECT booking_id, payment_id, amount_minor, currency FROM payments WHERE event_id = $1;
+
 -- name: find_unaccounted
 -- Payments that are neither for places that are sold, nor owed, nor back; sales that no payment has
 -- bought, or not for what they cost.

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 import msgspec
+from msgspec import Struct
 
 from engine.ids import EventId
 from engine.models import Booking, BookingStatus, JournalEntry, Terms
@@ -37,6 +38,27 @@ class _Repeated(Exception):
 
 
 QUERIES = named_queries("journal/queries.sql")
+
+
+class MoneySums(Struct, frozen=True, kw_only=True):
+    """The money of an event in one currency, in minor units: paid = sold + owed + back."""
+
+    currency: str
+    paid_minor: int
+    sold_minor: int
+    owed_minor: int
+    back_minor: int
+
+    @property
+    def is_balanced(self) -> bool:
+        """Whether every cent that was paid is for sold places, is owed, or is back."""
+        return self.paid_minor == self.sold_minor + self.owed_minor + self.back_minor
+
+    def __str__(self) -> str:
+        return (
+            f"{self.paid_minor:,} {self.currency} (minor units) paid: {self.sold_minor:,} sold, "
+            f"{self.owed_minor:,} owed, {self.back_minor:,} paid back"
+        )
 
 
 class Store:
@@ -148,6 +170,17 @@ class Store:
             (row["booking_id"], f"{row['payment_id'] or 'its payments'}: {row['detail']}")
             for row in rows
         ]
+
+    async def sum_payments(self, event: EventId) -> list[MoneySums]:
+        """What was paid for the event and what became of it, for each currency."""
+        async with self._pool.acquire() as connection:
+            rows = await connection.fetch(QUERIES["sum_payments"], event)
+        return [MoneySums(**row) for row in rows]
+
+    async def list_payments(self, event: EventId) -> set[tuple[str, str, int, str]]:
+        """Every payment of the event: its booking, its id, its amount in minor units, currency."""
+        async with self._pool.acquire() as connection:
+            return {tuple(row) for row in await connection.fetch(QUERIES["list_payments"], event)}
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Connection]:

@@ -19,10 +19,10 @@ class PostgresPayments:
         self._connect = connect
 
     async def record_notice(self, notice: Notice) -> None:
-        """Keep a notice once, by its id and booking; owe what no record in Redis keeps.
+        """Store a notice once per id and booking; store a payment that Redis has no record of.
 
-        One whose booking Redis does not know and Postgres has as live is not kept but Unavailable:
-        Redis lost it, and the notice means something else once it is restored.
+        Raises Unavailable, and stores nothing, if Redis does not know the booking and Postgres has
+        it as live: Redis has lost it, and the notice has another effect after the restore.
         """
         async with self._connect() as connection, connection.transaction():
             await connection.execute(
@@ -34,7 +34,7 @@ class PostgresPayments:
                 await _apply(connection, notice, notice.unkept_reason)
 
     async def find_booking(self, payment_id: str) -> str | None:
-        """The booking that a payment was for, if Postgres has it."""
+        """The booking of a payment, or None if Postgres does not have the payment."""
         async with self._connect() as connection:
             booking: str | None = await connection.fetchval(QUERIES["find_booking"], payment_id)
         return booking
@@ -42,7 +42,7 @@ class PostgresPayments:
     async def list_notices(
         self, event: EventId, outcome: NoticeOutcome | None, below: int | None, limit: int
     ) -> list[Notice]:
-        """The notices of an event, the newest first, of numbers under `below`."""
+        """The notices of an event with numbers below `below`, newest first."""
         async with self._connect() as connection:
             rows = await connection.fetch(QUERIES["list_notices"], event, outcome, below, limit)
         return [msgspec.convert(dict(row), Notice) for row in rows]
@@ -63,13 +63,13 @@ class PostgresPayments:
         return [msgspec.convert(dict(row), Refund) for row in rows]
 
     async def find_refunds(self, refund_or_booking: str) -> list[Refund]:
-        """The obligation of this id, or all those of a booking."""
+        """The obligation with this id, or at most 50 of the booking with this id."""
         async with self._connect() as connection:
             rows = await connection.fetch(QUERIES["find_refunds"], refund_or_booking)
         return [msgspec.convert(dict(row), Refund) for row in rows]
 
     async def settle_refund(self, refund: Refund, settled_by: str, reference: str | None) -> Refund:
-        """Mark an obligation settled, once."""
+        """Settle an obligation; if it is settled already, return it unchanged."""
         async with self._connect() as connection:
             [row] = await connection.fetch(
                 QUERIES["settle_refund"], refund.id, settled_by, reference
@@ -78,7 +78,7 @@ class PostgresPayments:
 
 
 async def _apply(connection: Connection, notice: Notice, reason: UnkeptReason) -> None:
-    """What a notice means for a payment that no record in Redis keeps. Raises Unavailable."""
+    """Apply a notice to a payment that Redis has no record of. Raises Unavailable."""
     booking, payment = notice.booking_id, notice.payment_id
     money = (notice.event_id, notice.amount_minor, notice.currency)
     forgotten = reason == UnkeptReason.FORGOTTEN

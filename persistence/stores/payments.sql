@@ -1,7 +1,7 @@
--- What the provider said, and what is to be paid back.
+-- Notices of the payment provider, and refund obligations.
 
 -- name: record_notice
--- The same notice again changes nothing, unless what was open has come to an end since.
+-- A repeated notice changes nothing, unless its first outcome was not final.
 INSERT INTO payment_notices AS known (
     notice_id, kind, booking_id, payment_id, event_id, amount_minor, currency, outcome,
     received_at_ms)
@@ -11,9 +11,10 @@ WHERE known.outcome NOT IN ('confirmed', 'late_confirmed', 'refund_due')
     AND known.outcome <> excluded.outcome;
 
 -- name: owe_forgotten
--- A payment that no record in Redis keeps: for a booking that ended long ago, that is unknown, or
--- that has too many. It is owed, once, by what is known of it; XXX is no currency. A payment that
--- was unchecked before is the same payment. No amount: nothing is owed, the notice says so.
+-- Stores a payment that Redis has no record of, because its booking ended long ago, is unknown or has
+-- too many payments. The payment is owed once. A missing amount or currency is that of the booking, or
+-- the currency is XXX (none). An unchecked payment of the same amount is the same payment. Without any
+-- amount, no payment is stored; the notice remains.
 INSERT INTO payments AS known (
     booking_id, payment_id, event_id, customer_id, amount_minor, currency, source, outcome, reason,
     owed_minor, paid_at_ms)
@@ -40,7 +41,8 @@ ON CONFLICT (booking_id, payment_id) DO UPDATE SET
 WHERE known.outcome IN ('processing', 'payment_failed', 'refunded', 'disputed');
 
 -- name: refund_forgotten
--- The provider has paid it back, in part or whole ($4: in total), and no record in Redis says so.
+-- Stores a refund of a payment that Redis has no record of; $4 is the total paid back so far. The amount
+-- of a payment that has not succeeded yet is not certain: it is at least the total paid back.
 INSERT INTO payments AS known (
     booking_id, payment_id, event_id, customer_id, amount_minor, currency, source, outcome,
     refunded_minor, paid_at_ms)
@@ -52,8 +54,16 @@ FROM (SELECT $1::text AS booking_id) told
     CROSS JOIN LATERAL (SELECT coalesce($4::bigint, b.amount_minor) AS amount_minor) paid
 WHERE paid.amount_minor IS NOT NULL
 ON CONFLICT (booking_id, payment_id) DO UPDATE SET
-    refunded_minor = greatest(
-        known.refunded_minor, least(coalesce($4, known.amount_minor), known.amount_minor)),
+    amount_minor = CASE
+        WHEN known.outcome IN ('processing', 'payment_failed', 'refunded', 'disputed')
+            THEN greatest(known.amount_minor, $4)
+        ELSE known.amount_minor
+    END,
+    refunded_minor = greatest(known.refunded_minor, CASE
+        WHEN known.outcome IN ('processing', 'payment_failed', 'refunded', 'disputed')
+            THEN coalesce($4, known.amount_minor)
+        ELSE least(coalesce($4, known.amount_minor), known.amount_minor)
+    END),
     owed_minor = CASE WHEN known.owed_minor = 0 THEN 0 ELSE least(known.owed_minor, greatest(
         0, known.amount_minor - least(coalesce($4, known.amount_minor), known.amount_minor))) END;
 
@@ -62,14 +72,15 @@ UPDATE payments SET disputed_at_ms = coalesce(disputed_at_ms, now_ms())
 WHERE booking_id = $1 AND (payment_id = $2 OR provider_id = $2);
 
 -- name: find_booking
--- The booking of a payment that does not name it itself, as a dispute does.
+-- The booking of a payment, for notices that name only the payment, such as disputes.
 SELECT booking_id FROM payments WHERE payment_id = $1 OR provider_id = $1
 ORDER BY paid_at_ms DESC
 LIMIT 1;
 
 -- name: is_live
--- A hold of an older epoch came after a restore, which had decided without it: it comes back no more.
--- The journal says so, not the event: its epoch begins with a restore, the journal's with its end.
+-- Whether a restore can bring the booking back. It cannot bring back a hold of an older epoch than the
+-- newest in the journal: the last restore finished without that hold. The epoch of the event is no
+-- substitute, because it changes when a restore begins, that of the journal when it ends.
 SELECT EXISTS (SELECT FROM bookings WHERE booking_id = $1 AND status = 'confirmed')
     OR EXISTS (
         SELECT FROM pending_bookings p
@@ -105,7 +116,7 @@ ORDER BY due_at_ms, obligation_id
 LIMIT $4;
 
 -- name: find_refunds
--- An obligation by its id, or all those of a booking.
+-- An obligation by its id, or the obligations of a booking.
 SELECT obligation_id AS id, payment_id, booking_id, event_id, customer_id, amount_minor, currency,
     reason, due_at_ms, settled_at_ms, settled_by, reference
 FROM refund_obligations
@@ -114,7 +125,7 @@ ORDER BY due_at_ms, obligation_id
 LIMIT 50;
 
 -- name: settle_refund
--- The first who says so is kept.
+-- The first settlement is kept.
 UPDATE refund_obligations SET
     settled_at_ms = coalesce(settled_at_ms, now_ms()),
     reference = CASE WHEN settled_at_ms IS NULL THEN $3 ELSE reference END,

@@ -19,7 +19,7 @@ NEW = {"url": URL, "kinds": ["booking.confirmed"], "eventId": "gala"}
 
 
 def orla() -> Headers:
-    """The header of the organiser whose event it is."""
+    """The header of the organiser who owns the gala."""
     return bearer("orla", "organizer")
 
 
@@ -40,13 +40,13 @@ async def pool_of(api: Api) -> Pool:
 
 
 async def owe(api: Api) -> str:
-    """A booking that was cancelled, and is to be refunded."""
+    """Write a cancelled booking with an obligation; returns the id of the booking."""
     await Store(await pool_of(api)).write([entry(10, OWED)])
     return OWED.id
 
 
 async def hook(api: Api, webhook_id: str = HOOK, owner_id: str = "orla") -> str:
-    """A webhook for everything."""
+    """Create a webhook for all kinds of messages; returns its id."""
     new = Webhook(
         id=webhook_id, owner_id=owner_id, event_id=None, url=URL, kinds=tuple(MessageKind)
     )
@@ -84,14 +84,14 @@ async def _stripe(api: Api) -> Case:
 
 
 def stripe_event(kind: str, booking_id: str, **of_object: object) -> dict[str, object]:
-    """What Stripe says of a PaymentIntent."""
+    """An event of Stripe about a PaymentIntent."""
     told = {"id": "pi_1", "object": "payment_intent", "currency": "eur"}
     metadata = {"metadata": {"bookingId": booking_id}}
     return {"id": "evt_1", "type": kind, "data": {"object": {**told, **metadata, **of_object}}}
 
 
 def notice(booking_id: str, notice_id: str = "evt_1", **data: object) -> dict[str, object]:
-    """The provider's word that a booking is paid."""
+    """A notice that a booking is paid."""
     told = {"bookingId": booking_id, **data}
     return {"id": notice_id, "type": "payment.succeeded", "data": told}
 

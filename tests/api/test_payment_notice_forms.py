@@ -1,4 +1,4 @@
-"""The form of the payment provider's notices: what is wrong with one is named."""
+"""The form of the payment provider's notices: the problem names the wrong field."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Whose word a notice is (S8): forged, altered, stale, replayed and rotated signatures."""
+"""Signatures of notices (S8): forged, altered, stale, replayed and rotated signatures."""
 
 import hmac
 import time

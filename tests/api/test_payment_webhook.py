@@ -1,4 +1,4 @@
-"""The payment provider's notices: whose word it is, what comes of it, and how often."""
+"""Notices of the payment provider: their outcomes, their records, and one effect for each."""
 
 import asyncio
 import time
@@ -20,7 +20,7 @@ from tests.support.trials import Trial
 
 
 async def _open(api: Api) -> str:
-    """The gala, and a booking of ann's that is pending. Its id."""
+    """Open the gala and hold a seat for ann; returns the id of the booking."""
     await api.office.open(owner_id="orla")
     return (await api.office.hold("ann", "A-1-1")).id
 
@@ -33,14 +33,14 @@ async def _outcome(api: Api, told: object) -> str:
 
 
 async def _persist(api: Api) -> None:
-    """What a writer does with the journal."""
+    """Write the journal to Postgres, as the writer does."""
     journal = api.office.engine.journal
     await journal.create_group(GALA)
     await Store(await pool_of(api)).write(await journal.open_entries(GALA))
 
 
 async def _refunds(api: Api, **query: str) -> list[dict[str, Any]]:
-    """The obligations of the gala, once all is written."""
+    """The obligations of the gala after the journal is written."""
     await _persist(api)
     answer = await api.call("GET", f"{EVENT}/gala/refunds", orla(), params=query)
     assert answer.status_code == 200, answer.text
@@ -148,7 +148,7 @@ async def test_notice_that_sold_nothing_is_503_until_it_can_be_recorded(api: Api
 
 
 class _Hanging:
-    """Postgres accepts, and never answers."""
+    """A Postgres that accepts connections and never responds."""
 
     async def record_notice(self, _: object) -> None:
         await asyncio.Event().wait()

@@ -1,4 +1,4 @@
-"""Refund obligations: who sees them, and that each is settled once."""
+"""Refund obligations: permissions to list and settle them; each is settled once."""
 
 import pytest
 

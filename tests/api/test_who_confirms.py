@@ -19,7 +19,7 @@ CASH = {"boxOffice": True, "note": "cash, till 2"}
 
 @pytest.fixture
 async def checked(settings: Settings, office: BoxOffice) -> AsyncIterator[Api]:
-    """The app of an installation with a payment provider, its settings left alone."""
+    """The app with a payment provider and otherwise default settings."""
     app = create_app(replace(settings, payments="auto"), NoStores())
     async with (
         app.router.lifespan_context(app),

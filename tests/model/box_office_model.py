@@ -285,10 +285,13 @@ class BoxOfficeModel:
             return paid.decided(
                 booking, found, paid.Is.REFUNDED, amount_minor=amount, refunded_minor=amount
             )
-        back = known.amount_minor if back is None else min(back, known.amount_minor)
+        amount = known.amount_minor
+        if known.outcome in paid.UNDECIDED:
+            amount = max(amount, back or 0)
+        back = amount if back is None else min(back, amount)
         if known.refunded_minor >= back:
             return None
-        new = replace(known, refunded_minor=back)
+        new = replace(known, amount_minor=amount, refunded_minor=back)
         if found.verifies:
             new = replace(new, source=PaymentSource.PROVIDER, provider_id=found.payment.id)
         if known.outcome in paid.UNDECIDED:

@@ -1,4 +1,4 @@
-"""What was paid for a booking, as the model knows it: a list of payments, changed by what is said.
+"""The payments of a booking in the model: a list that each report changes.
 
 Each function gives the list as it must be afterwards, or the refusal that a payment known before
 must get again. Whether places are free is not asked here.
@@ -26,7 +26,7 @@ KEPT_MAX = 50
 
 
 class Recognised(NamedTuple):
-    """A payment, as it is on the list already, if it is; `verifies`: only now it is checked."""
+    """A reported payment and its entry, if any; `verifies`: the report checks an unchecked one."""
 
     payment: Payment
     known: Payment | None
@@ -34,7 +34,7 @@ class Recognised(NamedTuple):
 
 
 def recognise(booking: Booking, report: PaymentReport, now_ms: int) -> Recognised:
-    """Which payment a report is about."""
+    """Find the payment that a report is about."""
     payment = _payment(booking, report, now_ms)
     for one in booking.payments:
         if payment.id in (one.id, one.provider_id):
@@ -69,7 +69,7 @@ def _payment(booking: Booking, report: PaymentReport, now_ms: int) -> Payment:
 
 
 def told_again(booking: Booking, known: Payment) -> Booking:
-    """What a payment that was decided gets, each time. Raises its refusal."""
+    """The reply to a report of a decided payment. Raises its refusal."""
     if known.outcome is Is.REFUND_DUE:
         raise no.RefundDue(str(known.owed_minor), str(known.reason))
     if known.outcome is Is.PAID_TWICE:
@@ -82,7 +82,7 @@ def told_again(booking: Booking, known: Payment) -> Booking:
 
 
 def buys_nothing(booking: Booking, payment: Payment) -> PaymentOutcome | None:
-    """Why, whatever is free; None: it may buy."""
+    """Why the payment cannot buy the places, free or not; None if it can."""
     if booking.status is BookingStatus.CONFIRMED:
         return Is.PAID_TWICE
     if booking.status is BookingStatus.CANCELLED:
@@ -94,7 +94,7 @@ def buys_nothing(booking: Booking, payment: Payment) -> PaymentOutcome | None:
 def decided(
     booking: Booking, found: Recognised, outcome: PaymentOutcome, **over: object
 ) -> Booking:
-    """The booking with the payment on its list; what is known of it besides stays."""
+    """The booking with the payment on its list; refunds and disputes of an older entry stay."""
     new = replace(found.payment, outcome=outcome, **over)
     if found.known is None:
         return replace(booking, payments=(*booking.payments, new))
@@ -108,7 +108,7 @@ def swapped(booking: Booking, old: Payment, new: Payment) -> Booking:
 
 
 def owed(booking: Booking, which: set[str], reason: str) -> Booking:
-    """The booking with these of its payments owed, as far as they are not back."""
+    """The booking with what is not paid back of these payments owed."""
     payments = tuple(
         replace(p, owed_minor=max(0, p.amount_minor - p.refunded_minor), reason=reason)
         if p.id in which
@@ -120,7 +120,7 @@ def owed(booking: Booking, which: set[str], reason: str) -> Booking:
 
 
 def given_back(booking: Booking, reason: str) -> Booking:
-    """The booking with what bought its places owed: it has none any more."""
+    """The booking without places: the payments that bought them are owed."""
     which = {p.id for p in booking.payments if p.outcome in BOUGHT and not p.owed_minor}
     booking = owed(booking, which, reason)
     return booking if booking.amount_minor else replace(booking, refund_reason=None)

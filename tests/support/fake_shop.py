@@ -79,4 +79,5 @@ class FakeShop:
             areas = request.body.get("areas", [])
             number = len(self.sent("hold"))
             self._held = {"id": f"{EVENT}:b{number}", "seatIds": seats, "areas": areas}
+            self._held |= {"amountMinor": 1500, "currency": "EUR"}
         return self._held

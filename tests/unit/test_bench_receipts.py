@@ -87,11 +87,11 @@ def test_check_of_one_booking_confirmed_twice_finds_nothing() -> None:
 def test_write_and_read_are_the_same_receipts_a_line_each(tmp_path: Path) -> None:
     paid, file = [receipt("1", "A-1-1"), receipt("2", floor=3)], tmp_path / "receipts.jsonl"
     receipts.write(file, paid)
-    assert receipts.read(file) == paid
+    assert receipts.read(file, Receipt) == paid
     assert len(file.read_text().splitlines()) == 2
     assert msgspec.json.decode(file.read_text().splitlines()[0])["booking_id"] == "gala:1"
 
 
 def test_write_of_none_is_read_as_none(tmp_path: Path) -> None:
     receipts.write(tmp_path / "none", [])
-    assert receipts.read(tmp_path / "none") == []
+    assert receipts.read(tmp_path / "none", Receipt) == []

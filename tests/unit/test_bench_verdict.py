@@ -8,12 +8,13 @@ from redis.asyncio import Redis
 
 from bench.war import scenarios
 from bench.war.scenarios.bounds import Bound
-from bench.war.tally import BuyerAnswer, Receipt, Tally, spread_of
+from bench.war.tally import BuyerAnswer, Charge, Receipt, Tally, spread_of
 from bench.war.verdict import WarVerdict, judge, settle
 from bench.war.war import War, WarResult
 from engine import Engine, Settings
+from engine.errors import PaidTwice
 from engine.expirer import Expirer
-from engine.models import Booking
+from engine.models import Booking, PaymentReport, PaymentSource
 from persistence import database
 from persistence.journal.writer import Writer
 from tests.persistence.running import running
@@ -45,6 +46,7 @@ class Battlefield:
             lag=spread_of([400]),
             summary=self.tally.summary(1),
             receipts=self.tally.receipts,
+            charges=list(self.tally.charges.values()),
         )
         war = War(scenario=self.scenario, event_id=GALA, url="http://nowhere")
         async with await database.connect(self._settings.database_url) as pool:
@@ -95,6 +97,36 @@ async def test_judge_does_not_take_a_failed_call_for_clean(
     await battlefield.sell(office)
     battlefield.tally.add("hold", BuyerAnswer(503, b'{"code":"unavailable"}', 1.0))
     assert not (await battlefield.outcome()).clean
+
+
+async def test_judge_finds_a_charge_that_nothing_has_recorded(
+    office: BoxOffice, battlefield: Battlefield
+) -> None:
+    booking = await battlefield.sell(office)
+    charge = Charge(booking.id, "pay-1", booking.amount_minor, booking.currency)
+    battlefield.tally.add_notice("confirmed", charge)
+    outcome = await battlefield.outcome()
+    assert not outcome.clean
+    assert [broken.kind for broken in outcome.broken_payments] == ["payment_lost"]
+
+
+async def test_judge_finds_a_payment_whose_obligation_is_gone(
+    office: BoxOffice, battlefield: Battlefield, database_url: str
+) -> None:
+    booking = await battlefield.sell(office)
+    again = PaymentReport(source=PaymentSource.PROVIDER, id="pay-2", amount_minor=100)
+    with pytest.raises(PaidTwice):
+        await office.bookings.confirm_booking(booking.id, None, again)
+    outcome = await battlefield.outcome()
+    paid_minor = booking.amount_minor + 100
+    assert outcome.clean
+    assert [(m.paid_minor, m.owed_minor) for m in outcome.money] == [(paid_minor, 100)]
+    async with await database.connect(database_url) as pool:
+        await pool.execute("DELETE FROM refund_obligations")
+    outcome = await battlefield.outcome()
+    assert not outcome.clean
+    assert [broken.kind for broken in outcome.broken_payments] == ["sums_differ"]
+    assert outcome.differences
 
 
 @pytest.mark.parametrize(("most", "clean"), [(400, True), (399, False)])

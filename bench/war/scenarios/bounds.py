@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from bench.war.tally import Spread, Summary
 
-CALLS = ("layout", "look", "hold", "confirm", "release")
+CALLS = ("layout", "look", "hold", "confirm", "notice", "release")
 """What buyers call; each has figures such as `hold_p95_ms`, of those that were not refused."""
 
 FIGURES = {
