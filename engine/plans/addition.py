@@ -30,12 +30,14 @@ _one_at_a_time = asyncio.Semaphore(1)
 class Addition(Struct, frozen=True, tag=True):
     """The seats and areas that are new, and the whole layout with them, gzipped.
 
-    `map` is what the map grows by, its separator included; `available` and `blocked` count places.
+    `added` is a layout with only what is new, gzipped (see `layout.difference`). `map` is what the
+    map grows by, its separator included; `available` and `blocked` count places.
     """
 
     known_version: str
     version: str
     gzipped: bytes
+    added: bytes
     prices: str
     map: str
     available: int
@@ -55,17 +57,24 @@ _Result: TypeAlias = Addition | _Refused
 
 
 def addition_of(layout: Layout, known: Layout) -> Addition:
-    """What `layout` has and `known` lacks. Raises PlanError over ADD_SEATS_MAX seats."""
+    """What `layout` has and `known` lacks. Raises PlanError over ADD_SEATS_MAX seats.
+
+    ValueError: `layout` is not `known` with more; its journal entry could not be replayed.
+    """
     before, after = layouts.values_of(known), layouts.values_of(layout)
     seats = _beyond(before.seats, after.seats)
     if len(seats) > ADD_SEATS_MAX:
         raise PlanError([f"at most {ADD_SEATS_MAX} seats can be added at once"])
+    added = layouts.difference(layout, known)
+    if layouts.extended(known, added) != layout:
+        raise ValueError(f"layout {layout.version} does not extend {known.version}")
     grown = after.map[len(before.map) :]
     blocked = grown.count("b")
     return Addition(
         known_version=known.version,
         version=layout.version,
         gzipped=layouts.encode(layout),
+        added=layouts.encode(added),
         prices=layouts.prices(layout),
         map=grown,
         available=layouts.capacity(layout) - layouts.capacity(known) - blocked,

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.models import Layout, LayoutArea, LayoutCategory, LayoutRow, LayoutSection
 
@@ -67,9 +68,39 @@ def capacity(layout: Layout) -> int:
 
 def with_version(layout: Layout) -> Layout:
     """The same layout with its version: a hash of its content, 16 hex digits."""
-    content = msgspec.json.encode(msgspec.structs.replace(layout, version=""))
+    content = msgspec.json.encode(replace(layout, version=""))
     version = hashlib.blake2b(content, digest_size=8).hexdigest()
-    return msgspec.structs.replace(layout, version=version)
+    return replace(layout, version=version)
+
+
+def difference(layout: Layout, known: Layout) -> Layout:
+    """What `layout` has beyond `known`, of which it is an extension: a layout with only that.
+
+    It has the version and all categories of `layout`, because the new places refer to them.
+    """
+    start, sections = map_length(known), {section.id for section in known.sections}
+    areas = {area.id for area in known.areas}
+    grown = (
+        replace(section, rows=tuple(row for row in section.rows if row.index >= start))
+        for section in layout.sections
+    )
+    return replace(
+        layout,
+        sections=tuple(each for each in grown if each.rows or each.id not in sections),
+        areas=tuple(area for area in layout.areas if area.id not in areas),
+    )
+
+
+def extended(known: Layout, added: Layout) -> Layout:
+    """The layout of which `added` is the difference from `known`."""
+    more = {section.id: section for section in added.sections}
+    sections = [
+        replace(section, rows=section.rows + more.pop(section.id).rows)
+        if section.id in more
+        else section
+        for section in known.sections
+    ]
+    return replace(added, sections=(*sections, *more.values()), areas=known.areas + added.areas)
 
 
 def encode(layout: Layout) -> bytes:
