@@ -192,3 +192,38 @@ GROUP BY b.booking_id
 HAVING count(p.payment_id) <> 1
     OR (max(p.amount_minor), max(p.currency)) <> (b.amount_minor, b.currency)
 ORDER BY 1, 2;
+
+-- name: find_unpaid
+-- Bookings that ended unpaid over $1 ms ago, the oldest first, locked; a booking that another writer
+-- has locked waits. What stays: a booking with a payment of any kind, one with a message on its way, and
+-- the newest entry of an event, from which it is seen whether Redis has lost something.
+SELECT b.booking_id
+FROM bookings b
+WHERE b.status IN ('released', 'expired') AND b.refund_reason IS NULL
+    AND b.ended_at_ms < now_ms() - $1
+    AND NOT EXISTS (SELECT FROM payments p WHERE p.booking_id = b.booking_id)
+    AND NOT EXISTS (
+        SELECT FROM webhook_deliveries d
+        WHERE d.booking_id = b.booking_id AND d.state = 'pending')
+    AND NOT EXISTS (
+        SELECT FROM webhook_queue w
+        WHERE w.event_id = b.event_id AND w.epoch = b.epoch
+            AND w.entry_ms = b.entry_ms AND w.entry_seq = b.entry_seq)
+    AND EXISTS (
+        SELECT FROM journal j
+        WHERE j.event_id = b.event_id
+            AND (j.epoch, j.entry_ms, j.entry_seq) > (b.epoch, b.entry_ms, b.entry_seq))
+ORDER BY b.ended_at_ms
+LIMIT $2
+FOR UPDATE OF b SKIP LOCKED;
+
+-- name: forget_entries
+-- Before their bookings: without those, the entries of a hold would say that it is still held.
+DELETE FROM journal j
+WHERE j.booking_id = ANY ($1::text[])
+    AND NOT EXISTS (SELECT FROM payments p WHERE p.booking_id = j.booking_id);
+
+-- name: forget_bookings
+DELETE FROM bookings b
+WHERE b.booking_id = ANY ($1::text[])
+    AND NOT EXISTS (SELECT FROM journal j WHERE j.booking_id = b.booking_id);

@@ -26,6 +26,9 @@ from persistence.journal.rejections import (
 )
 from persistence.sql import named_queries
 
+FORGET_BOOKINGS = 500
+"""How many bookings `forget_unpaid` deletes in one transaction."""
+
 _ONE_ENTRY = "journal_pkey"
 
 _Put = Callable[[Connection, columns.Columns], Awaitable[None]]
@@ -116,6 +119,20 @@ class Store:
             moved = await _put_bookings(connection, entries)
             await _put_payments(connection, entries, moved)
             return moved
+
+    async def forget_unpaid(self, keep_ms: int) -> bool:
+        """Delete bookings that ended unpaid over `keep_ms` ago, with their journal entries.
+
+        At most FORGET_BOOKINGS of them; whether there may be more. An entry of one that comes
+        later writes it again: it has the whole booking.
+        """
+        async with self._transaction() as connection:
+            rows = await connection.fetch(QUERIES["find_unpaid"], keep_ms, FORGET_BOOKINGS)
+            ids = [row["booking_id"] for row in rows]
+            if ids:
+                await connection.execute(QUERIES["forget_entries"], ids)
+                await connection.execute(QUERIES["forget_bookings"], ids)
+        return len(ids) == FORGET_BOOKINGS
 
     async def put_event(self, event: EventId, settings: Fields, gzipped: bytes) -> None:
         """Repair: write an event and its seats, from its settings in Redis and its gzipped layout.

@@ -70,11 +70,13 @@ LIMIT 1;
 -- name: is_live
 -- A hold of an older epoch came after a restore, which had decided without it: it comes back no more.
 -- The journal says so, not the event: its epoch begins with a restore, the journal's with its end.
+-- Nor does one whose deadline is a day ago: its end was known and is forgotten.
 SELECT EXISTS (SELECT FROM bookings WHERE booking_id = $1 AND status = 'confirmed')
     OR EXISTS (
         SELECT FROM pending_bookings p
         WHERE p.booking_id = $1
-            AND p.epoch = (SELECT max(j.epoch) FROM journal j WHERE j.event_id = p.event_id));
+            AND p.epoch = (SELECT max(j.epoch) FROM journal j WHERE j.event_id = p.event_id)
+            AND (p.body ->> 'expires_at_ms')::bigint > now_ms() - 86400000);
 
 -- name: list_notices
 SELECT notice_id AS id, number, kind, booking_id, payment_id, event_id, amount_minor, currency,

@@ -29,7 +29,7 @@ def replay(entries: Sequence[JournalEntry]) -> BoxOfficeModel:
             model.bookings[ulid] = entry.booking
             model.forget_at_ms.pop(ulid, None)
             if entry.kind in _ENDS:
-                model.forget_at_ms[ulid] = entry.at_ms + model.event.terms.ended_ttl_ms
+                model.forget_at_ms[ulid] = entry.at_ms + model.kept_ms(entry.booking)
         elif entry.kind == "event_loaded":
             model.event = _loaded(entry)
         else:
