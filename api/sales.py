@@ -1,5 +1,6 @@
 """Sales of one event by category, counted from two reads: the map and the layout."""
 
+import asyncio
 from collections import Counter
 
 from api.events import owned_event
@@ -42,7 +43,7 @@ async def read_sales(call: Call[NoQuery, None]) -> Response:
     """The sales of an event by category, at the layout's prices."""
     event = await owned_event(call, call.event_id)
     availability, loaded = await _read(call.engine.availability, event.id)
-    counts = _count(availability, loaded)
+    counts = await asyncio.to_thread(_count, availability, loaded)  # of a large event 0.3 s
     categories = tuple(_view(category, counts) for category in loaded.layout.categories)
     sales = SalesView(
         event_id=event.id,

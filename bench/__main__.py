@@ -34,6 +34,8 @@ PARTS = {
     "overload": "bench.suites.overload",
     "logins": "bench.suites.logins",
     "memory": "bench.suites.memory",
+    "additions": "bench.suites.additions",
+    "hoards": "bench.suites.hoards",
 }
 NEED_PROGRAM = ("ceilings", "engine")
 

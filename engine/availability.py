@@ -17,7 +17,9 @@ from engine import keys
 from engine.errors import EventNotFound
 from engine.ids import AreaId, EventId
 from engine.models import AreaCounts, Availability, Counts, Layout, LayoutSeat, SalesState
+from engine.plans import apart
 from engine.plans import layout as layouts
+from engine.plans.layout import SplitLayout
 from engine.scripts import Scripts
 from engine.transport.batcher import Batcher
 
@@ -47,6 +49,28 @@ class LoadedLayout:
     place_at: dict[int, Place] = field(repr=False)
 
 
+class _LayoutCache(LRUCache[tuple[EventId, str], LoadedLayout]):
+    """Frees what it evicts in a thread, a little at a time."""
+
+    def popitem(self) -> tuple[tuple[EventId, str], LoadedLayout]:
+        """Evict the layout that was not used for the longest time."""
+        key, found = super().popitem()
+        asyncio.get_running_loop().run_in_executor(None, _free, [found])
+        return key, found
+
+
+def _free(evicted: list[LoadedLayout]) -> None:
+    """Free a layout piece by piece: 600,000 seats at once would hold the GIL for 0.2 s."""
+    found = evicted.pop()
+    places = list(found.place_at.values())
+    rows = [row for section in found.layout.sections for row in section.rows]
+    del found
+    while places:
+        del places[-1000:]
+    while rows:
+        rows.pop()
+
+
 class AvailabilityReader:
     """Reads maps and layouts."""
 
@@ -55,8 +79,7 @@ class AvailabilityReader:
         self._batcher = batcher
         self._loading: dict[EventId, asyncio.Task[LoadedLayout]] = {}
         self._decoding = asyncio.Semaphore(DECODING_MAX)
-        self._layouts: LRUCache[tuple[EventId, str], LoadedLayout]
-        self._layouts = LRUCache(LAYOUT_CACHE_BYTES, _layout_bytes)
+        self._layouts = _LayoutCache(LAYOUT_CACHE_BYTES, _layout_bytes)
         self._asking: dict[EventId, asyncio.Task[Availability]] = {}
         self._known: LRUCache[EventId, Availability] = LRUCache(MAP_CACHE_BYTES, map_bytes)
 
@@ -107,7 +130,8 @@ class AvailabilityReader:
     async def _load_layout(self, event: EventId) -> LoadedLayout:
         gzipped = await self.read_encoded_layout(event)
         async with self._decoding:
-            found = await asyncio.to_thread(_load, gzipped)
+            parts = await apart.split(gzipped)
+            found = await asyncio.to_thread(_load, gzipped, parts)
         self._layouts[event, found.layout.version] = found
         return found
 
@@ -121,8 +145,8 @@ def _layout_bytes(found: LoadedLayout) -> int:
     return min(LAYOUT_CACHE_BYTES, len(found.gzipped) + PLACE_BYTES * len(found.place_at))
 
 
-def _load(gzipped: bytes) -> LoadedLayout:
-    layout = layouts.decode(gzipped)
+def _load(gzipped: bytes, parts: SplitLayout) -> LoadedLayout:
+    layout = layouts.join(parts)
     place_at = {
         row.index + i: Place(section.id, row.id, seat)
         for section in layout.sections
