@@ -8,6 +8,7 @@ reads and decodes each version once.
 """
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 
 from cachetools import LRUCache
@@ -28,6 +29,8 @@ MAP_CACHE_BYTES = 32 * 2**20
 """What a process caches at most, whatever events strangers ask for."""
 PLACE_BYTES = 430
 """A decoded seat: 423 bytes by tracemalloc, 50,000 seats of `venue:stadium`, CPython 3.11."""
+_FREEING_PAUSE_S = 0.001
+"""Between two pieces of a layout that is freed: the event loop has its turn first."""
 DECODING_MAX = 2
 """Layouts decoded at once: each needs a thread, and its memory before it counts in the cache."""
 
@@ -67,6 +70,7 @@ def _free(evicted: list[LoadedLayout]) -> None:
     del found
     while places:
         del places[-1000:]
+        time.sleep(_FREEING_PAUSE_S)
     while rows:
         rows.pop()
 

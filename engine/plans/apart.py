@@ -7,6 +7,7 @@ layout takes a few milliseconds, less than a process needs to start: callers use
 
 import asyncio
 import os
+import subprocess
 import sys
 import zlib
 from collections.abc import Callable
@@ -29,25 +30,27 @@ async def run(work: Callable[[Any], Any], given: object) -> bytes:
 
     Raises EngineError if the process fails or takes longer than a minute.
     """
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-c", "from engine.plans.apart import main; main()", work.__module__, work.__name__),
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
+    return await asyncio.to_thread(_run, work, given)
+
+
+def _run(work: Callable[[Any], Any], given: object) -> bytes:
+    """From a thread: the event loop would copy the page tables of a large process to start one."""
     try:
-        async with asyncio.timeout(_APART_S_MAX):
-            told, _ = await process.communicate(msgspec.msgpack.encode(given))
-    except TimeoutError as error:
-        raise EngineError(f"a layout took longer than {_APART_S_MAX:.0f} s") from error
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode:
-        raise EngineError(f"work on a layout failed: exit code {process.returncode}")
-    return told
+        done = subprocess.run(  # noqa: S603  # this interpreter, and names of our modules
+            [
+                sys.executable,
+                *("-c", "from engine.plans.apart import main; main()"),
+                *(work.__module__, work.__name__),
+            ],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            input=msgspec.msgpack.encode(given),
+            stdout=subprocess.PIPE,
+            timeout=_APART_S_MAX,
+            check=True,
+        )
+    except (subprocess.SubprocessError, OSError) as error:
+        raise EngineError(f"work on a layout failed: {error}") from error
+    return done.stdout
 
 
 def main() -> None:

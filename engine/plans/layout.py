@@ -108,7 +108,7 @@ def encode(layout: Layout) -> bytes:
     return gzip.compress(msgspec.json.encode(layout), mtime=0)
 
 
-PIECE_BYTES = 256 * 1024
+PIECE_BYTES = 64 * 1024
 
 
 class SplitSection(Struct, frozen=True):
