@@ -68,8 +68,9 @@ async def _read(reader: AvailabilityReader, event: EventId) -> tuple[Availabilit
 def _count(availability: Availability, loaded: LoadedLayout) -> Counter[tuple[str, str]]:
     """Places by category and status."""
     counts: Counter[tuple[str, str]] = Counter()
-    for index, place in loaded.place_at.items():
-        counts[place.seat.category, _STATUS[availability.map[index]]] += 1
+    for _, row in loaded.rows:
+        for index, seat in enumerate(row.seats, row.index):
+            counts[seat.category, _STATUS[availability.map[index]]] += 1
     category_of = {area.id: area.category for area in loaded.layout.areas}
     for area in availability.areas:
         category = category_of[area.area_id]

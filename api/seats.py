@@ -71,7 +71,7 @@ async def list_seats(call: Call[SeatsQuery, None]) -> Response:
 def _views(event: EventId, loaded: LoadedLayout, indexes: list[int]) -> list[SeatView]:
     layout = loaded.layout
     prices = {category.id: category.price_minor for category in layout.categories}
-    places = (loaded.place_at[index] for index in indexes if index in loaded.place_at)
+    places = (place for index in indexes if (place := loaded.place(index)))
     return [
         SeatView(
             id=f"{event}:{place.seat.id}",

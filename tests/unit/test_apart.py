@@ -73,7 +73,7 @@ async def test_an_evicted_layout_is_freed_in_a_thread_and_stays_whole_for_its_re
     cache[EventId("a"), "2"] = _loaded(layout())
     await freed.wait()
     assert threads != [threading.get_ident()]
-    assert (len(read.place_at), read.layout) == (15_000, LARGE)
+    assert (len(read.rows), read.layout) == (150, LARGE)
     assert [*cache] == [(EventId("a"), "2")]
 
 
@@ -92,3 +92,13 @@ async def test_runs_of_a_large_layout_are_found_in_a_thread(
         assert await seat_picker.runs_of(grown, "", "") == [(0, 23)]
     assert len(threads) == 1
     assert threads != [threading.get_ident()]
+
+
+def test_place_finds_each_seat_by_its_index_and_none_between_rows() -> None:
+    loaded = _loaded(layout(rows=3, seats=4))
+    found = [loaded.place(index) for index in range(-1, 16)]
+    ids = [place.seat.id if place else None for place in found]
+    rows = [[f"A-{row}-{seat}" for seat in range(1, 5)] for row in (1, 2, 3)]
+    assert ids == [None, *rows[0], None, *rows[1], None, *rows[2], None, None]
+    assert found[6] is not None
+    assert (found[6].section_id, found[6].row_id) == ("A", "2")
