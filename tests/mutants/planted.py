@@ -226,7 +226,10 @@ PLANTED = (
         "  box.now_ms * 2)",
     ),
     _p(
-        "sold before the sale opens", "lib/event", "elseif box.now_ms < state.opens_at_ms then", _FALSE
+        "sold before the sale opens",
+        "lib/event",
+        "elseif box.now_ms < state.opens_at_ms then",
+        _FALSE,
     ),
     _p(
         "amount not compared",
