@@ -54,7 +54,8 @@ redis.call("APPEND", box.map, map)
 redis.call("SET", KEYS[10], layout)
 redis.call("HSET", box.event, "layout_version", version, "prices", prices)
 redis.call("HINCRBY", box.event, "capacity", available + blocked)
-box.state.available, box.state.blocked = box.state.available + available, box.state.blocked + blocked
+box.state.available = box.state.available + available
+box.state.blocked = box.state.blocked + blocked
 journal.event(box, "seats_added", cjson.encode({ known_version = known_version,
   layout_version = version, prices = prices }), added)
 event.save(box)
