@@ -1,5 +1,6 @@
 """Sales of one event by category, counted from two reads: the map and the layout."""
 
+import asyncio
 from collections import Counter
 
 from api.events import owned_event
@@ -42,7 +43,7 @@ async def read_sales(call: Call[NoQuery, None]) -> Response:
     """The sales of an event by category, at the layout's prices."""
     event = await owned_event(call, call.event_id)
     availability, loaded = await _read(call.engine.availability, event.id)
-    counts = _count(availability, loaded)
+    counts = await asyncio.to_thread(_count, availability, loaded)  # of a large event 0.3 s
     categories = tuple(_view(category, counts) for category in loaded.layout.categories)
     sales = SalesView(
         event_id=event.id,
@@ -67,8 +68,9 @@ async def _read(reader: AvailabilityReader, event: EventId) -> tuple[Availabilit
 def _count(availability: Availability, loaded: LoadedLayout) -> Counter[tuple[str, str]]:
     """Places by category and status."""
     counts: Counter[tuple[str, str]] = Counter()
-    for index, place in loaded.place_at.items():
-        counts[place.seat.category, _STATUS[availability.map[index]]] += 1
+    for _, row in loaded.rows:
+        for index, seat in enumerate(row.seats, row.index):
+            counts[seat.category, _STATUS[availability.map[index]]] += 1
     category_of = {area.id: area.category for area in loaded.layout.areas}
     for area in availability.areas:
         category = category_of[area.area_id]

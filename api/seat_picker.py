@@ -6,6 +6,7 @@ the start and the position of the walk, so its pages list every seat that stays 
 Searching and counting use `str.find` and `str.count`, which run in C.
 """
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from random import Random
@@ -67,8 +68,11 @@ def page(letters: str, runs: Runs, walk: Walk, limit: int) -> tuple[list[int], W
     return found[:limit], rest
 
 
-def runs_of(layout: Layout, section: str, category: str) -> Runs:
-    """The runs of one section and category; "" stands for all of them."""
+async def runs_of(layout: Layout, section: str, category: str) -> Runs:
+    """The runs of one section and category; "" stands for all of them.
+
+    Found in a thread, because every seat is looked at, and cached.
+    """
     sections = ["", *(one.id for one in layout.sections)]
     categories = ["", *(one.id for one in layout.categories)]
     if section not in sections or category not in categories:
@@ -76,7 +80,7 @@ def runs_of(layout: Layout, section: str, category: str) -> Runs:
     key = (layout.version, section, category)
     runs = _cache.get(key)
     if runs is None:
-        runs = _cache[key] = _find_runs(layout, section, category)
+        runs = _cache[key] = await asyncio.to_thread(_find_runs, layout, section, category)
         if len(_cache) > _CACHED_MAX:
             del _cache[next(iter(_cache))]
     return runs

@@ -60,7 +60,7 @@ async def list_seats(call: Call[SeatsQuery, None]) -> Response:
         if query.event_id is UNSET and not _on_sale(availability):
             return [], None
         loaded = await call.engine.availability.read_layout(event, availability.layout_version)
-        runs = seat_picker.runs_of(loaded.layout, query.section or "", query.category or "")
+        runs = await seat_picker.runs_of(loaded.layout, query.section or "", query.category or "")
         walk = _walk(position) if position else seat_picker.begin(availability.map, runs)
         indexes, rest = seat_picker.page(availability.map, runs, walk, limit)
         return _views(event, loaded, indexes), None if rest is None else str(rest)
@@ -71,7 +71,7 @@ async def list_seats(call: Call[SeatsQuery, None]) -> Response:
 def _views(event: EventId, loaded: LoadedLayout, indexes: list[int]) -> list[SeatView]:
     layout = loaded.layout
     prices = {category.id: category.price_minor for category in layout.categories}
-    places = (loaded.place_at[index] for index in indexes if index in loaded.place_at)
+    places = (place for index in indexes if (place := loaded.place(index)))
     return [
         SeatView(
             id=f"{event}:{place.seat.id}",

@@ -36,6 +36,8 @@ PARTS = {
     "webhooks": "bench.suites.webhooks",
     "memory": "bench.suites.memory",
     "restart": "bench.suites.restart",
+    "additions": "bench.suites.additions",
+    "hoards": "bench.suites.hoards",
 }
 NEED_PROGRAM = ("ceilings", "engine")
 

@@ -8,30 +8,45 @@ reads and decodes each version once.
 """
 
 import asyncio
+import time
+from bisect import bisect_right
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from cachetools import LRUCache
-from msgspec import Struct
 
 from engine import keys
 from engine.errors import EventNotFound
 from engine.ids import AreaId, EventId
-from engine.models import AreaCounts, Availability, Counts, Layout, LayoutSeat, SalesState
+from engine.models import (
+    AreaCounts,
+    Availability,
+    Counts,
+    Layout,
+    LayoutRow,
+    LayoutSeat,
+    SalesState,
+)
+from engine.plans import apart
 from engine.plans import layout as layouts
+from engine.plans.layout import SplitLayout
 from engine.scripts import Scripts
 from engine.transport.batcher import Batcher
 
-LAYOUT_CACHE_BYTES = 128 * 2**20
+LAYOUT_CACHE_BYTES = 64 * 2**20
 MAP_CACHE_BYTES = 32 * 2**20
 """What a process caches at most, whatever events strangers ask for."""
-PLACE_BYTES = 430
-"""A decoded seat: 423 bytes by tracemalloc, 50,000 seats of `venue:stadium`, CPython 3.11."""
-DECODING_MAX = 2
+PLACE_BYTES = 300
+"""A decoded seat: 299 bytes by tracemalloc, 50,000 seats of `venue:stadium`, CPython 3.11."""
+_FREED_ROWS = 10
+_FREEING_PAUSE_S = 0.001
+"""Between two pieces of a layout that is freed: the event loop has its turn first."""
+DECODING_MAX = 1
 """Layouts decoded at once: each needs a thread, and its memory before it counts in the cache."""
 
 
-class Place(Struct, frozen=True, gc=False):
-    """A seat with its section and row. A stadium has 50,000 of them."""
+class Place(NamedTuple):
+    """A seat with its section and row."""
 
     section_id: str
     row_id: str
@@ -40,11 +55,38 @@ class Place(Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class LoadedLayout:
-    """A layout in three forms: as sent to browsers, decoded, and by map index."""
+    """A layout as sent to browsers and decoded; `rows` are those of all sections by map index."""
 
     gzipped: bytes
     layout: Layout
-    place_at: dict[int, Place] = field(repr=False)
+    rows: list[tuple[str, LayoutRow]] = field(repr=False)
+
+    def place(self, index: int) -> Place | None:
+        """The seat at this index of the map; None between two rows and beyond the last."""
+        number = bisect_right(self.rows, index, key=lambda row: row[1].index) - 1
+        if number < 0:
+            return None
+        section_id, row = self.rows[number]
+        at = index - row.index
+        return Place(section_id, row.id, row.seats[at]) if at < len(row.seats) else None
+
+
+class _LayoutCache(LRUCache[tuple[EventId, str], LoadedLayout]):
+    """Frees what it evicts in a thread, a little at a time."""
+
+    def popitem(self) -> tuple[tuple[EventId, str], LoadedLayout]:
+        """Evict the layout that was not used for the longest time."""
+        key, found = super().popitem()
+        asyncio.get_running_loop().run_in_executor(None, _free, [found])
+        return key, found
+
+
+def _free(evicted: list[LoadedLayout]) -> None:
+    """Free a layout piece by piece: 600,000 seats at once would hold the GIL for 0.2 s."""
+    rows = list(evicted.pop().rows)
+    while rows:
+        del rows[-_FREED_ROWS:]
+        time.sleep(_FREEING_PAUSE_S)
 
 
 class AvailabilityReader:
@@ -55,8 +97,7 @@ class AvailabilityReader:
         self._batcher = batcher
         self._loading: dict[EventId, asyncio.Task[LoadedLayout]] = {}
         self._decoding = asyncio.Semaphore(DECODING_MAX)
-        self._layouts: LRUCache[tuple[EventId, str], LoadedLayout]
-        self._layouts = LRUCache(LAYOUT_CACHE_BYTES, _layout_bytes)
+        self._layouts = _LayoutCache(LAYOUT_CACHE_BYTES, _layout_bytes)
         self._asking: dict[EventId, asyncio.Task[Availability]] = {}
         self._known: LRUCache[EventId, Availability] = LRUCache(MAP_CACHE_BYTES, map_bytes)
 
@@ -107,7 +148,8 @@ class AvailabilityReader:
     async def _load_layout(self, event: EventId) -> LoadedLayout:
         gzipped = await self.read_encoded_layout(event)
         async with self._decoding:
-            found = await asyncio.to_thread(_load, gzipped)
+            parts = await apart.split(gzipped)
+            found = await asyncio.to_thread(_load, gzipped, parts)
         self._layouts[event, found.layout.version] = found
         return found
 
@@ -118,18 +160,14 @@ def map_bytes(found: Availability) -> int:
 
 
 def _layout_bytes(found: LoadedLayout) -> int:
-    return min(LAYOUT_CACHE_BYTES, len(found.gzipped) + PLACE_BYTES * len(found.place_at))
+    seats = sum(len(row.seats) for _, row in found.rows)
+    return min(LAYOUT_CACHE_BYTES, len(found.gzipped) + PLACE_BYTES * seats)
 
 
-def _load(gzipped: bytes) -> LoadedLayout:
-    layout = layouts.decode(gzipped)
-    place_at = {
-        row.index + i: Place(section.id, row.id, seat)
-        for section in layout.sections
-        for row in section.rows
-        for i, seat in enumerate(row.seats)
-    }
-    return LoadedLayout(gzipped, layout, place_at)
+def _load(gzipped: bytes, parts: SplitLayout) -> LoadedLayout:
+    layout = layouts.join(parts)
+    rows = [(section.id, row) for section in layout.sections for row in section.rows]
+    return LoadedLayout(gzipped, layout, sorted(rows, key=lambda row: row[1].index))
 
 
 def _availability(event: EventId, reply: list[bytes]) -> Availability:

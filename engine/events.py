@@ -79,7 +79,7 @@ class Events:
         """
         arguments: list[Argument] = ["", owner_id, addition.known_version, addition.gzipped]
         arguments += [addition.version, addition.prices, addition.map]
-        arguments += [addition.available, addition.blocked, len(addition.seats)]
+        arguments += [addition.available, addition.blocked, addition.added, len(addition.seats)]
         arguments += [*flat(addition.seats), *flat(addition.areas)]
         try:
             await self._scripts.run(

@@ -371,7 +371,11 @@ class Availability(Struct, frozen=True, kw_only=True):
 
 
 class JournalEntry(Struct, frozen=True, kw_only=True):
-    """One change of state. The entry of a booking has the whole booking after the change."""
+    """One change of state. The entry of a booking has the whole booking after the change.
+
+    `layout` is gzipped: of a load the whole one; of an addition to the layout of the
+    `known_version` in `event`, a layout with only what is new.
+    """
 
     event_id: EventId
     entry_id: str

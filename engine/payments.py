@@ -18,6 +18,9 @@ OPEN = (
 )
 """Nothing was taken by these, as far as their notices have arrived."""
 
+UNPAID_TTL_MS = 3_600_000
+"""The longest time that Redis keeps a booking that ended unpaid (`lua/lib/bookings.lua`)."""
+
 _SOLD = (BookingStatus.CONFIRMED, BookingStatus.CANCELLED)
 
 
@@ -39,6 +42,17 @@ def payments_of(booking: Booking) -> tuple[Payment, ...]:
             reason=booking.refund_reason,
         ),
     )
+
+
+def is_unpaid(booking: Booking) -> bool:
+    """Whether the booking ended without any payment."""
+    ended = booking.status in (BookingStatus.RELEASED, BookingStatus.EXPIRED)
+    return ended and not payments_of(booking)
+
+
+def kept_ms(booking: Booking, ended_ttl_ms: int) -> int:
+    """How long Redis keeps the record of an ended booking after its end, in ms."""
+    return min(ended_ttl_ms, UNPAID_TTL_MS) if is_unpaid(booking) else ended_ttl_ms
 
 
 def is_processing(booking: Booking) -> bool:

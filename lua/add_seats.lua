@@ -13,8 +13,9 @@ ARGV[6]    prices
 ARGV[7]    map             text to append to the map, its separator included
 ARGV[8]    available       number of available places added, areas included
 ARGV[9]    blocked         number of blocked places added
-ARGV[10]   seat count      1 to 2,000
-ARGV[11...] seat, value pairs, then area, value pairs
+ARGV[10]   added           gzipped JSON of a layout with only what is new, for the journal
+ARGV[11]   seat count      1 to 2,000
+ARGV[12...] seat, value pairs, then area, value pairs
 
 Returns  {"OK"}
          {"EVENT_NOT_FOUND"} {"NOT_OWNER"} {"LAYOUT_CHANGED"} {"SEAT_EXISTS", seat, ...}
@@ -25,7 +26,7 @@ Returns  {"OK"}
 local box = event.open(KEYS, ARGV[1])
 local owner, known_version, layout, version, prices = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local map, available, blocked = ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9])
-local areas_from = 11 + 2 * tonumber(ARGV[10])
+local added, areas_from = ARGV[10], 12 + 2 * tonumber(ARGV[11])
 
 if not box then
   return { "EVENT_NOT_FOUND" }
@@ -35,7 +36,7 @@ elseif redis.call("HGET", box.event, "layout_version") ~= known_version then
   return { "LAYOUT_CHANGED" }
 end
 local there = {}
-for i = 11, #ARGV, 2 do
+for i = 12, #ARGV, 2 do
   local key = i < areas_from and box.seats or box.areas
   if redis.call("HEXISTS", key, ARGV[i]) == 1 then
     there[#there + 1] = ARGV[i]
@@ -46,15 +47,16 @@ if #there > 0 then
 end
 
 -- Writes.
-for i = 11, #ARGV, 2 do
+for i = 12, #ARGV, 2 do
   redis.call("HSET", i < areas_from and box.seats or box.areas, ARGV[i], ARGV[i + 1])
 end
 redis.call("APPEND", box.map, map)
 redis.call("SET", KEYS[10], layout)
 redis.call("HSET", box.event, "layout_version", version, "prices", prices)
 redis.call("HINCRBY", box.event, "capacity", available + blocked)
-box.state.available, box.state.blocked = box.state.available + available, box.state.blocked + blocked
-journal.event(box, "seats_added",
-  cjson.encode({ layout_version = version, prices = prices }), layout)
+box.state.available = box.state.available + available
+box.state.blocked = box.state.blocked + blocked
+journal.event(box, "seats_added", cjson.encode({ known_version = known_version,
+  layout_version = version, prices = prices }), added)
 event.save(box)
 return { "OK" }

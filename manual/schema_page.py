@@ -90,6 +90,10 @@ def _apply(tables: dict[str, Table], doc: str, statement: str) -> None:
         case ["DROP", "INDEX", name]:
             for one in tables.values():
                 one.indexes.pop(name, None)
+        case ["COMMENT", "ON", "COLUMN"]:
+            if match := re.search(r"COLUMN (\w+)\.(\w+) IS '(.*)'", flat):
+                columns = tables[match[1]].columns
+                columns[match[2]] = columns[match[2]][0], match[3]
         case ["CREATE" | "DROP", "FUNCTION" | "TRIGGER" | "OR", _]:
             pass
         case ["INSERT" | "UPDATE" | "DELETE", *_]:

@@ -5,13 +5,14 @@ A restore reads an event in one snapshot: a writer that commits meanwhile does n
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from engine import logs
+from engine.errors import EngineError
 from engine.ids import BookingId, EventId, local_id
-from engine.models import Booking, Terms
+from engine.models import Booking, Layout, Terms
 from engine.payments import with_payments
 from engine.plans import layout as layouts
 from engine.positions import Position
@@ -24,6 +25,15 @@ QUERIES = named_queries("restore.sql")
 _MINOR = range(2**63)
 _decode = msgspec.json.Decoder(Booking).decode
 _log = logs.get("event_record")
+
+
+class LayoutIncomplete(EngineError):
+    """The journal in Postgres lacks an entry that added seats to an event."""
+
+    code = "layout_incomplete"
+
+    def __init__(self, event: EventId, version: str) -> None:
+        super().__init__(f"the journal of {event} lacks the entry that made layout {version}")
 
 
 class Newest(NamedTuple):
@@ -72,11 +82,13 @@ async def read_event(
         terms = msgspec.convert(dict(row), Terms)
         newest = (await connection.fetch(QUERIES["read_newest_of"], event))[0]
         blocked = await connection.fetch(QUERIES["list_blocked"], event)
+        additions = await connection.fetch(QUERIES["read_additions"], event)
+        layout, gzipped = await asyncio.to_thread(_layout_of, dict(row), [*map(dict, additions)])
         return StoredEvent(
             event_id=event,
             terms=terms,
-            layout=layouts.decode(row["layout"]),
-            gzipped=row["layout"],
+            layout=layout,
+            gzipped=gzipped,
             loaded_at_ms=row["loaded_at_ms"],
             epoch=max(row["epoch"], newest["epoch"]),
             newest=Position(newest["entry_ms"] or 0, 0),
@@ -85,6 +97,26 @@ async def read_event(
             if now_ms is None
             else tuple(await _bookings(connection, event, now_ms - terms.ended_ttl_ms, unsettled)),
         )
+
+
+def _layout_of(
+    row: Mapping[str, Any], additions: Sequence[Mapping[str, Any]]
+) -> tuple[Layout, bytes]:
+    """The event's layout: as it was loaded, with what was added since, which leads back to it."""
+    layout, gzipped, version = layouts.decode(row["layout"]), row["layout"], row["layout_version"]
+    if layout.version == version:
+        return layout, gzipped
+    by_version = {addition["version"]: addition for addition in additions}
+    added = []
+    while version != layout.version:
+        addition = by_version.pop(version, None)
+        if addition is None:
+            raise LayoutIncomplete(row["event_id"], version)
+        added.append(layouts.decode(addition["layout"]))
+        version = addition["known_version"]
+    for each in reversed(added):
+        layout = layouts.extended(layout, each)
+    return layout, layouts.encode(layout)
 
 
 async def _bookings(

@@ -52,6 +52,13 @@ RETURNING epoch;
 -- name: read_event
 SELECT * FROM events WHERE event_id = $1;
 
+-- name: read_additions
+-- What was added to the event's layout, each with the version that it made and the one it was made from.
+SELECT body ->> 'layout_version' AS version, body ->> 'known_version' AS known_version, layout
+FROM journal
+WHERE event_id = $1 AND booking_id IS NULL AND kind = 'seats_added'
+    AND body ->> 'known_version' IS NOT NULL;
+
 -- name: read_newest_of
 -- Over all epochs: the ids of a new journal must be above this one.
 SELECT max(entry_ms) AS entry_ms, coalesce(max(epoch), 0) AS epoch FROM journal WHERE event_id = $1;

@@ -49,14 +49,28 @@ class Stand:
 
     def api_cpu_s(self) -> float:
         """What its API processes have used of the cores so far; 0 where there is no /proc."""
-        asked = (b"serve", b"--port", str(self.port).encode())
         used = 0.0
-        for place in Path("/proc").glob("[0-9]*"):
+        for place in self._api_processes():
             with suppress(OSError):  # it has ended
-                if set(asked) <= set((place / "cmdline").read_bytes().split(b"\0")):
-                    times = (place / "stat").read_text().rpartition(") ")[2].split()[11:13]
-                    used += sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
+                times = (place / "stat").read_text().rpartition(") ")[2].split()[11:13]
+                used += sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
         return used
+
+    def api_memory_bytes(self) -> int:
+        """The resident memory of its largest API process; 0 where there is no /proc."""
+        sizes = [0]
+        for place in self._api_processes():
+            with suppress(OSError):
+                pages = int((place / "statm").read_text().split()[1])
+                sizes.append(pages * os.sysconf("SC_PAGE_SIZE"))
+        return max(sizes)
+
+    def _api_processes(self) -> Iterator[Path]:
+        asked = {b"serve", b"--port", str(self.port).encode()}
+        for place in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if asked <= set((place / "cmdline").read_bytes().split(b"\0")):
+                    yield place
 
 
 @contextmanager

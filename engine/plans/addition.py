@@ -1,41 +1,38 @@
 """What a plan adds to an event that exists, computed away from the event loop.
 
-Decoding, extending and encoding 600,000 seats takes seconds and holds Python's GIL, so a thread
-would stop every other request of the process. A large layout is extended in a process of its own
-(`python -m engine.plans.addition`), which ends afterwards and gives its memory back; one at a time.
-A small layout takes a few milliseconds, less than a process needs to start, and uses a thread.
+A large layout is extended in a process of its own (`apart`), one at a time; a small one in a
+thread.
 """
 
 import asyncio
-import os
-import sys
 from typing import TypeAlias
 
 import msgspec
 from msgspec import Struct
 
-from engine.errors import EngineError, SeatExists
+from engine.errors import SeatExists
 from engine.models import Layout
+from engine.plans import apart
 from engine.plans import layout as layouts
+from engine.plans.apart import APART_BYTES
 from engine.plans.event_json import add_sections
 from engine.plans.problems import PlanError
 
 ADD_SEATS_MAX = 2000
-APART_BYTES = 64 * 1024
-"""A layout of more gzipped bytes, about 3,000 seats, is extended in a process of its own."""
-_APART_S_MAX = 60.0
 _one_at_a_time = asyncio.Semaphore(1)
 
 
 class Addition(Struct, frozen=True, tag=True):
     """The seats and areas that are new, and the whole layout with them, gzipped.
 
-    `map` is what the map grows by, its separator included; `available` and `blocked` count places.
+    `added` is a layout with only what is new, gzipped (see `layout.difference`). `map` is what the
+    map grows by, its separator included; `available` and `blocked` count places.
     """
 
     known_version: str
     version: str
     gzipped: bytes
+    added: bytes
     prices: str
     map: str
     available: int
@@ -55,17 +52,24 @@ _Result: TypeAlias = Addition | _Refused
 
 
 def addition_of(layout: Layout, known: Layout) -> Addition:
-    """What `layout` has and `known` lacks. Raises PlanError over ADD_SEATS_MAX seats."""
+    """What `layout` has and `known` lacks. Raises PlanError over ADD_SEATS_MAX seats.
+
+    ValueError: `layout` is not `known` with more; its journal entry could not be replayed.
+    """
     before, after = layouts.values_of(known), layouts.values_of(layout)
     seats = _beyond(before.seats, after.seats)
     if len(seats) > ADD_SEATS_MAX:
         raise PlanError([f"at most {ADD_SEATS_MAX} seats can be added at once"])
+    added = layouts.difference(layout, known)
+    if layouts.extended(known, added) != layout:
+        raise ValueError(f"layout {layout.version} does not extend {known.version}")
     grown = after.map[len(before.map) :]
     blocked = grown.count("b")
     return Addition(
         known_version=known.version,
         version=layout.version,
         gzipped=layouts.encode(layout),
+        added=layouts.encode(added),
         prices=layouts.prices(layout),
         map=grown,
         available=layouts.capacity(layout) - layouts.capacity(known) - blocked,
@@ -80,13 +84,16 @@ async def read_addition(gzipped: bytes, body: bytes) -> Addition:
 
     Raises: PlanError; SeatExists with local ids.
     """
-    if len(gzipped) > APART_BYTES:
-        async with _one_at_a_time:
-            return _checked(await _extend_apart(gzipped, body))
-    return _checked(await asyncio.to_thread(_extend, gzipped, body))
+    if len(gzipped) <= APART_BYTES:
+        return _checked(await asyncio.to_thread(_extend, (gzipped, body)))
+    async with _one_at_a_time:
+        told = await apart.run(_extend, (gzipped, body))
+    result: _Result = msgspec.msgpack.decode(told, type=_Result)
+    return _checked(result)
 
 
-def _extend(gzipped: bytes, body: bytes) -> _Result:
+def _extend(given: tuple[bytes, bytes]) -> _Result:
+    gzipped, body = given
     known = layouts.decode(gzipped)
     try:
         return addition_of(add_sections(known, body), known)
@@ -102,34 +109,6 @@ def _checked(result: _Result) -> Addition:
     if result.existing:
         raise SeatExists(*result.existing)
     raise PlanError(result.problems)
-
-
-async def _extend_apart(gzipped: bytes, body: bytes) -> _Result:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-c", "from engine.plans.addition import main; main()"),
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    try:
-        async with asyncio.timeout(_APART_S_MAX):
-            told, _ = await process.communicate(msgspec.msgpack.encode((gzipped, body)))
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode:
-        raise EngineError(f"the layout could not be extended: exit code {process.returncode}")
-    result: _Result = msgspec.msgpack.decode(told, type=_Result)
-    return result
-
-
-def main() -> None:
-    """Extend the layout of standard input; the result goes to standard output."""
-    gzipped, body = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=tuple[bytes, bytes])
-    os.nice(5)  # the sale goes first
-    sys.stdout.buffer.write(msgspec.msgpack.encode(_extend(gzipped, body)))
 
 
 def _beyond(before: dict[str, str], after: dict[str, str]) -> dict[str, str]:

@@ -24,7 +24,7 @@ from engine.models import (
     SalesState,
     Terms,
 )
-from engine.payments import merged, owing
+from engine.payments import kept_ms, merged, owing
 from engine.positions import Position
 from engine.transport.wire import Argument
 
@@ -142,7 +142,7 @@ def rebuild(
         areas=places.areas(),
         bookings=bookings,
         ended={
-            ulid: booking.ended_at_ms + stored.terms.ended_ttl_ms
+            ulid: booking.ended_at_ms + kept_ms(booking, stored.terms.ended_ttl_ms)
             for ulid, booking in bookings.items()
             if booking.ended_at_ms is not None
         },

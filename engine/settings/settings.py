@@ -138,6 +138,15 @@ class Settings(Struct, frozen=True, kw_only=True):
         Meta(ge=0, le=INTEGER_MAX),
         _doc("How long a persisted journal entry stays in Redis.", unit="ms"),
     ] = 60_000
+    unpaid_keep_s: Annotated[
+        int,
+        Meta(ge=7200, le=INTEGER_MAX),
+        _doc(
+            "How long Postgres keeps a booking that ended unpaid, with its journal entries; Redis "
+            "keeps it for an hour.",
+            unit="s",
+        ),
+    ] = 7200
     body_bytes_max: Annotated[
         Positive,
         _doc("Largest request body; a plan sent to /event may be 256 times that.", unit="bytes"),

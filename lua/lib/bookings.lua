@@ -5,6 +5,10 @@
 -- The record of a booking is JSON; `seats` is "A-1-1 A-1-2", `areas` is "floor=2 pit=1".
 local bookings = {}
 
+-- The longest time that the record of a booking is kept after it ended unpaid, and that the request
+-- of a hold is known. Holding and giving up again and again leaves no more than this in Redis.
+bookings.UNPAID_TTL_MS = 3600000
+
 -- The record and its JSON, or nil if there is none or `customer` ("" = any) does not own it.
 function bookings.read(box, ulid, customer)
   local json = redis.call("HGET", box.bookings, ulid)
@@ -81,8 +85,17 @@ function bookings.list_for_customer(box, ulid, record)
   redis.call("ZADD", box.customers, 0, record.customer .. " " .. ulid)
 end
 
+-- How long the record of a booking that ends is kept: `ended_ttl_ms`, but UNPAID_TTL_MS at most if
+-- there is no payment to know of.
+function bookings.kept_ms(box, record, status)
+  if status == "cancelled" or record.payments or record.refund_reason then
+    return box.state.ended_ttl_ms
+  end
+  return math.min(box.state.ended_ttl_ms, bookings.UNPAID_TTL_MS)
+end
+
 -- End bookings of one status, each a { ulid, record }: free their places and keep the records for
--- `ended_ttl_ms`. In bulk, because 100,000 holds may end at one instant. Returns the records' JSON.
+-- a while. In bulk, because 100,000 holds may end at one instant. Returns the records' JSON.
 function bookings.finish(box, kind, list, status)
   local from = list[1].record.status == "confirmed" and "sold" or "held"
   local ending, named, seat_ids, quantities = {}, {}, {}, {}
@@ -118,14 +131,14 @@ end
 function bookings.write_ended(box, kind, list, status)
   local ulids, claimed, kept, rows, jsons = {}, {}, {}, {}, {}
   local ended = string.format('"status":"%s","ended_at_ms":%.0f', status, box.now_ms)
-  local gone_at_ms = string.format("%.0f", box.now_ms + box.state.ended_ttl_ms)
   for i, item in ipairs(list) do
     local record = item.record
     claimed[i] = record.customer .. " " .. item.ulid
     record.status, record.ended_at_ms = status, box.now_ms
     local json, changed = string.gsub(item.json or "", '"status":"pending"', ended, 1)
     ulids[i], jsons[i] = item.ulid, changed == 1 and json or cjson.encode(record)
-    kept[2 * i - 1], kept[2 * i] = gone_at_ms, item.ulid
+    local gone_at_ms = box.now_ms + bookings.kept_ms(box, record, status)
+    kept[2 * i - 1], kept[2 * i] = string.format("%.0f", gone_at_ms), item.ulid
     rows[2 * i - 1], rows[2 * i] = item.ulid, jsons[i]
   end
   redis.call("ZADD", box.ended, unpack(kept))

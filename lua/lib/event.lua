@@ -78,6 +78,6 @@ end
 -- Write the counts and the journal position. Call it last.
 function event.save(box)
   local state = box.state
-  redis.call("HSET", box.event, "available", state.available, "held", state.held, "sold", state.sold,
-    "blocked", state.blocked, "position", box.position)
+  redis.call("HSET", box.event, "available", state.available, "held", state.held,
+    "sold", state.sold, "blocked", state.blocked, "position", box.position)
 end

@@ -7,7 +7,8 @@ function journal.booking(box, kind, ulid, json)
     "epoch", box.state.epoch, "booking_id", ulid, "booking", json)
 end
 
--- A change of the event: `json` says what changed, `layout` is passed only if it is new.
+-- A change of the event: `json` says what changed. `layout` is passed if places are new: all of a
+-- load, or what was added to the layout of the `known_version` in `json`.
 function journal.event(box, kind, json, layout)
   local fields = { "kind", kind, "at_ms", box.now_ms, "epoch", box.state.epoch, "event", json }
   if layout then

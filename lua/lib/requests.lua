@@ -1,3 +1,4 @@
+-- @include lib/bookings
 -- Idempotency: the request id of a customer maps to `<digest of the body> <booking ulid>`.
 local requests = {}
 
@@ -9,7 +10,8 @@ function requests.find(key)
   end
 end
 
--- The request expires before the record: there `ended_ttl_ms` starts when the booking ends.
+-- The request expires before the record, whose time starts when the booking ends.
 function requests.remember(box, key, digest, ulid)
-  redis.call("SET", key, digest .. " " .. ulid, "PX", box.state.ended_ttl_ms)
+  redis.call("SET", key, digest .. " " .. ulid, "PX",
+    math.min(box.state.ended_ttl_ms, bookings.UNPAID_TTL_MS))
 end

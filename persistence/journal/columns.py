@@ -9,10 +9,9 @@ from typing import Any
 
 import msgspec
 
-from engine.ids import EventId, SeatId, seat_ids
+from engine.ids import EventId
 from engine.models import Booking, BookingStatus, JournalEntry, Layout, Payment, Terms
 from engine.payments import payments_of
-from engine.plans import layout as layouts
 from engine.positions import Position
 
 Columns = list[list[object]]
@@ -32,14 +31,19 @@ JOURNAL = (
 
 
 class EventRow(msgspec.Struct, frozen=True, kw_only=True):
-    """An event as its entries describe it, without unknown settings."""
+    """An event as its entries describe it, without unknown settings.
+
+    `gzipped` is the layout as it was loaded, None if it stays. `layout_version` and `capacity` are
+    those of the layout with all that was added since.
+    """
 
     event_id: EventId
     terms: Terms
     loaded_at_ms: int
     epoch: int
-    layout: Layout
-    gzipped: bytes
+    capacity: int
+    layout_version: str
+    gzipped: bytes | None
 
 
 class StoredBooking(msgspec.Struct, frozen=True):
@@ -81,9 +85,13 @@ def without(
     return [entry for entry in entries if (entry.event_id, entry.entry_id) not in gone]
 
 
-def changed_events(entries: Iterable[JournalEntry]) -> list[EventId]:
-    """The events that have event entries, in the same order for every writer."""
-    return sorted({entry.event_id for entry in entries if entry.event is not None})
+def first_changes(entries: Iterable[JournalEntry]) -> dict[EventId, JournalEntry]:
+    """The first event entry of each event that has any, in the same order for every writer."""
+    first: dict[EventId, JournalEntry] = {}
+    for entry in sorted(entries, key=lambda entry: (entry.event_id, entry.epoch, entry.position)):
+        if entry.event is not None:
+            first.setdefault(entry.event_id, entry)
+    return first
 
 
 def journal_columns(entries: Iterable[JournalEntry]) -> Columns:
@@ -191,8 +199,8 @@ def event_values(row: EventRow) -> tuple[object, ...]:
         terms.ended_ttl_ms,
         row.loaded_at_ms,
         row.epoch,
-        layouts.capacity(row.layout),
-        row.layout.version,
+        row.capacity,
+        row.layout_version,
         row.gzipped,
         terms.starts_at_ms,
         terms.time_zone,
@@ -200,19 +208,6 @@ def event_values(row: EventRow) -> tuple[object, ...]:
         terms.late_payment,
         terms.payment_max_ms,
     )
-
-
-def blocked_seats(row: EventRow, blocks: Iterable[tuple[str, str]]) -> list[SeatId]:
-    """The blocked seats: those of the layout, with the later blocks and unblocks applied."""
-    blocked = {
-        seat.id for place in layouts.rows_of(row.layout) for seat in place.seats if seat.blocked
-    }
-    for kind, seats in blocks:
-        if kind == "seats_blocked":
-            blocked.update(seats.split())
-        else:
-            blocked.difference_update(seats.split())
-    return seat_ids(row.event_id, blocked)
 
 
 def seat_columns(event: EventId, layout: Layout) -> Columns:

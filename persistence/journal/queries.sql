@@ -1,4 +1,4 @@
--- The queries of `tables.py` and `rejections.py`: journal, bookings, seats and events.
+-- The queries of `tables.py` and `rejections.py`: journal, bookings and payments.
 
 -- name: insert_entries
 -- For a batch with entries that the journal has already; a new batch is copied (`tables._copy`).
@@ -151,58 +151,6 @@ FROM payments p
 WHERE p.booking_id = ANY ($1::text[]) AND p.owed_minor = 0 AND p.refunded_minor > 0
     AND r.booking_id = p.booking_id AND r.payment_id = p.payment_id AND r.settled_at_ms IS NULL;
 
--- name: lock_event
--- Two writers that fold the same event take turns. The lock ends with the transaction.
-SELECT pg_advisory_xact_lock(hashtextextended($1, 0));
-
--- name: read_event_entries
-SELECT epoch, kind, body::text FROM journal
-WHERE event_id = $1 AND booking_id IS NULL
-ORDER BY epoch, entry_ms, entry_seq;
-
--- name: set_blocked
-UPDATE seats SET blocked = NOT blocked
-WHERE event_id = $1 AND blocked <> (seat_id = ANY ($2::text[]));
-
--- name: read_layout
-SELECT layout FROM journal
-WHERE event_id = $1 AND booking_id IS NULL AND layout IS NOT NULL
-ORDER BY epoch DESC, entry_ms DESC, entry_seq DESC
-LIMIT 1;
-
--- name: read_layout_version
-SELECT layout_version FROM events WHERE event_id = $1;
-
--- name: put_event
-INSERT INTO events (
-    event_id, name, currency, owner_id, sales, opens_at_ms, closes_at_ms, hold_ttl_ms, hold_max_ms,
-    seats_max, customer_max, ended_ttl_ms, loaded_at_ms, epoch, capacity, layout_version, layout,
-    starts_at_ms, time_zone, cancel_until_ms, late_payment, payment_max_ms)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
-    $21, $22)
-ON CONFLICT (event_id) DO UPDATE SET
-    name = excluded.name, currency = excluded.currency, owner_id = excluded.owner_id,
-    sales = excluded.sales, opens_at_ms = excluded.opens_at_ms,
-    closes_at_ms = excluded.closes_at_ms, hold_ttl_ms = excluded.hold_ttl_ms,
-    hold_max_ms = excluded.hold_max_ms, seats_max = excluded.seats_max,
-    customer_max = excluded.customer_max, ended_ttl_ms = excluded.ended_ttl_ms,
-    loaded_at_ms = excluded.loaded_at_ms, epoch = greatest(events.epoch, excluded.epoch),
-    capacity = excluded.capacity,
-    layout_version = excluded.layout_version, layout = excluded.layout,
-    starts_at_ms = excluded.starts_at_ms, time_zone = excluded.time_zone,
-    cancel_until_ms = excluded.cancel_until_ms, late_payment = excluded.late_payment,
-    payment_max_ms = excluded.payment_max_ms;
-
--- name: drop_seats
-DELETE FROM seats WHERE event_id = $1;
-
--- name: insert_seats
-INSERT INTO seats (
-    event_id, seat_id, section_id, row_id, number, category_id, price_minor, accessible, blocked)
-SELECT $1, * FROM unnest(
-    $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::boolean[],
-    $9::boolean[]);
-
 -- name: list_events
 SELECT event_id FROM events ORDER BY event_id;
 
@@ -274,3 +222,38 @@ GROUP BY b.booking_id
 HAVING count(p.payment_id) <> 1
     OR (max(p.amount_minor), max(p.currency)) <> (b.amount_minor, b.currency)
 ORDER BY 1, 2;
+
+-- name: find_unpaid
+-- Bookings that ended unpaid over $1 ms ago, the oldest first, locked; a booking that another writer
+-- has locked waits. What stays: a booking with a payment of any kind, one with a message on its way, and
+-- the newest entry of an event, from which it is seen whether Redis has lost something.
+SELECT b.booking_id
+FROM bookings b
+WHERE b.status IN ('released', 'expired') AND b.refund_reason IS NULL
+    AND b.ended_at_ms < now_ms() - $1
+    AND NOT EXISTS (SELECT FROM payments p WHERE p.booking_id = b.booking_id)
+    AND NOT EXISTS (
+        SELECT FROM webhook_deliveries d
+        WHERE d.booking_id = b.booking_id AND d.state = 'pending')
+    AND NOT EXISTS (
+        SELECT FROM webhook_queue w
+        WHERE w.event_id = b.event_id AND w.epoch = b.epoch
+            AND w.entry_ms = b.entry_ms AND w.entry_seq = b.entry_seq)
+    AND EXISTS (
+        SELECT FROM journal j
+        WHERE j.event_id = b.event_id
+            AND (j.epoch, j.entry_ms, j.entry_seq) > (b.epoch, b.entry_ms, b.entry_seq))
+ORDER BY b.ended_at_ms
+LIMIT $2
+FOR UPDATE OF b SKIP LOCKED;
+
+-- name: forget_entries
+-- Before their bookings: without those, the entries of a hold would say that it is still held.
+DELETE FROM journal j
+WHERE j.booking_id = ANY ($1::text[])
+    AND NOT EXISTS (SELECT FROM payments p WHERE p.booking_id = j.booking_id);
+
+-- name: forget_bookings
+DELETE FROM bookings b
+WHERE b.booking_id = ANY ($1::text[])
+    AND NOT EXISTS (SELECT FROM journal j WHERE j.booking_id = b.booking_id);

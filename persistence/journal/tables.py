@@ -2,7 +2,7 @@
 
 `write` is idempotent: the same entries may be written twice, late or in any order, by several
 writers at once. The journal keeps an entry once, a booking only moves forward, and an event is
-folded from all of its entries in the journal.
+folded from its entries (`folding`).
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
@@ -13,11 +13,11 @@ import msgspec
 from msgspec import Struct
 
 from engine.ids import EventId
-from engine.models import Booking, BookingStatus, JournalEntry, Terms
-from engine.plans import layout as layouts
+from engine.models import Booking, BookingStatus, JournalEntry
 from persistence.database import Connection, Pool, stream
-from persistence.journal import columns
-from persistence.journal.columns import EventRow, StoredBooking
+from persistence.journal import columns, folding
+from persistence.journal.columns import StoredBooking
+from persistence.journal.folding import Fields
 from persistence.journal.rejections import (
     ERRORS,
     ONE_OWNER,
@@ -27,6 +27,9 @@ from persistence.journal.rejections import (
     find_contested,
 )
 from persistence.sql import named_queries
+
+FORGET_BOOKINGS = 500
+"""How many bookings `forget_unpaid` deletes in one transaction."""
 
 _ONE_ENTRY = "journal_pkey"
 
@@ -111,8 +114,8 @@ class Store:
                 arrays = columns.journal_columns(kept)
             await put(connection, arrays)
             await _queue(connection, kept)
-            for event in columns.changed_events(entries):
-                await _fold_event(connection, event)
+            for first in columns.first_changes(entries).values():
+                await folding.fold_event(connection, first)
             moved = await _put_bookings(connection, columns.decided_bookings(current))
             await _put_payments(connection, current, moved)
 
@@ -140,10 +143,27 @@ class Store:
             await _put_payments(connection, entries, moved)
             return moved
 
-    async def put_event(self, row: EventRow) -> None:
-        """Repair: write an event and its seats. Raises as `put_bookings`."""
+    async def forget_unpaid(self, keep_ms: int) -> bool:
+        """Delete bookings that ended unpaid over `keep_ms` ago, with their journal entries.
+
+        At most FORGET_BOOKINGS of them; whether there may be more. An entry of one that comes
+        later writes it again: it has the whole booking.
+        """
         async with self._transaction() as connection:
-            await _put_event(connection, row)
+            rows = await connection.fetch(QUERIES["find_unpaid"], keep_ms, FORGET_BOOKINGS)
+            ids = [row["booking_id"] for row in rows]
+            if ids:
+                await connection.execute(QUERIES["forget_entries"], ids)
+                await connection.execute(QUERIES["forget_bookings"], ids)
+        return len(ids) == FORGET_BOOKINGS
+
+    async def put_event(self, event: EventId, settings: Fields, gzipped: bytes) -> None:
+        """Repair: write an event and its seats, from its settings in Redis and its gzipped layout.
+
+        Raises as `put_bookings`.
+        """
+        async with self._transaction() as connection:
+            await folding.put_event(connection, event, settings, gzipped)
 
     async def list_events(self) -> set[EventId]:
         """The events that Postgres has."""
@@ -258,48 +278,3 @@ async def _put_payments(
     if owing:
         await connection.execute(QUERIES["owe_payments"], list(owing))
         await connection.execute(QUERIES["settle_refunded"], list(owing))
-
-
-async def _fold_event(connection: Connection, event: EventId) -> None:
-    """Fold the journal entries of an event into its row, in whatever order they were written."""
-    await connection.execute(QUERIES["lock_event"], event)
-    entries = await connection.fetch(QUERIES["read_event_entries"], event)
-    gzipped = await connection.fetchval(QUERIES["read_layout"], event)
-    settings: dict[str, object] = {}
-    blocks: list[tuple[str, str]] = []
-    for entry in entries:
-        said = msgspec.json.decode(entry["body"], type=dict[str, object])
-        if entry["kind"] == "event_loaded":
-            blocks = []
-        if entry["kind"] in ("seats_blocked", "seats_unblocked"):
-            blocks.append((entry["kind"], str(said["seats"])))
-        else:
-            settings |= said
-    if gzipped is None or "name" not in settings:
-        return  # another writer has the `event_loaded` entry, and will fold the event
-    row = event_row(event, settings, entries[-1]["epoch"], gzipped)
-    await _put_event(connection, row)
-    await connection.execute(QUERIES["set_blocked"], event, columns.blocked_seats(row, blocks))
-
-
-async def _put_event(connection: Connection, row: EventRow) -> None:
-    known = await connection.fetchval(QUERIES["read_layout_version"], row.event_id)
-    await connection.execute(QUERIES["put_event"], *columns.event_values(row))
-    if known == row.layout.version:
-        return
-    await connection.execute(QUERIES["drop_seats"], row.event_id)
-    arrays = columns.seat_columns(row.event_id, row.layout)
-    if arrays:
-        await connection.execute(QUERIES["insert_seats"], row.event_id, *arrays)
-
-
-def event_row(event: EventId, settings: dict[str, object], epoch: int, gzipped: bytes) -> EventRow:
-    """An event from its settings in Redis and its gzipped layout."""
-    return EventRow(
-        event_id=event,
-        terms=msgspec.convert(settings, Terms, strict=False),
-        loaded_at_ms=int(str(settings["loaded_at_ms"])),
-        epoch=epoch,
-        layout=layouts.decode(gzipped),
-        gzipped=gzipped,
-    )

@@ -40,6 +40,8 @@ batch to fill: each batch has a fixed cost, which the sale pays where both share
 _BLOCK_MS = 200
 _NO_EVENTS_S = 0.05
 _HOUSEKEEPING_S = 0.5
+_FORGET_S = 5.0
+_FORGET_PAUSE_S = 0.1
 
 _log = logs.get("writer")
 
@@ -73,6 +75,7 @@ class Writer(Agent):
             self._follow(),
             self._repeat(self._keep_house, _HOUSEKEEPING_S),
             self._repeat(self._losses.check, _HOUSEKEEPING_S),  # apart: Postgres may delay it
+            self._repeat(self._forget, _FORGET_S),
         )
 
     async def _follow(self) -> None:
@@ -215,6 +218,13 @@ class Writer(Agent):
             await self._measure_and_trim(event)
         for gauge in (self._backlog, self._lag, self._letters):
             gauge.keep(events)
+
+    async def _forget(self) -> None:
+        """Delete what ended unpaid long ago, in batches, between which the entries have a turn."""
+        while await self._store.forget_unpaid(self._settings.unpaid_keep_s * 1000):
+            await self._pause(_FORGET_PAUSE_S)
+            if self._stopping.is_set():
+                return
 
     async def _find_events(self) -> list[EventId]:
         events = await self._engine.events.list_events()

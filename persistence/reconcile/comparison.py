@@ -13,7 +13,7 @@ from engine.event_state import EventState
 from engine.invariants import check, unreadable
 from engine.journal import DeadLetter
 from engine.models import Booking, BookingStatus, Payment
-from engine.payments import payments_of
+from engine.payments import UNPAID_TTL_MS, is_unpaid, payments_of
 from persistence.journal.columns import StoredBooking
 
 _AGE = {
@@ -78,9 +78,12 @@ class Comparison:
             self._compare_owner(self._local(seat), ulid)
 
     def finish(self) -> None:
-        """Compare the bookings that Postgres does not have."""
+        """Compare the bookings that Postgres does not have.
+
+        It has a hold only in its journal, and may have forgotten what Redis is about to forget.
+        """
         for ulid, known in self._not_shown.items():
-            if known.status != BookingStatus.PENDING:  # Postgres has a hold only in its journal
+            if known.status != BookingStatus.PENDING and not self._is_to_forget(known):
                 detail = f"{known.status} in Redis, and Postgres has no such booking"
                 self._keep(known, ulid, iter([Finding("missing_in_postgres", ulid, detail, known)]))
 
@@ -107,6 +110,10 @@ class Comparison:
         if not any(owner and self._unsettled(owner) for owner in owners):
             detail = f"sold to {found.booking} in Redis, to {ulid} in Postgres"
             self.findings.append(Finding("owner_differs", seat, detail))
+
+    def _is_to_forget(self, booking: Booking) -> bool:
+        ended_ms = booking.ended_at_ms or 0
+        return is_unpaid(booking) and ended_ms + UNPAID_TTL_MS <= self._state.now_ms
 
     def _unsettled(self, booking: Booking) -> bool:
         times = (booking.held_at_ms, booking.confirmed_at_ms, booking.ended_at_ms)

@@ -13,7 +13,7 @@ import msgspec
 from engine import Booking, BookingStatus, Engine, Refused
 from engine.event_state import EventState
 from persistence.journal.rejections import Rejected
-from persistence.journal.tables import Store, event_row
+from persistence.journal.tables import Store
 from persistence.reconcile.comparison import Finding
 
 _RECOMPUTED = {
@@ -98,9 +98,8 @@ async def _write_event(
             event = state.event
             loaded = await engine.availability.read_layout(event.id, event.layout_version)
             settings = msgspec.to_builtins(event)
-            row = event_row(event.id, settings, event.epoch, loaded.gzipped)
             try:
-                await store.put_event(row)
+                await store.put_event(event.id, settings, loaded.gzipped)
                 tried[key_of(finding)] = "written from Redis"
             except Rejected as error:
                 tried[key_of(finding)] = f"Postgres rejected it: {error}"

@@ -81,11 +81,13 @@ LIMIT 1;
 -- Whether a restore can bring the booking back. It cannot bring back a hold of an older epoch than the
 -- newest in the journal: the last restore finished without that hold. The epoch of the event is no
 -- substitute, because it changes when a restore begins, that of the journal when it ends.
+-- Nor can it bring back one whose deadline is a day ago: its end was known and is forgotten.
 SELECT EXISTS (SELECT FROM bookings WHERE booking_id = $1 AND status = 'confirmed')
     OR EXISTS (
         SELECT FROM pending_bookings p
         WHERE p.booking_id = $1
-            AND p.epoch = (SELECT max(j.epoch) FROM journal j WHERE j.event_id = p.event_id));
+            AND p.epoch = (SELECT max(j.epoch) FROM journal j WHERE j.event_id = p.event_id)
+            AND (p.body ->> 'expires_at_ms')::bigint > now_ms() - 86400000);
 
 -- name: list_notices
 SELECT notice_id AS id, number, kind, booking_id, payment_id, event_id, amount_minor, currency,

@@ -53,9 +53,13 @@ UPDATE webhooks SET disabled_at_ms = NULL, disabled_why = NULL, failure_count = 
 WHERE webhook_id = $1;
 
 -- name: replay_delivery
+-- Without the entry there is nothing to send: a booking that ended unpaid leaves the journal.
 UPDATE webhook_deliveries SET
     state = 'pending', attempt_count = 0, done_at_ms = NULL, due_ms = now_ms()
-WHERE webhook_id = $1 AND message_id = $2
+WHERE webhook_id = $1 AND message_id = $2 AND EXISTS (
+    SELECT FROM journal j
+    WHERE j.event_id = webhook_deliveries.event_id AND j.epoch = webhook_deliveries.epoch
+        AND j.entry_ms = webhook_deliveries.entry_ms AND j.entry_seq = webhook_deliveries.entry_seq)
 RETURNING message_id;
 
 -- name: replay_messages

@@ -236,8 +236,9 @@ async def test_notice_for_a_booking_redis_has_forgotten_is_owed_once(api: Api, s
 @pytest.mark.parametrize("status", ["confirmed", "pending"])
 async def test_notice_for_a_booking_redis_has_lost_is_to_come_again(api: Api, status: str) -> None:
     await _open(api)
-    await Store(pool := await pool_of(api)).write([entry(10, booking(9, status, 9))])
-    await api.refused(503, "unavailable", "POST", NOTICE, json=notice(booking(9, status, 9).id))
+    lost = booking(9, status, 9, expires_at_ms=int(time.time() * 1000))
+    await Store(pool := await pool_of(api)).write([entry(10, lost)])
+    await api.refused(503, "unavailable", "POST", NOTICE, json=notice(lost.id))
     for table in ("payment_notices", "refund_obligations"):
         assert await pool.fetch(f"SELECT FROM {table}") == []
 

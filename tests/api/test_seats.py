@@ -149,9 +149,9 @@ def test_page_of_a_walk_goes_once_around() -> None:
     assert seat_picker.page(letters, runs, rest, 3) == ([1, 2, 4], None)
 
 
-def test_runs_of_a_whole_layout_are_one_run() -> None:
+async def test_runs_of_a_whole_layout_are_one_run() -> None:
     plan = layout(rows=30, seats=7)
-    assert seat_picker.runs_of(plan, "", "") == [(0, len(values_of(plan).map))]
+    assert await seat_picker.runs_of(plan, "", "") == [(0, len(values_of(plan).map))]
 
 
 def _two_sections() -> Layout:

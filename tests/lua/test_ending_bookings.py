@@ -11,10 +11,12 @@ from engine.errors import (
     EventNotFound,
     ExtendLimit,
     NotConfirmed,
+    RefundDue,
     Refused,
 )
 from engine.ids import BookingId, CustomerId
 from engine.models import Booking, BookingStatus
+from engine.payments import UNPAID_TTL_MS
 from tests.support.box_office import START_MS, TTL_MS, BoxOffice
 from tests.support.raw_redis import raw
 
@@ -123,6 +125,37 @@ async def test_expire_bookings_forgets_ended_bookings_after_their_time(office: B
     with pytest.raises(BookingNotFound):
         await office.kept(held)
     assert await raw(office.engine).zcard("{gala}:ended") == 0
+
+
+@pytest.mark.parametrize("how", ["released", "expired", "cancelled", "owed"])
+async def test_expire_bookings_forgets_an_unpaid_booking_after_an_hour_and_no_other(
+    office: BoxOffice, how: str
+) -> None:
+    await office.open(late_payment="refund")
+    held = await _ended(office, "expired" if how == "owed" else how)
+    if how == "owed":
+        with pytest.raises(RefundDue):
+            await office.confirm(held)
+    is_unpaid = how in ("released", "expired")
+    office.now_ms += UNPAID_TTL_MS - 1
+    await office.expire()
+    assert (await office.kept(held)).id == held.id
+    office.now_ms += 1
+    await office.expire()
+    known = await raw(office.engine).hexists("{gala}:bookings", held.id[5:])
+    assert known is not is_unpaid
+
+
+async def test_a_payment_after_an_unpaid_booking_is_forgotten_finds_none(
+    office: BoxOffice,
+) -> None:
+    """The API then owes the payment in Postgres."""
+    await office.open()
+    held = await _ended(office, "expired")
+    office.now_ms += UNPAID_TTL_MS
+    await office.expire()
+    with pytest.raises(BookingNotFound):
+        await office.confirm(held)
 
 
 async def test_expire_bookings_never_forgets_a_confirmed_one(office: BoxOffice) -> None:

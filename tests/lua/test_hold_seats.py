@@ -17,6 +17,7 @@ from engine.errors import (
     TooManySeats,
 )
 from engine.models import BookingStatus, Sales, TermsChange
+from engine.payments import UNPAID_TTL_MS
 from tests.support.box_office import START_MS, TTL_MS, BoxOffice
 from tests.support.factories import GALA, selection
 from tests.support.raw_redis import raw
@@ -248,6 +249,15 @@ async def test_hold_seats_leaves_keys_with_ttls(office: BoxOffice) -> None:
     (request,) = await redis.keys("{gala}:request:*")
     assert 80_000 < await redis.pttl(request) <= 90_000
     assert 20_000 < await redis.pttl(f"{{gala}}:hold:{booking.id[5:]}") <= 30_000
+
+
+async def test_hold_seats_knows_a_request_no_longer_than_an_unpaid_booking(
+    office: BoxOffice,
+) -> None:
+    await office.open()
+    await office.hold("ann", "A-1-1", request="r1")
+    (request,) = await raw(office.engine).keys("{gala}:request:*")
+    assert 0 < await raw(office.engine).pttl(request) <= UNPAID_TTL_MS
 
 
 async def test_hold_seats_of_a_request_whose_booking_was_lost_holds_under_its_id(

@@ -33,6 +33,7 @@ NOT_PENDING: dict[BookingStatus, type[no.Refused]] = {
     CANCELLED: no.BookingCancelled,
 }
 EXPIRE_MAX = 256
+UNPAID_TTL_MS = 3_600_000
 
 
 @dataclass
@@ -134,7 +135,7 @@ class BoxOfficeModel:
         self._expire(self._may_have(ulid, booking))
         self.timers[ulid] = Timer(self.event.terms.hold_ttl_ms, booking.expires_at_ms)
         if request_id is not None:
-            until_ms = self.now_ms + self.event.terms.ended_ttl_ms
+            until_ms = self.now_ms + min(self.event.terms.ended_ttl_ms, UNPAID_TTL_MS)
             self.requests[selection.customer_id, request_id] = Answered(wanted, ulid, until_ms)
         return self._put(
             "seats_held", replace(booking, amount_minor=self.event.price(seats, areas))
@@ -410,8 +411,15 @@ class BoxOfficeModel:
 
     def _end(self, kind: str, booking: Booking, status: BookingStatus) -> Booking:
         ulid = booking.id.partition(":")[2]
-        self.forget_at_ms[ulid] = self.now_ms + self.event.terms.ended_ttl_ms
-        return self._put(kind, replace(booking, status=status, ended_at_ms=self.now_ms))
+        ended = self._put(kind, replace(booking, status=status, ended_at_ms=self.now_ms))
+        self.forget_at_ms[ulid] = self.now_ms + self.kept_ms(ended)
+        return ended
+
+    def kept_ms(self, ended: Booking) -> int:
+        """How long an ended booking is remembered: one without a payment for an hour at most."""
+        is_unpaid = not ended.payments and ended.status is not CANCELLED
+        longest_ms = UNPAID_TTL_MS if is_unpaid else self.event.terms.ended_ttl_ms
+        return min(longest_ms, self.event.terms.ended_ttl_ms)
 
     def _put(self, kind: str, booking: Booking) -> Booking:
         self.bookings[booking.id.partition(":")[2]] = booking

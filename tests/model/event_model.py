@@ -70,7 +70,11 @@ class EventModel:
         if known.version != self.layout.version:
             raise no.LayoutChanged
         self._read(layout, known_length=layouts.map_length(known))
-        changed = {"layout_version": layout.version, "prices": ",".join(map(str, self.prices))}
+        changed = {
+            "known_version": known.version,
+            "layout_version": layout.version,
+            "prices": ",".join(map(str, self.prices)),
+        }
         self.noted.append(("seats_added", changed))
 
     def set_terms(self, change: TermsChange, owner_id: str) -> None:

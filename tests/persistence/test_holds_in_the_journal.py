@@ -1,5 +1,6 @@
 """A hold is only a journal entry in Postgres: what is written, what is shown, what reads it."""
 
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -137,7 +138,8 @@ async def test_notice_for_a_hold_that_only_the_journal_has_is_to_come_again(
     pool: Pool, store: Store, database_url: str
 ) -> None:
     """The control: no restore follows a hold that was written after one, so it is recorded."""
-    await store.write([loaded(9, layout()), entry(10, held := booking(1, "pending", 1))])
+    held = booking(1, "pending", 1, expires_at_ms=int(time.time() * 1000) - 60_000)
+    await store.write([loaded(9, layout()), entry(10, held)])
     stores = PostgresStores(database_url)
     try:
         with pytest.raises(Unavailable, match="not in Redis yet"):

@@ -29,7 +29,7 @@ def replay(entries: Sequence[JournalEntry]) -> BoxOfficeModel:
             model.bookings[ulid] = entry.booking
             model.forget_at_ms.pop(ulid, None)
             if entry.kind in _ENDS:
-                model.forget_at_ms[ulid] = entry.at_ms + model.event.terms.ended_ttl_ms
+                model.forget_at_ms[ulid] = entry.at_ms + model.kept_ms(entry.booking)
         elif entry.kind == "event_loaded":
             model.event = _loaded(entry)
         else:
@@ -43,7 +43,10 @@ def _apply(event: EventModel, entry: JournalEntry) -> None:
     said = entry.event or {}
     if entry.kind == "seats_added":
         assert entry.layout
-        event.add_seats(layouts.decode(entry.layout), event.layout, "")
+        layout = layouts.decode(entry.layout)
+        if said.get("known_version") == event.layout.version:
+            layout = layouts.extended(event.layout, layout)
+        event.add_seats(layout, event.layout, "")
     elif entry.kind == "terms_set":
         known = msgspec.structs.asdict(event.terms)
         event.terms = msgspec.convert(known | said, Terms, strict=False)

@@ -1,6 +1,5 @@
 """What a plan adds to an event: the same in a thread and in a process of its own."""
 
-import asyncio
 import json
 from typing import Any
 
@@ -56,17 +55,10 @@ async def test_addition_whose_process_dies_is_an_error_and_the_next_one_works(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(addition, "APART_BYTES", 0)
-    start = asyncio.create_subprocess_exec
-
-    async def start_and_kill(*command: Any, **options: Any) -> asyncio.subprocess.Process:
-        process = await start(*command, **options)
-        process.kill()
-        return process
-
-    monkeypatch.setattr(asyncio, "create_subprocess_exec", start_and_kill)
-    with pytest.raises(EngineError, match="exit code"):
-        await _read(MORE)
-    monkeypatch.setattr(asyncio, "create_subprocess_exec", start)
+    with monkeypatch.context() as dying:
+        dying.setattr("engine.plans.apart.sys.executable", "/bin/false")
+        with pytest.raises(EngineError, match="exit status 1"):
+            await _read(MORE)
     assert (await _read(MORE)).seats
 
 
