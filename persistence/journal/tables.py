@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequ
 from contextlib import asynccontextmanager
 
 import asyncpg
-import msgspec
 from msgspec import Struct
 
 from engine.ids import EventId
