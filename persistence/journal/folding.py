@@ -61,7 +61,7 @@ class _Change:
         self.epoch = int(str(known.get("epoch", 0)))
         self.version = known.get("layout_version", "")
         self.is_changed = False  # but for the seats that were blocked or unblocked
-        self.is_loaded = False  # anew: the seats as well
+        self.is_loaded = False  # replaced: its seats too
         self.gzipped: bytes | None = None  # the new whole layout
         self.whole: Layout | None = None
         self.added: list[Layout] = []
