@@ -133,7 +133,9 @@ async def test_call_answered_with_what_is_not_the_protocol_is_of_unknown_outcome
     tmp_path: Path,
 ) -> None:
     async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(100)
+        await reader.readuntil(b"SETNAME")  # what every connection begins with
+        writer.write(b"+OK\r\n")
+        await reader.readuntil(b"PING")
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
         writer.close()
         await writer.wait_closed()

@@ -76,9 +76,10 @@ for number in range(30):
     in_a_child(lambda: (metrics.tickets_sold.inc(), metrics.seats.labels("gala", "sold").set(1)))
     {sizes}
 """
-    first, *others = _run(tmp_path, body).stdout.split()
+    first, *others = map(int, _run(tmp_path, body).stdout.split())
     assert len(others) == 29
-    assert set(others) == {first}
+    pid_digits = 6  # a slot has the id of its process as text
+    assert max(others) <= first + pid_digits
     assert len(list(tmp_path.glob("*.slot"))) == 2
     assert _scraped(tmp_path, monkeypatch)["tickets_sold_total"] == 30
 
