@@ -45,11 +45,19 @@ async def fold_event(connection: Connection, first: JournalEntry) -> None:
 
 
 async def put_event(
-    connection: Connection, event: EventId, settings: Fields, gzipped: bytes
+    connection: Connection,
+    event: EventId,
+    settings: Fields,
+    gzipped: bytes,
+    blocked: Mapping[str, bool],
 ) -> None:
-    """Write an event with this whole layout, as if it had just been loaded."""
+    """Write an event and its seats with this whole layout, in place of what there is of them.
+
+    `blocked`: whether a seat is blocked, by local id.
+    """
     change = _Change(settings)
     change.load(gzipped)
+    change.is_loaded, change.blocked = True, dict(blocked)
     await _write(connection, event, change)
 
 

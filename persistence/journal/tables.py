@@ -5,7 +5,7 @@ writers at once. The journal keeps an entry once, a booking only moves forward, 
 folded from its entries (`folding`).
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import asyncpg
@@ -156,13 +156,12 @@ class Store:
                 await connection.execute(QUERIES["forget_bookings"], ids)
         return len(ids) == FORGET_BOOKINGS
 
-    async def put_event(self, event: EventId, settings: Fields, gzipped: bytes) -> None:
-        """Repair: write an event and its seats, from its settings in Redis and its gzipped layout.
-
-        Raises as `put_bookings`.
-        """
+    async def put_event(
+        self, event: EventId, settings: Fields, gzipped: bytes, blocked: Mapping[str, bool]
+    ) -> None:
+        """Repair: write an event and its seats as Redis has them. Raises as `put_bookings`."""
         async with self._transaction() as connection:
-            await folding.put_event(connection, event, settings, gzipped)
+            await folding.put_event(connection, event, settings, gzipped, blocked)
 
     async def list_events(self) -> set[EventId]:
         """The events that Postgres has."""

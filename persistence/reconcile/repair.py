@@ -98,8 +98,9 @@ async def _write_event(
             event = state.event
             loaded = await engine.availability.read_layout(event.id, event.layout_version)
             settings = msgspec.to_builtins(event)
+            blocked = {seat: value.letter == "b" for seat, value in state.seats.items()}
             try:
-                await store.put_event(event.id, settings, loaded.gzipped)
+                await store.put_event(event.id, settings, loaded.gzipped, blocked)
                 tried[key_of(finding)] = "written from Redis"
             except Rejected as error:
                 tried[key_of(finding)] = f"Postgres rejected it: {error}"

@@ -7,10 +7,13 @@ import pytest
 from redis.asyncio import Redis
 
 from engine import Engine
+from engine.ids import SeatId
 from persistence.database import Pool
 from tests.persistence.entries import booking, entry
 from tests.persistence.sale import Sale, ulid
 from tests.support.factories import GALA, layout, terms
+
+_SEATS = "SELECT * FROM seats ORDER BY seat_id"
 
 
 async def _entry_set_aside(sale: Sale) -> tuple[str, str]:
@@ -187,3 +190,18 @@ async def test_repair_gives_back_nothing_that_the_writer_has_yet_to_end(
     await sale.write()
     assert await sale.found() == []
     assert await sale.owed() == [(sold.id, 1500)]
+
+
+async def test_event_written_from_redis_has_the_seats_of_redis(sale: Sale) -> None:
+    """The rows of another layout go, and a seat that was blocked since the load stays blocked."""
+    await sale.engine.events.block_seats(GALA, [SeatId("gala:A-2-1")], blocked=True)
+    await sale.write()
+    before = await sale.pool.fetch(_SEATS)
+    assert {row["seat_id"] for row in before if row["blocked"]} == {"gala:A-2-1"}
+    await sale.pool.execute("DELETE FROM events")
+    await sale.pool.execute(
+        "UPDATE seats SET price_minor = 1, blocked = false; "
+        "UPDATE seats SET seat_id = 'gala:Z-9-9' WHERE seat_id = 'gala:A-2-2'"
+    )
+    await sale.reconcile(repair=True)
+    assert await sale.pool.fetch(_SEATS) == before
