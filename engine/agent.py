@@ -24,7 +24,7 @@ from prometheus_client import Gauge
 
 from engine import logs
 from engine.engine import Engine
-from engine.errors import EngineError
+from engine.errors import EngineError, ErrorReply
 
 BEAT_S = 1.0
 BACKOFF_S_MIN = 0.1
@@ -36,6 +36,8 @@ UNREADABLE: tuple[type[Exception], ...] = (
     ValueError,
 )
 """What decoding raises for a value that no release has written; a broken gzip is an OSError."""
+DAMAGED: tuple[type[Exception], ...] = (ErrorReply, *UNREADABLE)
+"""What reading a key of an event raises that has another type, or such a value."""
 
 
 class Agent:

@@ -27,7 +27,7 @@ from engine.models import (
     LayoutSeat,
     SalesState,
 )
-from engine.plans import apart
+from engine.plans import child_process
 from engine.plans import layout as layouts
 from engine.plans.layout import SplitLayout
 from engine.scripts import Scripts
@@ -148,7 +148,7 @@ class AvailabilityReader:
     async def _load_layout(self, event: EventId) -> LoadedLayout:
         gzipped = await self.read_encoded_layout(event)
         async with self._decoding:
-            parts = await apart.split(gzipped)
+            parts = await child_process.split(gzipped)
             found = await asyncio.to_thread(_load, gzipped, parts)
         self._layouts[event, found.layout.version] = found
         return found

@@ -4,9 +4,9 @@ LOG_FORMAT=plain, the default of `engine up`, writes the same lines as text.
 
 A line has `ts`, `level`, `part`, `event` (the name of what happened) and the fields of that event;
 within a request also its `request_id` and the ids in its path, within a span `trace_id` and
-`span_id`. It never has a token, a body or a
-password: no caller passes one, libraries log from `warning` on (their debug lines have headers and
-bodies), and `_masked` catches the rest. `engine/log_level.py` changes the level at runtime.
+`span_id`. It never has a token, a body or a password: no caller passes one, libraries log from
+`warning` on (their debug lines have headers and bodies), and `_masked` catches the rest.
+`engine/log_level.py` changes the level at runtime.
 """
 
 import logging

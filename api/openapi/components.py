@@ -85,9 +85,9 @@ REQUEST_HEADERS: _Parts = {
         "name": "Idempotency-Key",
         "in": "header",
         "description": (
-            "A text that the client chooses, new for each operation, such as a UUID. For 24 hours, "
-            "of a hold for one, the same key has the same outcome; with another body it is refused "
-            "as `request_reused`."
+            "A text that the client chooses, new for each operation, such as a UUID. The same key "
+            "has the same outcome for 24 hours, that of a hold for one hour; with another body it "
+            "is refused as `request_reused`."
         ),
         "schema": {
             "type": "string",

@@ -131,7 +131,7 @@ def _grown(
 
 
 async def _strangers(sale: Sale, figures: Figures, options: BenchOptions) -> None:
-    """All at once for a while; the API's memory is looked at all the time."""
+    """All strangers at once; samples the API's memory five times a second."""
     event = EventId("crowd")
     await sale.engine.events.load_event(event, house(100_000), TERMS)
     large = [EventId(f"large-{n}") for n in range(options.size(LARGE_EVENTS, 2))]
@@ -168,7 +168,7 @@ async def _visit(
     sale: Sale, event: EventId, large: list[EventId], tokens: list[str], number: int,
     end_s: float, counts: Counter[str],
 ) -> None:  # fmt: skip
-    """One connection: a stranger after the other."""
+    """One connection, used by one stranger after another."""
     pick, loop = random.Random(number), asyncio.get_running_loop()
     parts = urlsplit(sale.stand.url)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)

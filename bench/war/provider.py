@@ -25,7 +25,7 @@ CHECK_TYPE = "war.check"
 """A type of notice that the API ignores: it checks the signature and records nothing."""
 
 
-class Word(NamedTuple):
+class PlannedNotice(NamedTuple):
     """One notice of a course. `payment`: which payment of the booking; `extra_minor`: how much more
     than the price was paid; `late`: it is sent after the deadline of the booking.
     """
@@ -36,12 +36,12 @@ class Word(NamedTuple):
     late: bool = False
 
 
-_PAID, _PAID_LATE = Word(), Word(late=True)
-_AGAIN, _AGAIN_LATE = Word(payment=2), Word(payment=2, late=True)
-_FAILED, _PROCESSING = Word(NoticeKind.FAILED), Word(NoticeKind.PROCESSING)
-_WRONG = Word(extra_minor=100)
+_PAID, _PAID_LATE = PlannedNotice(), PlannedNotice(late=True)
+_AGAIN, _AGAIN_LATE = PlannedNotice(payment=2), PlannedNotice(payment=2, late=True)
+_FAILED, _PROCESSING = PlannedNotice(NoticeKind.FAILED), PlannedNotice(NoticeKind.PROCESSING)
+_WRONG = PlannedNotice(extra_minor=100)
 
-COURSES: tuple[tuple[Word, ...], ...] = (
+COURSES: tuple[tuple[PlannedNotice, ...], ...] = (
     (_PAID,),
     (_PAID, _AGAIN),  # paid twice
     (_PAID, _PAID, _PAID_LATE),  # repeated, at once and later
@@ -87,17 +87,17 @@ class WarProvider:
         course = COURSES[number % len(COURSES)]
         return [
             WarNotice(
-                now_s + self._hold_ttl_s if word.late else now_s,
-                f"evt-{self._name}-{number}-{word.payment}-{word.kind}",
-                word.kind,
+                now_s + self._hold_ttl_s if planned.late else now_s,
+                f"evt-{self._name}-{number}-{planned.payment}-{planned.kind}",
+                planned.kind,
                 Charge(
                     booking_id,
-                    f"pay-{self._name}-{number}-{word.payment}",
-                    amount_minor + word.extra_minor,
+                    f"pay-{self._name}-{number}-{planned.payment}",
+                    amount_minor + planned.extra_minor,
                     currency,
                 ),
             )
-            for word in course
+            for planned in course
         ]
 
     def send(self, notice: WarNotice, at_s: float) -> BuyerAnswer:

@@ -15,7 +15,7 @@ from msgspec import Struct
 from bench.war.tally import Receipt
 from engine.models import Booking, BookingStatus
 
-Paper = TypeVar("Paper", bound=Struct)
+Line = TypeVar("Line", bound=Struct)
 
 
 class BrokenReceipt(Struct, frozen=True):
@@ -26,12 +26,12 @@ class BrokenReceipt(Struct, frozen=True):
     detail: str
 
 
-def write(path: Path, papers: Sequence[Struct]) -> None:
+def write(path: Path, lines: Sequence[Struct]) -> None:
     """Write receipts or charges to a file, one a line."""
-    path.write_bytes(msgspec.json.Encoder().encode_lines(papers))
+    path.write_bytes(msgspec.json.Encoder().encode_lines(lines))
 
 
-def read(path: Path, kind: type[Paper]) -> list[Paper]:
+def read(path: Path, kind: type[Line]) -> list[Line]:
     """Read the receipts or charges that `write` wrote."""
     return msgspec.json.Decoder(kind).decode_lines(path.read_bytes())
 

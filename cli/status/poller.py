@@ -14,11 +14,10 @@ from cli.status.pulse import Pulse, PulseReader
 from cli.status.rates import Course, RateSample
 from cli.status.refusal_counts import RefusalCounts, RefusalsByEvent, of_all, of_event
 from cli.status.sections import SectionCounts, SectionReader
-from engine.agent import UNREADABLE
+from engine.agent import DAMAGED
 from engine.engine import Engine
 from engine.errors import (
     EngineError,
-    ErrorReply,
     EventNotFound,
     Malformed,
     Refused,
@@ -144,10 +143,8 @@ class StatusPoller:
     async def _poll_event(self, event: EventId, refusals: RefusalsByEvent | None) -> EventSnapshot:
         try:
             return await self._read_event(event, refusals)
-        except UNREADABLE as error:
+        except DAMAGED as error:
             raise Malformed(f"{event}: cannot be read: {error!r}") from error
-        except ErrorReply as error:
-            raise Malformed(f"{event}: a key cannot be read: {error}") from error
 
     async def _read_event(self, event: EventId, refusals: RefusalsByEvent | None) -> EventSnapshot:
         readers = self._readers.get(event)

@@ -1,7 +1,7 @@
 """What a plan adds to an event that exists, computed away from the event loop.
 
-A large layout is extended in a process of its own (`apart`), one at a time; a small one in a
-thread.
+A large layout is extended in a process of its own (`child_process`), one at a time; a small one
+in a thread.
 """
 
 import asyncio
@@ -12,9 +12,9 @@ from msgspec import Struct
 
 from engine.errors import SeatExists
 from engine.models import Layout
-from engine.plans import apart
+from engine.plans import child_process
 from engine.plans import layout as layouts
-from engine.plans.apart import APART_BYTES
+from engine.plans.child_process import CHILD_PROCESS_BYTES
 from engine.plans.event_json import add_sections
 from engine.plans.problems import PlanError
 
@@ -84,10 +84,10 @@ async def read_addition(gzipped: bytes, body: bytes) -> Addition:
 
     Raises: PlanError; SeatExists with local ids.
     """
-    if len(gzipped) <= APART_BYTES:
+    if len(gzipped) <= CHILD_PROCESS_BYTES:
         return _checked(await asyncio.to_thread(_extend, (gzipped, body)))
     async with _one_at_a_time:
-        told = await apart.run(_extend, (gzipped, body))
+        told = await child_process.run(_extend, (gzipped, body))
     result: _Result = msgspec.msgpack.decode(told, type=_Result)
     return _checked(result)
 

@@ -120,7 +120,7 @@ class SplitSection(Struct, frozen=True):
 
 
 class SplitLayout(Struct, frozen=True):
-    """A layout whose rows are still JSON: what a process of its own hands over (`apart.split`)."""
+    """A layout whose rows are still JSON, as `child_process.split` returns it."""
 
     version: str
     currency: str

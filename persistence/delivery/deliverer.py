@@ -5,8 +5,8 @@ retry. Delivery is at least once; the first attempts of a booking's messages are
 task at a time serves a webhook, a few messages together, and a failing webhook backs off longer
 and longer: a slow or dead one delays only its own messages. An owner has at most as many messages
 in flight as are free for the others, so n owners of slow webhooks have IN_FLIGHT_MAX/(n+1) each and
-leave as many to the next owner. All state is in Postgres, so the
-deliverer may be killed at any moment, and any number may run.
+leave as many to the next owner. All state is in Postgres, so the deliverer may be killed at any
+moment, and any number may run.
 """
 
 import asyncio

@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple
 
 from engine import Engine, keys, logs
-from engine.agent import UNREADABLE
-from engine.errors import ErrorReply, EventNotFound, Malformed
+from engine.agent import DAMAGED
+from engine.errors import EventNotFound, Malformed
 from engine.event_state import EventState, read_state
 from engine.ids import EventId
 from engine.journal import DeadLetter
@@ -28,9 +28,6 @@ LAG_MS = 5000
 """How long Postgres may be behind before it is a difference."""
 
 _CHECK_AGAIN_S = 0.1
-
-_DAMAGED: tuple[type[Exception], ...] = (ErrorReply, *UNREADABLE)
-"""What reading a key raises that has another type or a value that no release has written."""
 
 _log = logs.get("reconciler")
 
@@ -142,7 +139,7 @@ class _BothSides:
     async def _find_dead_letters(self) -> list[Finding]:
         try:
             letters = await self._engine.journal.dead_letters(self._event)
-        except _DAMAGED as error:
+        except DAMAGED as error:
             key = keys.dead_letters(self._event)
             detail = f"{self._event}: the key {key} cannot be read: {error}"
             return [Finding("malformed", key, detail, is_violation=True)]

@@ -12,16 +12,13 @@ from collections import Counter
 from collections.abc import Coroutine, Iterable
 
 from engine import Engine, invariants, logs
-from engine.agent import UNREADABLE, Agent
-from engine.errors import ErrorReply
+from engine.agent import DAMAGED, Agent
 from engine.ids import EventId
 from engine.metrics import metrics
 from persistence.database import FAILURES, Pool
 from persistence.reconcile import comparison
 from persistence.reconcile.reconciler import LAG_MS, find_events, reconcile_each
 from persistence.reconcile.report import EventReport
-
-_DAMAGED: tuple[type[Exception], ...] = (ErrorReply, *UNREADABLE)
 
 _log = logs.get("reconciler")
 
@@ -54,7 +51,7 @@ class Rounds(Agent):
                 await self._pause(spread_s / len(events))
                 try:
                     reports.append(await self._compare(event))
-                except _DAMAGED:  # what no release has written; the others go on
+                except DAMAGED:  # what no release has written; the others go on
                     _log.exception("event_not_compared", event_id=event)
                     unreadable.append(event)
         except FAILURES as error:

@@ -16,6 +16,8 @@ from tests.support.walkthrough import INSTALLING, ROOT, Broken, Walkthrough, agr
 
 TUTORIAL = (ROOT / "docs" / "tutorial" / "first-sale.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+pytestmark = pytest.mark.timeout(300)  # a page has two wars and waits for an expiry
+
 FIVE_MINUTES = README.partition("\n## Five minutes\n")[2].partition("\n## ")[0]
 
 

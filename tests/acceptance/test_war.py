@@ -5,11 +5,9 @@ their time is waiting: for buyers who think, and for the last holds to end.
 """
 
 import asyncio
-import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
-from typing import NamedTuple
 
 import msgspec
 import pytest
@@ -18,7 +16,6 @@ from redis.asyncio import Redis
 from bench.load import client
 from bench.rig.stand import Stand, engine_up, free_port
 from bench.war import scenarios
-from bench.war.verdict import WarVerdict
 from bench.war.war import open_sale
 from engine import Engine, keys
 from engine.errors import Unavailable
@@ -26,25 +23,15 @@ from engine.ids import EventId
 from engine.models import Terms
 from tests.support import factories
 from tests.support.waiting import until
+from tests.support.war_process import EndedWar, run_war
+
+pytestmark = pytest.mark.timeout(300)  # the first test waits for all wars
 
 AT_ONCE = 4
 USERS, SECONDS = 10, 4
 SMALL = ("--users", str(USERS), "--seconds", str(SECONDS))
 
 Deed = Callable[[Redis, keys.EventKeys], Awaitable[bool]]
-
-
-class Told(NamedTuple):
-    """What a war said."""
-
-    code: int
-    stdout: str
-    stderr: str
-
-    @property
-    def outcome(self) -> WarVerdict:
-        """Of a war with --json."""
-        return msgspec.json.decode(self.stdout, type=WarVerdict)
 
 
 async def forget_a_sale(redis: Redis, names: keys.EventKeys) -> bool:
@@ -75,7 +62,7 @@ class Wars:
     def __init__(self, stand: Stand) -> None:
         self._stand = stand
         self._free = asyncio.Semaphore(AT_ONCE)
-        self.told: dict[str, Told] = {}
+        self.told: dict[str, EndedWar] = {}
         self.page = ""
 
     async def run(self) -> None:
@@ -101,17 +88,10 @@ class Wars:
         )
 
     async def _war(self, name: str, event: EventId, *options: str) -> None:
-        command = [sys.executable, "-m", "engine", "war", "--event", event, *SMALL, *options]
-        command += ["--url", self._stand.url, "--data", str(self._stand.data)]
         async with self._free:
-            process = await asyncio.create_subprocess_exec(
-                *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+            self.told[name] = await run_war(
+                self._stand, "--event", event, *SMALL, *options, variables={}
             )
-            try:
-                out, err = await process.communicate()
-            finally:
-                await _end(process)
-        self.told[name] = Told(process.returncode or 0, out.decode(), err.decode())
 
     async def _watched(self, name: str, *options: str) -> None:
         """With locust's own page, which is looked at meanwhile."""
@@ -147,13 +127,6 @@ class Wars:
         await war
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """Also after a cancellation: no war outlives the test that started it."""
-    if process.returncode is None:
-        process.kill()
-        await process.wait()
-
-
 @pytest.fixture(scope="module")
 def wars(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wars]:
     with pytest.MonkeyPatch.context() as patch:
@@ -165,12 +138,14 @@ def wars(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wars]:
 
 
 @pytest.fixture
-def told(wars: Wars) -> dict[str, Told]:
+def told(wars: Wars) -> dict[str, EndedWar]:
     return wars.told
 
 
 @pytest.mark.parametrize("name", scenarios.SCENARIOS)
-def test_war_sells_nothing_twice_and_leaves_nothing_over(told: dict[str, Told], name: str) -> None:
+def test_war_sells_nothing_twice_and_leaves_nothing_over(
+    told: dict[str, EndedWar], name: str
+) -> None:
     assert told[name].code == 0, told[name].stdout + told[name].stderr
     outcome = told[name].outcome
     summary = outcome.summary
@@ -188,7 +163,7 @@ def test_war_sells_nothing_twice_and_leaves_nothing_over(told: dict[str, Told], 
     assert outcome.lag.count > 10
 
 
-def test_wars_are_of_their_kind(told: dict[str, Told]) -> None:
+def test_wars_are_of_their_kind(told: dict[str, EndedWar]) -> None:
     def of(name: str) -> dict[str, int]:
         found = told[name].outcome.summary.latencies
         return {call: spread.count for call, spread in found.items()}
@@ -201,7 +176,7 @@ def test_wars_are_of_their_kind(told: dict[str, Told]) -> None:
     assert waves.statuses["expired"] > waves.statuses.get("confirmed", 0)
 
 
-def test_war_that_misses_a_threshold_fails_and_shows_it(told: dict[str, Told]) -> None:
+def test_war_that_misses_a_threshold_fails_and_shows_it(told: dict[str, EndedWar]) -> None:
     code, shown, _ = told["missed"]
     assert code == 1
     assert "threshold confirmed_count >= 1e+06: MISSED" in shown
@@ -216,7 +191,7 @@ def test_war_shows_locusts_page_meanwhile(wars: Wars) -> None:
     assert "locust's page: http://127.0.0.1:" in wars.told["missed"].stdout
 
 
-def test_war_that_loses_a_booking_fails(told: dict[str, Told]) -> None:
+def test_war_that_loses_a_booking_fails(told: dict[str, EndedWar]) -> None:
     assert told["forgotten"].code == 1
     outcome = told["forgotten"].outcome
     assert [broken.kind for broken in outcome.broken_receipts] == ["lost"]
@@ -224,7 +199,7 @@ def test_war_that_loses_a_booking_fails(told: dict[str, Told]) -> None:
     assert outcome.differences
 
 
-def test_war_that_sells_a_seat_twice_fails(told: dict[str, Told]) -> None:
+def test_war_that_sells_a_seat_twice_fails(told: dict[str, EndedWar]) -> None:
     assert told["twice"].code == 1
     outcome = told["twice"].outcome
     assert "sold_twice" in {broken.kind for broken in outcome.broken_receipts}

@@ -1,8 +1,6 @@
 """Short real wars that pay through signed notices, at an API where the provider alone confirms."""
 
 import asyncio
-import os
-import sys
 from collections.abc import Iterator
 
 import msgspec
@@ -10,11 +8,13 @@ import pytest
 
 from bench.rig.stand import Stand, engine_up
 from bench.war import scenarios
-from bench.war.verdict import WarVerdict
 from bench.war.war import open_sale
 from engine import Engine
 from engine.ids import EventId
 from persistence import database
+from tests.support.war_process import EndedWar, run_war
+
+pytestmark = pytest.mark.timeout(300)  # the first test waits for all wars
 
 SECRET = "p" * 40
 USERS, SECONDS = 10, 5
@@ -26,24 +26,12 @@ CREATE TRIGGER drop_obligation BEFORE INSERT ON refund_obligations FOR EACH ROW
 """
 
 
-class Ended(msgspec.Struct):
-    """A war that has ended."""
-
-    code: int
-    stdout: str
-    stderr: str
-
-    @property
-    def outcome(self) -> WarVerdict:
-        return msgspec.json.decode(self.stdout, type=WarVerdict)
-
-
 class Wars:
     """The wars of this module, at one `engine up`."""
 
     def __init__(self, stand: Stand) -> None:
         self._stand = stand
-        self.ended: dict[str, Ended] = {}
+        self.ended: dict[str, EndedWar] = {}
 
     async def run(self) -> None:
         """A war that is well, one whose obligations are dropped, one that customers confirm."""
@@ -62,25 +50,14 @@ class Wars:
         await self._war("another secret", well, "--pay", "notices", secret="q" * 40)
 
     async def _war(self, name: str, event: EventId, *options: str, secret: str = SECRET) -> None:
-        place = ("--event", event, "--url", self._stand.url, "--data", str(self._stand.data))
-        command = [sys.executable, "-m", "engine", "war", *WAR, *place, *options]
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, "PAYMENT_WEBHOOK_SECRET": secret},
+        variables = {"PAYMENT_WEBHOOK_SECRET": secret}
+        self.ended[name] = await run_war(
+            self._stand, "--event", event, *WAR, *options, variables=variables
         )
-        try:
-            out, err = await process.communicate()
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        self.ended[name] = Ended(process.returncode or 0, out.decode(), err.decode())
 
 
 @pytest.fixture(scope="module")
-def wars(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Ended]]:
+def wars(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, EndedWar]]:
     variables = {"PAYMENTS": "provider", "PAYMENT_WEBHOOK_SECRET": SECRET}
     with engine_up(tmp_path_factory.mktemp("wars") / "data", variables=variables) as stand:
         wars = Wars(stand)
@@ -88,7 +65,7 @@ def wars(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Ended]]
         yield wars.ended
 
 
-def test_war_by_notices_accounts_for_every_cent(wars: dict[str, Ended]) -> None:
+def test_war_by_notices_accounts_for_every_cent(wars: dict[str, EndedWar]) -> None:
     assert wars["well"].code == 0, wars["well"].stdout + wars["well"].stderr
     outcome = wars["well"].outcome
     summary = outcome.summary
@@ -105,7 +82,7 @@ def test_war_by_notices_accounts_for_every_cent(wars: dict[str, Ended]) -> None:
     assert outcome.broken_payments == []
 
 
-def test_war_whose_obligations_are_dropped_fails(wars: dict[str, Ended]) -> None:
+def test_war_whose_obligations_are_dropped_fails(wars: dict[str, EndedWar]) -> None:
     assert wars["dropped"].code == 1, wars["dropped"].stderr
     outcome = wars["dropped"].outcome
     assert outcome.summary.notices["paid_twice"] > 0
@@ -118,7 +95,7 @@ def test_war_whose_obligations_are_dropped_fails(wars: dict[str, Ended]) -> None
     assert outcome.differences
 
 
-def test_war_of_customers_fails_where_the_provider_confirms(wars: dict[str, Ended]) -> None:
+def test_war_of_customers_fails_where_the_provider_confirms(wars: dict[str, EndedWar]) -> None:
     assert wars["customers"].code == 1
     assert "confirm: 403 payment_by_provider" in wars["customers"].outcome.summary.failures
 
@@ -131,7 +108,7 @@ def test_war_of_customers_fails_where_the_provider_confirms(wars: dict[str, Ende
     ],
 )
 def test_war_by_notices_with_a_secret_that_cannot_work_does_not_begin(
-    wars: dict[str, Ended], name: str, said: str
+    wars: dict[str, EndedWar], name: str, said: str
 ) -> None:
     assert wars[name].code == 2
     assert said in wars[name].stderr

@@ -15,10 +15,10 @@ MORE = {"sections": [{"id": "C", "category": "one", "rows": ONE_SEAT}]}
 GZIPPED = layouts.encode(parse_event(json.dumps(PLAN).encode()).layout)
 
 
-@pytest.fixture(params=["in a thread", "apart"])
+@pytest.fixture(params=["in a thread", "in a child process"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    if request.param == "apart":
-        monkeypatch.setattr(addition, "APART_BYTES", 0)
+    if request.param == "in a child process":
+        monkeypatch.setattr(addition, "CHILD_PROCESS_BYTES", 0)
     return str(request.param)
 
 
@@ -54,9 +54,9 @@ async def test_addition_of_seats_that_are_there_names_them() -> None:
 async def test_addition_whose_process_dies_is_an_error_and_the_next_one_works(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(addition, "APART_BYTES", 0)
+    monkeypatch.setattr(addition, "CHILD_PROCESS_BYTES", 0)
     with monkeypatch.context() as dying:
-        dying.setattr("engine.plans.apart.sys.executable", "/bin/false")
+        dying.setattr("engine.plans.child_process.sys.executable", "/bin/false")
         with pytest.raises(EngineError, match="exit status 1"):
             await _read(MORE)
     assert (await _read(MORE)).seats

@@ -11,7 +11,7 @@ from engine.availability import LoadedLayout
 from engine.errors import EngineError
 from engine.ids import EventId
 from engine.models import Layout
-from engine.plans import apart
+from engine.plans import child_process
 from engine.plans import layout as layouts
 from tests.support.factories import layout
 
@@ -24,30 +24,32 @@ def failing(_: bytes) -> None:
     raise ValueError
 
 
-async def test_split_apart_has_the_layout_in_small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(apart, "APART_BYTES", 1000)
+async def test_split_in_a_child_process_has_the_layout_in_small_pieces(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(child_process, "CHILD_PROCESS_BYTES", 1000)
     calls = []
-    run = apart.run
+    run = child_process.run
 
     async def counted(*given: object) -> bytes:
         calls.append(given)
         return await run(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(apart, "run", counted)
-    parts = await apart.split(GZIPPED)
+    monkeypatch.setattr(child_process, "run", counted)
+    parts = await child_process.split(GZIPPED)
     assert layouts.join(parts) == LARGE
     pieces = [len(piece) for section in parts.sections for piece in section.pieces]
     assert len(pieces) > 1
     assert max(pieces) < 2 * layouts.PIECE_BYTES
     assert len(calls) == 1
-    monkeypatch.setattr(apart, "APART_BYTES", len(GZIPPED))
-    assert layouts.join(await apart.split(GZIPPED)) == LARGE
+    monkeypatch.setattr(child_process, "CHILD_PROCESS_BYTES", len(GZIPPED))
+    assert layouts.join(await child_process.split(GZIPPED)) == LARGE
     assert len(calls) == 1, "a small layout needs no process"
 
 
 async def test_work_that_fails_is_an_error_of_the_engine() -> None:
     with pytest.raises(EngineError, match=r"work on a layout failed: .* exit status 1"):
-        await apart.run(failing, b"")
+        await child_process.run(failing, b"")
 
 
 def _loaded(of: Layout) -> LoadedLayout:

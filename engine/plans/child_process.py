@@ -20,9 +20,9 @@ from engine.errors import EngineError
 from engine.plans import layout as layouts
 from engine.plans.layout import SplitLayout
 
-APART_BYTES = 64 * 1024
+CHILD_PROCESS_BYTES = 64 * 1024
 """A layout of more gzipped bytes, about 3,000 seats, gets a process of its own."""
-_APART_S_MAX = 60.0
+_TIMEOUT_S = 60.0
 
 
 async def run(work: Callable[[Any], Any], given: object) -> bytes:
@@ -39,13 +39,13 @@ def _run(work: Callable[[Any], Any], given: object) -> bytes:
         done = subprocess.run(  # noqa: S603  # this interpreter, and names of our modules
             [
                 sys.executable,
-                *("-c", "from engine.plans.apart import main; main()"),
+                *("-c", "from engine.plans.child_process import main; main()"),
                 *(work.__module__, work.__name__),
             ],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
             input=msgspec.msgpack.encode(given),
             stdout=subprocess.PIPE,
-            timeout=_APART_S_MAX,
+            timeout=_TIMEOUT_S,
             check=True,
         )
     except (subprocess.SubprocessError, OSError) as error:
@@ -67,7 +67,7 @@ async def split(gzipped: bytes) -> SplitLayout:
 
     The rows come compressed: their many megabytes would stop the event loop on the way.
     """
-    if len(gzipped) <= APART_BYTES:
+    if len(gzipped) <= CHILD_PROCESS_BYTES:
         return await asyncio.to_thread(layouts.split, gzipped)
     packed = msgspec.msgpack.decode(await run(_split_packed, gzipped), type=SplitLayout)
     return await asyncio.to_thread(_with_pieces, packed, zlib.decompress)
