@@ -160,8 +160,12 @@ async def test_load_event_with_no_seats_takes_them_later(office: BoxOffice) -> N
 async def test_add_seats_while_selling_keeps_what_is_there(office: BoxOffice) -> None:
     await office.open()
     await office.confirm(await office.hold("ann", "A-1-1"))
-    await office.engine.events.add_seats(GALA, addition_of(layout(rows=3), layout()))
+    addition = addition_of(layout(rows=3), layout())
+    await office.engine.events.add_seats(GALA, addition)
     assert await office.map() == "saaaa/aaaaa/aaaaa"
+    [(_, entry)] = await raw(office.engine).xrevrange("{gala}:journal", count=1)
+    assert entry[b"layout"] == addition.added
+    assert await office.engine.availability.read_encoded_layout(GALA) == addition.gzipped
 
 
 async def test_add_seats_refusals_change_nothing(office: BoxOffice) -> None:
