@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 import asyncpg
 
 from engine import Engine, logs
-from engine.errors import EngineError
+from engine.errors import EngineError, Malformed
 from engine.event_image import image_of
 from engine.ids import EventId
 from engine.models import JournalEntry, SalesState
@@ -57,6 +57,9 @@ class LossDetector:
         behind = []
         for event, newest in self._newest.items():
             head = heads.get(event)
+            if isinstance(head, Malformed):  # the reconciler reports it; the others are checked
+                _log.error("head_not_read", event_id=event, why=str(head))
+                continue
             if head is None:
                 why = "Redis does not have the event"
             elif event not in listed:  # also of a process that ended between its fence and its list
@@ -94,7 +97,7 @@ class LossDetector:
             event, entries = next(iter(self._read.items()))
             missing = await self._find_lost(event, entries, keep_ms)
             if missing:
-                head = (await self._engine.restores.read_heads([event])).get(event)
+                head = await self._engine.restores.read_head(event)
                 if head and head.epoch == entries[0].epoch and head.sales != SalesState.RESTORING:
                     await self._fence(event, head, f"Redis has lost the entry {missing}")
             del self._read[event]

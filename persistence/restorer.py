@@ -19,7 +19,7 @@ from msgspec import Struct
 from ulid import ULID
 
 from engine import Engine, logs
-from engine.errors import EngineError, EventNotFound
+from engine.errors import EngineError, EventNotFound, Unavailable
 from engine.event_image import EventImage
 from engine.event_state import read_state
 from engine.ids import EventId
@@ -27,6 +27,7 @@ from engine.metrics import metrics
 from engine.models import Booking, BookingStatus, JournalEntry, Sales, SalesState
 from engine.payments import payments_of
 from engine.restore.rebuild import StoredEvent, rebuild
+from engine.restore.staging import EventHead
 from persistence import event_record
 from persistence.database import AWAY, Connection, Pool
 from persistence.journal.rejections import is_about_money
@@ -94,7 +95,11 @@ class Restorer:
         """Fence the events that are missing or behind; returns every event that needs a restore."""
         await LossDetector(self._engine, self._pool).check()
         heads = await self._engine.restores.read_heads(await event_record.read_newest(self._pool))
-        return [event for event, head in heads.items() if head.sales == SalesState.RESTORING]
+        return [
+            event
+            for event, head in heads.items()
+            if isinstance(head, EventHead) and head.sales == SalesState.RESTORING
+        ]
 
     async def restore(self, event: EventId) -> Restored:
         """Restore one event and reopen it, unless both sides still differ.
@@ -156,7 +161,9 @@ class Restorer:
         async with self._no_writers(lease, event):
             pass  # an open transaction of a writer would block the drain
         unsettled = await self._drain(event)
-        head = (await self._engine.restores.read_heads([event]))[event]
+        head = await self._engine.restores.read_head(event)
+        if head is None:
+            raise Unavailable(f"Redis lost {event} while it was restored: restore it again")
         async with self._no_writers(lease, event) as alone:
             epoch = await alone.fetchval(event_record.QUERIES["begin_epoch"], event, head.epoch)
         now_ms = (await self._engine.journal.backlog(event)).now_ms

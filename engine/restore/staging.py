@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from engine import keys
-from engine.errors import EngineError
+from engine.errors import EngineError, Malformed, ScriptDefect
 from engine.event_image import EventImage, Progress, flat, stage
 from engine.ids import EventId
 from engine.journal import GROUP
@@ -51,26 +51,41 @@ class Restores:
         self._batcher = batcher
         self._client = client
 
-    async def read_heads(self, events: Iterable[EventId]) -> dict[EventId, EventHead]:
-        """The head of each event that Redis has. Raises: Unavailable, OutcomeUnknown."""
+    async def read_heads(self, events: Iterable[EventId]) -> dict[EventId, EventHead | Malformed]:
+        """The head of each event that Redis has, or why it cannot be read.
+
+        Raises: Unavailable, OutcomeUnknown.
+        """
         wanted = list(events)
-        outcomes = await asyncio.gather(
-            *(
-                self._scripts.outcome("read_head", [*keys.of_event(event), keys.layout(event)], [])
-                for event in wanted
+        heads = await asyncio.gather(*map(self._head_or_why_not, wanted))
+        return {event: head for event, head in zip(wanted, heads, strict=True) if head is not None}
+
+    async def read_head(self, event: EventId) -> EventHead | None:
+        """The head of one event; None if Redis does not have it.
+
+        Raises: Malformed, Unavailable, OutcomeUnknown.
+        """
+        try:
+            code, answer = await self._scripts.outcome(
+                "read_head", [*keys.of_event(event), keys.layout(event)], []
             )
+        except ScriptDefect as error:
+            raise Malformed(f"{event}: {error}") from error
+        if code != "ok":
+            return None
+        epoch, position, sales, *missing = answer
+        return EventHead(
+            int(epoch),
+            position_of(position.decode()),
+            SalesState(sales.decode()),
+            tuple(name.decode() for name in missing),
         )
-        return {
-            event: EventHead(
-                int(epoch),
-                position_of(position.decode()),
-                SalesState(sales.decode()),
-                tuple(name.decode() for name in missing),
-            )
-            for event, (code, answer) in zip(wanted, outcomes, strict=True)
-            if code == "ok"
-            for epoch, position, sales, *missing in [answer]
-        }
+
+    async def _head_or_why_not(self, event: EventId) -> EventHead | Malformed | None:
+        try:
+            return await self.read_head(event)
+        except Malformed as error:
+            return error
 
     async def handed_out(self, events: Sequence[EventId]) -> dict[EventId, str]:
         """The newest entry of each event that was delivered to the writers; "0-0" for none."""

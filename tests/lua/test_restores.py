@@ -12,7 +12,7 @@ from engine.models import Sales, SalesState
 from engine.plans import layout as layouts
 from engine.positions import Position
 from engine.restore.rebuild import StoredEvent, rebuild
-from engine.restore.staging import Stub
+from engine.restore.staging import EventHead, Stub
 from tests.support.box_office import BoxOffice
 from tests.support.factories import GALA, layout, selection, terms
 from tests.support.raw_redis import raw
@@ -177,7 +177,7 @@ async def test_read_head_names_the_keys_that_are_missing(
     await office.engine.bookings.hold_seats(selection("ann", "A-1-1", areas={"pit": 1}))
     if deleted:
         await raw(office.engine).delete(*(f"{{gala}}:{name}" for name in deleted))
-    head = (await office.engine.restores.read_heads([GALA]))[GALA]
+    head = await _head(office)
     assert (head.epoch, head.sales, head.missing_keys) == (1, SalesState.OPEN, missing)
 
 
@@ -186,7 +186,7 @@ async def test_read_head_of_an_event_with_no_bookings_misses_nothing(
     office: BoxOffice, areas: dict[str, int]
 ) -> None:
     await office.open(areas=areas)
-    head = (await office.engine.restores.read_heads([GALA]))[GALA]
+    head = await _head(office)
     assert head.missing_keys == ()
 
 
@@ -194,7 +194,13 @@ async def test_read_head_after_a_sale_needs_no_deadlines(office: BoxOffice) -> N
     await office.open()
     held = await office.engine.bookings.hold_seats(selection("ann", "A-1-1"))
     await office.engine.bookings.confirm_booking(held.id, None)
-    assert (await office.engine.restores.read_heads([GALA]))[GALA].missing_keys == ()
+    assert (await _head(office)).missing_keys == ()
     await raw(office.engine).delete("{gala}:customers", "{gala}:bookings")
-    head = (await office.engine.restores.read_heads([GALA]))[GALA]
+    head = await _head(office)
     assert head.missing_keys == ("bookings", "customers")
+
+
+async def _head(office: BoxOffice) -> EventHead:
+    head = await office.engine.restores.read_head(GALA)
+    assert head is not None
+    return head

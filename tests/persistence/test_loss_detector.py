@@ -10,7 +10,8 @@ import pytest
 from redis.asyncio import Redis
 
 from engine import Booking, Engine, Settings
-from engine.errors import Misconfigured, Restoring, Unavailable
+from engine.errors import Malformed, Misconfigured, Restoring, Unavailable
+from engine.ids import EventId
 from engine.models import SalesState
 from persistence.database import Pool
 from persistence.journal.writer import Writer
@@ -202,6 +203,21 @@ async def test_a_redis_that_was_emptied_under_a_writer_is_fenced_within_a_second
 
         await until(listed, timeout_s=3)
         assert await _fenced(engine)()
+
+
+async def test_an_event_that_cannot_be_read_keeps_no_other_from_being_checked(
+    sale: Sale, engine: Engine, pool: Pool, writer: Writer
+) -> None:
+    derby = EventId("derby")
+    await engine.events.load_event(derby, layout(), terms())
+    async with running(writer):
+        await drained(engine)
+    await sale.redis.delete("{gala}:areas", "{derby}:seats")
+    await sale.redis.set("{gala}:areas", "of another type")
+    assert await LossDetector(engine, pool).check() == [derby]
+    with pytest.raises(Malformed, match="gala"):
+        await engine.restores.read_head(GALA)
+    assert await Restorer(engine, pool).find_behind() == [derby]
 
 
 async def test_an_event_that_redis_lost_is_listed_only_once_it_is_fenced(
