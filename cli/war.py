@@ -249,7 +249,8 @@ def _figures(outcome: "WarVerdict") -> Iterator[tuple[str, str]]:
     yield "still pending", f"{outcome.statuses.get('pending', 0):,}"
     requests_per_s = outcome.figures["requests_per_s"]
     yield "requests", f"{summary.request_count:,} ({requests_per_s:,.0f}/s)"
-    yield "5xx responses", f"{summary.server_error_count:,}"
+    yield "rejected by load shedding", f"{summary.rejected_count:,}"
+    yield "other 5xx responses", f"{summary.server_error_count:,}"
     yield "failed connections", f"{summary.unanswered_count:,}"
     yield "failures", f"{sum(summary.failures.values()):,}"
     yield (

@@ -12,12 +12,15 @@ import msgspec
 from msgspec import Struct
 
 from bench.war.provider import WarNotice, WarProvider
-from bench.war.tally import BuyerAnswer, Receipt, Tally
+from bench.war.tally import OVERLOADED, BuyerAnswer, Receipt, Tally
 from bench.war.views import BuyerPage, BuyerRequest, BuyerSale, MapPage
 from engine.ports.payments import NoticeKind, NoticeOutcome
 
 STANDING_SHARE = 0.25
 """How many buyers would rather stand, where one can."""
+
+REJECTIONS_MAX = 5
+"""How often in a row load shedding may reject one request. More is a failure of the war."""
 
 _SOLD = (NoticeOutcome.CONFIRMED, NoticeOutcome.LATE_CONFIRMED)
 
@@ -81,6 +84,12 @@ class BuyerBooking(Struct, rename="camel"):
     areas: tuple[_Area, ...]
     amount_minor: int
     currency: str
+
+
+class _Rejection(Struct, rename="camel"):
+    """Load shedding names the milliseconds; other queues of the API do not: a second at least."""
+
+    retry_after_ms: int = 1000
 
 
 class _NoticeReply(Struct):
@@ -214,10 +223,16 @@ class Buyer:
         self._tally.abandoned_count += 1
 
     def send(self, request: BuyerRequest) -> BuyerAnswer:
-        """Make a call and count it."""
-        answer = self.shop.send(request)
-        if self._tally.add(request.name, answer) == "limit_reached":
-            self.meet_limit()
+        """Make a call and count it. One that load shedding rejects is sent again when it says."""
+        for _ in range(REJECTIONS_MAX):
+            answer = self.shop.send(request)
+            code = self._tally.add(request.name, answer)
+            if code == "limit_reached":
+                self.meet_limit()
+            if code != OVERLOADED:
+                return answer
+            self.shop.pause(_retry_after_s(answer))
+        self._tally.fail(f"{request.name}: rejected {REJECTIONS_MAX} times in a row")
         return answer
 
     def meet_limit(self) -> None:
@@ -246,6 +261,10 @@ class Buyer:
         if answer.ok:
             sold = msgspec.json.decode(answer.body, type=BuyerBooking)
             self._tally.receipts.append(_receipt(sold))
+
+
+def _retry_after_s(rejection: BuyerAnswer) -> float:
+    return msgspec.json.decode(rejection.body, type=_Rejection).retry_after_ms / 1000
 
 
 def _receipt(booking: BuyerBooking) -> Receipt:

@@ -1,8 +1,8 @@
 """The figures of the buyers: counts, response times, a receipt for every sale, and every charge.
 
 Every response time is kept, to the microsecond: locust's own statistics round them, and a war of
-minutes fits in a few megabytes. A refusal (the engine's "no") is not a failure; everything that
-is neither an answer nor a refusal is.
+minutes fits in a few megabytes. A refusal (the engine's "no") and a rejection (load shedding, the
+request is sent again) are no failures; everything else that is not an answer is.
 """
 
 from array import array
@@ -17,6 +17,9 @@ from msgspec import Struct
 REFUSALS = (409, 410, 429)
 """Statuses by which the API says "no" to a request that is in order."""
 
+
+OVERLOADED = "overloaded"
+"""The code of a request that load shedding rejected: nothing was tried."""
 
 UNCHANGED = 304
 """The status when the client has the current version (If-None-Match)."""
@@ -67,8 +70,9 @@ class Spread(Struct, frozen=True):
 class Summary(Struct, frozen=True, kw_only=True):
     """A war as its buyers saw it. `confirmed_places` counts seats and standing places.
 
-    `success_count` counts what was answered as asked, `server_error_count` 5xx, `unanswered_count`
-    connections that failed or broke. `failures` names those, and all no buyer should ever see.
+    `success_count` counts what was answered as asked, `rejected_count` what load shedding rejected,
+    `server_error_count` other 5xx, `unanswered_count` connections that failed or broke. `failures`
+    names those two, and all no buyer should ever see.
     `busiest_second_count`: attempts to hold within one second. `overall` is over `latencies`.
     `notices` counts the notices of the payment provider by their outcome.
     """
@@ -76,6 +80,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     seconds: float
     request_count: int
     success_count: int
+    rejected_count: int
     server_error_count: int
     unanswered_count: int
     attempt_count: int
@@ -107,12 +112,13 @@ class Tally:
         self._statuses: Counter[int] = Counter()
         self._attempts: Counter[int] = Counter()
         self._refusals: Counter[str] = Counter()
+        self._rejected_count = 0
         self._failures: Counter[str] = Counter()
         self._notices: Counter[str] = Counter()
         self._ms: defaultdict[str, array[float]] = defaultdict(lambda: array("d"))
 
     def add(self, call: str, answer: BuyerAnswer) -> str:
-        """Count one call. Returns the code of its refusal or failure, "" for a success."""
+        """Count one call. Returns the code of what went wrong, "" for a success."""
         self._statuses[answer.status] += 1
         if call == "hold":
             self._attempts[int(answer.at_s)] += 1
@@ -125,6 +131,8 @@ class Tally:
         code = _code_of(answer)
         if answer.status in REFUSALS:
             self._refusals[code] += 1
+        elif code == OVERLOADED:
+            self._rejected_count += 1
         else:
             self.fail(f"{call}: {answer.status} {code}" if answer.status else f"{call}: {code}")
         return code
@@ -141,12 +149,14 @@ class Tally:
 
     def summary(self, seconds: float) -> Summary:
         """What has been counted in that time."""
+        errors_5xx = sum(n for status, n in self._statuses.items() if status >= 500)
         places = sum(len(paid.seats) + sum(paid.areas.values()) for paid in self.receipts)
         return Summary(
             seconds=seconds,
             request_count=self._statuses.total(),
             success_count=self._answered.total(),
-            server_error_count=sum(n for status, n in self._statuses.items() if status >= 500),
+            rejected_count=self._rejected_count,
+            server_error_count=errors_5xx - self._rejected_count,
             unanswered_count=self._statuses[0],
             attempt_count=self._attempts.total(),
             busiest_second_count=max(self._attempts.values(), default=0),

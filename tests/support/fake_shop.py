@@ -23,6 +23,7 @@ class FakeShop:
         self.area_room = area_room
         self.answers: dict[str, BuyerAnswer] = {}
         self.holds: list[BuyerAnswer] = []
+        """The answers to the next holds, one each."""
         self.requests: list[BuyerRequest] = []
         self.senders: list[int] = []
         self.pauses: list[float] = []

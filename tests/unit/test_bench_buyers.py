@@ -4,14 +4,15 @@ from random import Random
 
 import pytest
 
-from bench.war.buyers import Buyer, Habits
-from bench.war.tally import Receipt, Tally
+from bench.war.buyers import REJECTIONS_MAX, Buyer, Habits
+from bench.war.tally import BuyerAnswer, Receipt, Tally
 from tests.support.fake_shop import EVENT, SALE, FakeShop, problem
 
 PAYS = Habits(pay_share=1, release_share=0)
 RELEASES = Habits(pay_share=0, release_share=1)
 WALKS_AWAY = Habits(pay_share=0, release_share=0)
 TAKEN = problem(409, "seat_taken")
+REJECTED = BuyerAnswer(503, b'{"code":"overloaded","retryAfterMs":1500}', 1.0)
 
 
 def buyer_in(shop: FakeShop, habits: Habits = PAYS) -> tuple[Buyer, Tally]:
@@ -84,6 +85,29 @@ def test_buyer_who_is_refused_looks_again() -> None:
     assert shop.names() == ["look", "hold", "look", "hold"]
     assert tally.summary(1).refusals == {"seat_taken": 2}
     assert shop.customer == 1
+
+
+def test_buyer_sends_a_rejected_request_again_when_it_may() -> None:
+    shop = FakeShop()
+    shop.holds = [REJECTED, problem(503, "overloaded")]
+    buyer, tally = buyer_in(shop, Habits(choose_s=(0, 0), think_s=(0, 0)))
+    buyer.look()
+    booking = buyer.hold({"seatIds": [f"{EVENT}:A-1-1"]})
+    assert booking is not None
+    assert shop.pauses == [1.5, 1.0]
+    assert len({request.key for request in shop.sent("hold")}) == 1
+    summary = tally.summary(1)
+    assert (summary.rejected_count, summary.held_count, summary.failures) == (2, 1, {})
+
+
+def test_request_that_is_always_rejected_is_a_failure() -> None:
+    shop = FakeShop()
+    shop.answers["hold"] = REJECTED
+    buyer, tally = buyer_in(shop)
+    buyer.look()
+    assert buyer.hold({"seatIds": [f"{EVENT}:A-1-1"]}) is None
+    assert len(shop.sent("hold")) == REJECTIONS_MAX
+    assert tally.summary(1).failures == {f"hold: rejected {REJECTIONS_MAX} times in a row": 1}
 
 
 def test_buyer_at_the_purchase_limit_makes_room_for_another() -> None:

@@ -11,7 +11,7 @@ from bench.war.scenarios import bounds
 from bench.war.scenarios.bounds import Bound, figures_of, parse
 from bench.war.scenarios.hoarder import BOOKINGS_MAX
 from bench.war.scenarios.refresher import Early
-from bench.war.scenarios.scenario import LAG, Role, Scenario, Stage
+from bench.war.scenarios.scenario import EVERY_WAR, Role, Scenario, Stage
 from bench.war.scenarios.spike import OPENS_AT_SHARE
 from bench.war.scenarios.waves import HOLDS, WAVE_COUNT
 from bench.war.tally import BuyerAnswer, Receipt, Tally, spread_of
@@ -58,7 +58,7 @@ def test_every_scenario_is_whole(name: str) -> None:
     assert event_id(f"{name}-0123abcd")
     assert scenario.venue in VENUES
     assert scenario.says.endswith(".")
-    assert LAG in scenario.bounds
+    assert set(EVERY_WAR) <= set(scenario.bounds)
     assert all(bound.figure in bounds.FIGURES for bound in scenario.bounds)
 
 
@@ -94,7 +94,8 @@ def test_scaled_keeps_the_shape_and_shrinks_counts_alone() -> None:
     assert small.users_at(3) == 5
     said = [str(bound) for bound in small.bounds]
     assert said == [
-        "lag_p99_ms <= 1000", "failed_share <= 0.01", "p95_ms <= 500", "confirmed_count >= 1",
+        "lag_p99_ms <= 1000", "rejected_share <= 0.05", "failed_share <= 0.01", "p95_ms <= 500",
+        "confirmed_count >= 1",
     ]  # fmt: skip
 
 
@@ -239,6 +240,15 @@ def test_figures_are_what_they_say() -> None:
     assert found.keys() <= bounds.FIGURES.keys()
 
 
+def test_rejections_are_failed_calls_with_a_share_of_their_own() -> None:
+    tally = tally_of(6, 0, 2)
+    for _ in range(3):
+        tally.add("look", problem(503, "overloaded"))
+    found = figures_of(tally.summary(4), NO_LAG, 0, users=10)
+    assert found["rejected_share"] == 3 / 18
+    assert found["failed_share"] == 5 / 18
+
+
 def test_figures_of_nothing_are_zero() -> None:
     found = figures_of(Tally().summary(1), NO_LAG, 0, users=1)
     assert set(found.values()) == {0}
@@ -285,7 +295,7 @@ def test_check_of_a_call_that_was_not_made() -> None:
 def test_held_to_adds_bounds() -> None:
     scenario = Scenario(name="x", says="x.", stages=(Stage(1, 1),), cast=(Role(),))
     further = Bound("held_count", least=5)
-    assert scenario.held_to([further]).bounds == (LAG, further)
+    assert scenario.held_to([further]).bounds == (*EVERY_WAR, further)
 
 
 def test_thresholds_follow_what_the_given_event_can_sell() -> None:

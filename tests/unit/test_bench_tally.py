@@ -27,7 +27,7 @@ def test_spread_of_none_is_zero() -> None:
     assert spread_of([]) == Spread(0, 0, 0, 0, 0)
 
 
-def test_add_counts_refusals_apart_from_failures() -> None:
+def test_add_counts_refusals_and_rejections_apart_from_failures() -> None:
     tally = Tally()
     assert tally.add("hold", BuyerAnswer(201, b"{}", 2.0)) == ""
     assert tally.add("hold", BuyerAnswer(409, TAKEN, 1.0)) == "seat_taken"
@@ -38,13 +38,13 @@ def test_add_counts_refusals_apart_from_failures() -> None:
     summary = tally.summary(2.0)
     assert summary.request_count == 5
     assert summary.success_count == 1
-    assert summary.server_error_count == 2
+    assert summary.server_error_count == 1
+    assert summary.rejected_count == 1
     assert summary.unanswered_count == 1
     assert summary.attempt_count == 3
     assert summary.held_count == 1
     assert summary.refusals == {"seat_taken": 1}
     assert summary.failures == {
-        "hold: 503 overloaded": 1,
         "confirm: ConnectionRefusedError": 1,
         "look: 500 no code": 1,
         "buyer: ValueError()": 1,

@@ -22,7 +22,8 @@ FIGURES = {
     **{f"{call}_{rank}_ms": "" for call in CALLS for rank in ("p50", "p95", "p99")},
     "success_share": "calls that were answered as asked, of all",
     "held_share": "attempts to hold that succeeded, of all",
-    "failed_share": "5xx and calls without an answer, of all calls",
+    "rejected_share": "calls that load shedding rejected (503 overloaded), of all calls",
+    "failed_share": "5xx, the rejected ones too, and calls without an answer, of all calls",
     "busiest_share": "attempts to hold within the busiest second, of all users",
     "unchanged_share": "looks at the map that had not changed, of all",
     "requests_per_s": "calls a second, over the whole run",
@@ -132,8 +133,10 @@ def figures_of(summary: Summary, lag: Spread, expired_count: int, users: int) ->
         "success_share": _share(summary.success_count, summary.request_count),
         "held_share": _share(summary.held_count, summary.attempt_count),
         "failed_share": _share(
-            summary.server_error_count + summary.unanswered_count, summary.request_count
+            summary.rejected_count + summary.server_error_count + summary.unanswered_count,
+            summary.request_count,
         ),
+        "rejected_share": _share(summary.rejected_count, summary.request_count),
         "busiest_share": _share(summary.busiest_second_count, users),
         "unchanged_share": _share(*_looks(summary)),
         "requests_per_s": _share(summary.request_count, summary.seconds),

@@ -2,7 +2,7 @@
 
 from bench.war.buyers import Buyer, Habits
 from bench.war.scenarios.bounds import Bound
-from bench.war.scenarios.scenario import LAG, Role, Scenario, Stage
+from bench.war.scenarios.scenario import EVERY_WAR, Role, Scenario, Stage
 
 OPENS_AT_SHARE = 0.3
 """When the doors open, as a share of the whole run: until then people come and wait."""
@@ -39,7 +39,7 @@ SPIKE = Scenario(
     stages=(Stage(5, 500), Stage(15, 500)),
     cast=(Role(Waiting, Habits(choose_s=(0.0, 0.2))),),
     bounds=(
-        LAG,
+        *EVERY_WAR,
         Bound("busiest_share", least=0.9),
         Bound("p95_ms", most=1000),
         Bound("confirmed_count", least=300),

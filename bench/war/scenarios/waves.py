@@ -2,7 +2,7 @@
 
 from bench.war.buyers import Buyer, Habits
 from bench.war.scenarios.bounds import Bound
-from bench.war.scenarios.scenario import LAG, Role, Scenario, Stage
+from bench.war.scenarios.scenario import EVERY_WAR, Role, Scenario, Stage
 
 WAVE_COUNT = 10
 HOLDS = 3
@@ -37,7 +37,7 @@ WAVES = Scenario(
         ),
     ),
     bounds=(
-        LAG,
+        *EVERY_WAR,
         Bound("p95_ms", most=1000),
         Bound("expired_count", least=2000),
         Bound("held_count", least=2500),
