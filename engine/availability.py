@@ -39,8 +39,8 @@ MAP_CACHE_BYTES = 32 * 2**20
 PLACE_BYTES = 300
 """A decoded seat: 299 bytes by tracemalloc, 50,000 seats of `venue:stadium`, CPython 3.11."""
 _FREED_ROWS = 10
-_FREEING_PAUSE_S = 0.001
-"""Between two pieces of a layout that is freed: the event loop has its turn first."""
+_PAUSE_S = 0.001
+"""Between two pieces of a layout that is decoded or freed: the event loop has its turn first."""
 DECODING_MAX = 1
 """Layouts decoded at once: each needs a thread, and its memory before it counts in the cache."""
 
@@ -86,7 +86,7 @@ def _free(evicted: list[LoadedLayout]) -> None:
     rows = list(evicted.pop().rows)
     while rows:
         del rows[-_FREED_ROWS:]
-        time.sleep(_FREEING_PAUSE_S)
+        time.sleep(_PAUSE_S)
 
 
 class AvailabilityReader:
@@ -165,7 +165,7 @@ def _layout_bytes(found: LoadedLayout) -> int:
 
 
 def _load(gzipped: bytes, parts: SplitLayout) -> LoadedLayout:
-    layout = layouts.join(parts)
+    layout = layouts.join(parts, _PAUSE_S)
     rows = [(section.id, row) for section in layout.sections for row in section.rows]
     return LoadedLayout(gzipped, layout, sorted(rows, key=lambda row: row[1].index))
 
