@@ -70,7 +70,7 @@ async def test_failure_6_logout_is_heeded_by_every_process(
         async def refused_there() -> bool:
             return not await elsewhere.may_call(ann.bearer)
 
-        await until(refused_there, timeout_s=2)
+        await until(refused_there)
     third_app = create_app(settings)  # one that starts later knows it too
     transport = ASGITransport(third_app)
     async with (

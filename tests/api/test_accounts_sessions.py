@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from itertools import count
+from types import SimpleNamespace
 
 import jwt
 import msgspec
@@ -10,7 +12,7 @@ from argon2 import PasswordHasher
 from httpx2 import ASGITransport, AsyncClient
 from prometheus_client import REGISTRY
 
-from api.accounts.passwords import DUMMY, Passwords
+from api.accounts.passwords import BACKOFF_S_MAX, DUMMY, Passwords
 from api.accounts.sessions import ALL_ATTEMPT_EVERY_MS, ALL_ATTEMPTS_BURST
 from api.app import create_app
 from engine import Engine, Overloaded, Settings
@@ -273,17 +275,24 @@ async def test_access_token_outlives_nothing(ann: Visitor, monkeypatch: pytest.M
 async def test_hashing_backs_off_while_the_process_is_busy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    passwords = Passwords(1, 1)
+    passwords, slept_s, ticks = Passwords(1, 1), list[float](), count()
+    clock = SimpleNamespace(
+        sleep=slept_s.append,
+        monotonic=lambda: next(ticks) / 100,
+        process_time=lambda: 0.0,
+        thread_time=lambda: 0.0,
+    )
+    monkeypatch.setattr("api.accounts.passwords.time", clock)
 
-    async def two_hashes_s() -> float:
-        began = time.perf_counter()
+    async def backoff_s() -> float:
+        """Before the second of two hashes."""
+        slept_s.clear()
         for _ in range(2):
             await passwords.verify("x", None)
-        return time.perf_counter() - began
+        return slept_s[1]
 
-    await two_hashes_s()
     monkeypatch.setattr("api.accounts.passwords.BUSY", 100)
-    calm_s = await two_hashes_s()
+    assert await backoff_s() == 0
     monkeypatch.setattr("api.accounts.passwords.BUSY", -100)
-    assert await two_hashes_s() > 2 * calm_s
+    assert 0 < await backoff_s() <= BACKOFF_S_MAX
     passwords.close()

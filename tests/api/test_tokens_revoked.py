@@ -57,7 +57,7 @@ async def test_revoke_is_known_to_others_that_run_and_that_start_later(engine: E
         async def heard() -> bool:
             return set(there.revoked) == {"s-1", "s-2"}
 
-        await until(heard, timeout_s=2)
+        await until(heard)
     async with later.followed():
         assert set(later.revoked) == {"s-1", "s-2"}
 
@@ -103,7 +103,7 @@ async def test_revoke_through_an_outage_is_kept_and_published_afterwards(
         async def both_know() -> bool:
             return set(here.revoked) == set(there.revoked) == {"s-1", "s-2"}
 
-        await until(both_know, timeout_s=10)
+        await until(both_know)
 
 
 async def test_following_ends_at_once(engine: Engine) -> None:

@@ -60,7 +60,7 @@ async def test_the_expirer_releases_by_its_sweep_and_measures(without_config: Se
             return (await engine.events.read_event(GALA)).counts.held == 0
 
         async with running(Expirer(engine)):
-            await until(released, timeout_s=5)
+            await until(released)
         await Gauges(engine, "fsync").read_server()
         assert (metrics.redis_up._value.get(), metrics.durability_reached._value.get()) == (1, 1)
 

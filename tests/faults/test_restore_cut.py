@@ -94,7 +94,7 @@ async def test_redis_comes_back_with_less_than_it_had(
             async def closed() -> bool:
                 return (await engine.events.read_event(GALA)).sales == SalesState.RESTORING
 
-            await until(closed, timeout_s=3)
+            await until(closed)
             restored = await Restorer(engine, pool).restore(GALA)
             assert (restored.standing, restored.sold, restored.refunds_due) == ((), 3, 1)
             await drained(engine)

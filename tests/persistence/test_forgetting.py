@@ -28,7 +28,7 @@ from tests.support.waiting import until
 
 KEEP_MS = 7_200_000
 OLD_MS = int(time.time() * 1000) - KEEP_MS - 60_000
-YOUNG_MS = OLD_MS + 600_000
+YOUNG_MS = OLD_MS + KEEP_MS
 PAYMENT = Payment(
     id="pi_1",
     amount_minor=1500,

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 _LOOK_AGAIN_S = 0.01
 
 
-async def until(condition: Callable[[], Awaitable[object]], timeout_s: float = 15.0) -> None:
+async def until(condition: Callable[[], Awaitable[object]], timeout_s: float = 60.0) -> None:
     """Wait until the condition answers something true. Raises TimeoutError."""
     async with asyncio.timeout(timeout_s):
         while not await condition():  # noqa: ASYNC110  # another process changes it: no signal
