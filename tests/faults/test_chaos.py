@@ -89,7 +89,7 @@ async def _live(engine: Engine, pool: Pool) -> None:
         held = (await state_of(engine)).event.counts.held
         return held == 0 and (await engine.journal.backlog(GALA)).entries == 0
 
-    await until(at_rest, timeout_s=30)
+    await until(at_rest)
     assert await engine.journal.dead_letters(GALA) == []
     assert (await reconcile(engine, pool, [GALA], lag_ms=0)).clean
 

@@ -14,11 +14,12 @@ import pytest
 
 from engine import Engine, Settings
 from persistence.database import Pool
-from tests.support.crowd import Crowd, aftermath
+from tests.support.crowd import Crowd, aftermath, state_of
 from tests.support.factories import terms
 from tests.support.own_valkey import OwnValkey
 from tests.support.parts import Parts, ongoing_sale
 from tests.support.trials import Trial
+from tests.support.waiting import until
 
 TERMS = terms(hold_ttl_ms=2_000, ended_ttl_ms=2_000)
 LEAK_BYTES = 20
@@ -60,11 +61,16 @@ async def test_a_sale_that_goes_on_needs_no_more_memory(
     over = {"database_url": database_url, "journal_keep_ms": 5_000}
     settings = msgspec.structs.replace(own_settings, **over)
     async with ongoing_sale(own, settings, trial, tmp_path, TERMS) as (engine, parts, crowd):
+
+        async def nothing_held() -> bool:
+            return (await state_of(engine)).event.counts.held == 0
+
         end_s = time.monotonic() + sale_s
         while time.monotonic() < end_s:
             await asyncio.sleep(sale_s / 60)
             looks.append(await _look(engine, parts, crowd))
         await crowd.end()
+        await until(nothing_held)
         await parts.stop()
         assert await aftermath(engine, crowd) == []
     holds = sum(asked.what == "hold" and asked.answer.outcome == "done" for asked in crowd.asked)

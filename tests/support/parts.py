@@ -113,5 +113,7 @@ async def ongoing_sale(
         crowd = Crowd(desk, seats_of(_ROWS, _ROW), trial.random)
         crowd.endless = crowd.gives_back = True
         crowd.begin(8)
-        yield engine, parts, crowd
-        await desk.http.aclose()
+        try:
+            yield engine, parts, crowd
+        finally:
+            await desk.http.aclose()
