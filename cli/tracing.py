@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.http.router import Resource
 from engine import logs
 from engine.errors import EngineError
+from engine.holds import Holds
 from engine.scripts import Script, Scripts
 
 if TYPE_CHECKING:
@@ -77,13 +78,15 @@ def trace_engine(tracer: "Tracer") -> Callable[[], None]:
     """
     from persistence.journal.tables import Store
 
-    call, write = Scripts.call, Store.write
+    call, hold, write = Scripts.call, Holds.outcome, Store.write
     Scripts.call = _traced_call(call, tracer)  # type: ignore[method-assign]
+    Holds.outcome = _traced_hold(hold, tracer)  # type: ignore[method-assign]
     Store.write = _traced_write(write, tracer)  # type: ignore[method-assign]
     logs.trace_ids = _active_ids
 
     def untrace() -> None:
-        Scripts.call, Store.write = call, write  # type: ignore[method-assign]
+        Scripts.call, Holds.outcome = call, hold  # type: ignore[method-assign]
+        Store.write = write  # type: ignore[method-assign]
         logs.trace_ids = None
 
     return untrace
@@ -112,28 +115,41 @@ def trace_sql(provider: "TracerProvider") -> None:
 
 
 def _traced_call(call: _Call, tracer: "Tracer") -> Any:
+    async def traced(scripts: Scripts, script: Script, *arguments: Any) -> Any:
+        return await _with_span(tracer, script.name, call(scripts, script, *arguments))
+
+    return traced
+
+
+def _traced_hold(hold: _Call, tracer: "Tracer") -> Any:
+    """A span for each request: their call is shared with others."""
+
+    async def traced(*arguments: Any) -> Any:
+        return await _with_span(tracer, "hold_seats", hold(*arguments))
+
+    return traced
+
+
+async def _with_span(tracer: "Tracer", script: str, call: Awaitable[Any]) -> Any:
     from opentelemetry import trace
     from opentelemetry.trace import SpanKind
 
-    async def traced(scripts: Scripts, script: Script, *arguments: Any) -> Any:
-        if not trace.get_current_span().get_span_context().is_valid:
-            return await call(scripts, script, *arguments)  # no request: a sweep
-        named = {
-            "db.system.name": "redis",
-            "db.operation.name": "EVALSHA",
-            "db.stored_procedure.name": script.name,
-        }
-        with (
-            tracer.start_as_current_span(
-                f"script {script.name}", kind=SpanKind.CLIENT, attributes=named
-            ) as span,
-            _errors_typed(span),
-        ):
-            answer = await call(scripts, script, *arguments)
-            span.set_attribute("script.code", answer[0])
-            return answer
-
-    return traced
+    if not trace.get_current_span().get_span_context().is_valid:
+        return await call  # no request: a sweep
+    named = {
+        "db.system.name": "redis",
+        "db.operation.name": "EVALSHA",
+        "db.stored_procedure.name": script,
+    }
+    with (
+        tracer.start_as_current_span(
+            f"script {script}", kind=SpanKind.CLIENT, attributes=named
+        ) as span,
+        _errors_typed(span),
+    ):
+        answer = await call
+        span.set_attribute("script.code", answer[0])
+        return answer
 
 
 def _traced_write(write: _Call, tracer: "Tracer") -> Any:

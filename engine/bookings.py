@@ -11,6 +11,7 @@ from typing import Literal, Self
 from engine import keys
 from engine.booking_json import booking_of, json_of
 from engine.errors import BookingNotFound, Unavailable
+from engine.holds import HoldRequest, Holds
 from engine.ids import BookingId, CustomerId, EventId, local_ids, new_ulid, split_booking
 from engine.limits import LimitCheck
 from engine.metrics import metrics
@@ -42,16 +43,21 @@ class Bookings:
     """
 
     def __init__(
-        self, scripts: Scripts, batcher: Batcher, limit_check: LimitCheck | None = None
+        self,
+        scripts: Scripts,
+        batcher: Batcher,
+        holds: Holds,
+        limit_check: LimitCheck | None = None,
     ) -> None:
         self._scripts = scripts
         self._batcher = batcher
+        self._holds = holds
         self._limit_check = limit_check
         self.now_ms: int | str = ""
 
     def under(self, limit_check: LimitCheck) -> Self:
         """The same bookings under these rate limits. Their calls also raise RateLimited."""
-        limited = type(self)(self._scripts, self._batcher, limit_check)
+        limited = type(self)(self._scripts, self._batcher, self._holds, limit_check)
         limited.now_ms = self.now_ms
         return limited
 
@@ -61,21 +67,18 @@ class Bookings:
         Raises: EventNotFound, SalesClosed, TooManySeats, SeatNotFound, AreaNotFound, SeatTaken,
         AreaFull, LimitReached, RequestReused.
         """
-        event, customer = selection.event_id, selection.customer_id
-        ulid = new_ulid()
+        event = selection.event_id
         seats = local_ids(event, selection.seats)
-        areas = [item for area in selection.areas for item in (area.area_id, area.quantity)]
-        digest = _digest(seats, selection.areas) if request_id else ""
-        code, found = await self._scripts.outcome(
-            "hold_seats",
-            [
-                *keys.of_event(event),
-                keys.hold(event, ulid),
-                keys.request(event, customer, request_id),
-            ],
-            [self.now_ms, ulid, customer, digest, len(seats), *seats, *areas],
-            self._limit_check,
+        request = HoldRequest(
+            ulid=new_ulid(),
+            customer=selection.customer_id,
+            request_id=request_id,
+            digest=_digest(seats, selection.areas) if request_id else "",
+            seats=seats,
+            areas=[item for area in selection.areas for item in (area.area_id, area.quantity)],
+            limit_check=self._limit_check,
         )
+        code, found = await self._holds.outcome(event, request, self.now_ms)
         if code in ("seat_taken", "seat_not_found"):  # the script knows seats without their event
             found = [b"%b:%b" % (event.encode(), seat) for seat in found]
         return _answer(event, checked(code, found))

@@ -9,6 +9,7 @@ from engine.availability import AvailabilityReader
 from engine.bookings import Bookings
 from engine.errors import Unavailable
 from engine.events import Events
+from engine.holds import Holds
 from engine.idempotency import KeptAnswers
 from engine.journal import Journal
 from engine.limits import LimitCheck
@@ -35,7 +36,7 @@ class Engine:
         self._batcher = batcher
         self._scripts = runner = Scripts(batcher)
         self.events = Events(runner, batcher, client)
-        self.bookings = Bookings(runner, batcher)
+        self.bookings = Bookings(runner, batcher, Holds(runner, batcher))
         self.availability = AvailabilityReader(runner, batcher)
         self.journal = Journal(client)
         self.idempotency = KeptAnswers(batcher)

@@ -13,7 +13,7 @@ from functools import cache
 from hashlib import sha1
 from importlib import resources
 from time import perf_counter
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from engine.errors import REFUSALS, ErrorReply, Restoring, ScriptDefect, Unavailable
 from engine.keys import LIMITS
@@ -26,8 +26,12 @@ from engine.transport.wire import Answer, Argument
 
 _INCLUDE = re.compile(r"^-- @include (\S+)\n", re.MULTILINE)
 TAKE_LIMITS = "take_limits"
-_OK, _UNANSWERED = "ok", "unanswered"
+OK, UNANSWERED = "ok", "unanswered"
 _GUARDED = "return limits.guard(script, KEYS, ARGV)\n"
+
+
+Outcome: TypeAlias = tuple[str, list[bytes]]
+"""The code of a reply in lower case, and the values after it."""
 
 
 class Script(NamedTuple):
@@ -89,6 +93,10 @@ class Scripts:
         self._batcher = batcher
         self._sent: dict[str, Answer] = {}  # script texts being sent, by hash
 
+    def script(self, name: str, *, limited: bool = False) -> Script:
+        """The text and hash that `name` stands for here."""
+        return load(name, limited=limited)
+
     async def run(
         self,
         name: str,
@@ -109,56 +117,65 @@ class Scripts:
         keys: Sequence[str],
         arguments: Sequence[Argument],
         limit_check: LimitCheck | None = None,
-    ) -> tuple[str, list[bytes]]:
+    ) -> Outcome:
         """As `run`, but a refusal is returned: its code in lower case, and what it names.
 
         A `limit_check` runs in front of the script. If the code is rate_limited, the script did
         not run.
         """
         if limit_check is None:
-            return await self.call(load(name), keys, arguments)
+            return await self.call(self.script(name), keys, arguments)
         tag = keys[0].partition(":")[0] if keys else LIMITS
         code, answer = await self.call(
-            load(name, limited=name != TAKE_LIMITS),
+            self.script(name, limited=name != TAKE_LIMITS),
             [*keys, *limit_check.keys(tag)],
             [*arguments, *limit_check.arguments()],
         )
+        return await self.read_limits(limit_check, code, answer)
+
+    async def read_limits(self, limit_check: LimitCheck, code: str, answer: list[bytes]) -> Outcome:
+        """Take what the limits have left from the end of a reply.
+
+        A call that names an unknown event counts once more, in the bucket of all such calls.
+        """
         if code != "rate_limited":
             *answer, left, full_in_ms = answer
             limit_check.read(left, full_in_ms)
         if code == "event_not_found":
             counted, limited = await self.outcome(TAKE_LIMITS, [], [""], limit_check)
-            return (code, answer) if counted == "ok" else (counted, limited)
+            return (code, answer) if counted == OK else (counted, limited)
         return code, answer
 
     async def call(
         self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]
-    ) -> tuple[str, list[bytes]]:
+    ) -> Outcome:
         """The code a script returned, in lower case, and the values after it.
 
         Raises: OutcomeUnknown, Unavailable, Overloaded, Restoring, ScriptDefect.
         """
         started = perf_counter()
-        code, answer = _UNANSWERED, list[bytes]()
+        code, answer = UNANSWERED, list[bytes]()
         try:
             call = (len(keys), *keys, *arguments)
             reply = await self._batcher.call(("EVALSHA", script.sha, *call))
-            if isinstance(reply, ErrorReply) and reply.prefix == "NOSCRIPT":
-                reply = await self._run_uncached(script, call)
-            code, answer = _parse(script.name, reply)
+            if is_unknown(reply):
+                reply = await self.run_uncached(script, call)
+            code, answer = outcome_of(script.name, reply)
         finally:
-            _timed(script.name, code).add(perf_counter() - started)
-            if code not in (_OK, _UNANSWERED):
-                _refusals.add(_event_of(script, keys), code)
+            count_call(script.name, _event_of(script, keys), code, perf_counter() - started)
         return code, answer
 
-    async def _run_uncached(self, script: Script, call: tuple[Argument, ...]) -> object:
-        """Send the text once for all concurrent calls (single-flight): there may be thousands."""
+    async def run_uncached(self, script: Script, call: tuple[Argument, ...]) -> object:
+        """Send the text once for all concurrent calls (single-flight): there may be thousands.
+
+        `call` is the number of keys, the keys and the arguments. Raises: OutcomeUnknown,
+        Unavailable, Overloaded.
+        """
         sent = self._sent.get(script.sha)
         if sent is not None:
             await asyncio.wait((sent,))
             reply = await self._batcher.call(("EVALSHA", script.sha, *call))
-            if not (isinstance(reply, ErrorReply) and reply.prefix == "NOSCRIPT"):
+            if not is_unknown(reply):
                 return reply
             return await self._batcher.call(("EVAL", script.text, *call))
         sent = self._sent[script.sha] = self._batcher.call(("EVAL", script.text, *call))
@@ -166,6 +183,18 @@ class Scripts:
             return await sent
         finally:
             del self._sent[script.sha]
+
+
+def is_unknown(reply: object) -> bool:
+    """Whether Redis does not know the script: nothing ran."""
+    return isinstance(reply, ErrorReply) and reply.prefix == "NOSCRIPT"
+
+
+def count_call(script: str, event: str, code: str, seconds: float) -> None:
+    """Add one call of a script to the metrics. Its event is "" for limits."""
+    _timed(script, code).add(seconds)
+    if code not in (OK, UNANSWERED):
+        _refusals.add(event, code)
 
 
 @cache
@@ -186,12 +215,13 @@ def _event_of(script: Script, keys: Sequence[str]) -> str:
 
 def checked(code: str, answer: list[bytes]) -> list[bytes]:
     """The values after "OK"; any other code is raised as its refusal."""
-    if code == "ok":
+    if code == OK:
         return answer
     raise REFUSALS[code.upper()](*(item.decode() for item in answer))
 
 
-def _parse(name: str, reply: object) -> tuple[str, list[bytes]]:
+def outcome_of(name: str, reply: object) -> Outcome:
+    """What a script replied. Raises: Unavailable, Restoring, ScriptDefect."""
     if isinstance(reply, list) and reply and isinstance(reply[0], bytes):
         code = reply[0].decode()
         if code == "OK" or code in REFUSALS:

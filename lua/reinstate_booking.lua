@@ -39,7 +39,7 @@ end
 
 -- Writes.
 claims.clear(box, claim)
-claims.take(box, claim, "s", 0)
+claims.sell(box, claim)
 bookings.list_for_customer(box, ulid, record)
 json = bookings.write(box, "booking_confirmed", ulid, record)
 event.save(box)

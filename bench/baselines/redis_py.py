@@ -11,7 +11,7 @@ from redis.backoff import NoBackoff
 
 from engine.settings.settings import Settings
 from engine.transport import connection
-from engine.transport.batcher import Batcher
+from engine.transport.batcher import Batcher, Maker, made
 from engine.transport.client import pool_of
 from engine.transport.wire import Answer, Command
 
@@ -39,9 +39,11 @@ class Pool(Batcher):
         )
         self.client: RedisPy = aioredis.Redis.from_pool(pool)
 
-    def call(self, command: Command) -> Answer:
-        """Awaited where it is; no task is made for it."""
-        answer: Answer = self.client.execute_command(*command)
+    def call(self, command: Command | Maker) -> Answer:
+        """Sent at once: a hold shares its call with no other."""
+        if not isinstance(command, tuple):
+            command = command() or ("PING",)  # no caller waits any more
+        answer: Answer = asyncio.ensure_future(self.client.execute_command(*command))
         return answer
 
     async def close(self) -> None:
@@ -54,10 +56,10 @@ class Pipelines(Pool):
 
     def __init__(self, redis_url: str) -> None:
         super().__init__(redis_url)
-        self._gathered: list[tuple[Command, Answer]] = []
+        self._gathered: list[tuple[Command | Maker, Answer]] = []
         self._sent = set[asyncio.Task[None]]()
 
-    def call(self, command: Command) -> Answer:
+    def call(self, command: Command | Maker) -> Answer:
         """Goes out with all others of its tick."""
         loop = asyncio.get_running_loop()
         answer: Answer = loop.create_future()
@@ -67,7 +69,7 @@ class Pipelines(Pool):
         return answer
 
     def _send(self) -> None:
-        task = asyncio.create_task(self._ask_all(self._gathered))
+        task = asyncio.create_task(self._ask_all(list(made(self._gathered))))
         self._gathered = []
         self._sent.add(task)
         task.add_done_callback(self._sent.discard)

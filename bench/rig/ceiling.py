@@ -97,7 +97,7 @@ def call_of(event: EventId, sha: str, seats: int) -> list[str]:
     request = f"{{{event}}}:request:{RANDOM}{RANDOM}"
     wanted = [f"A-1-{RANDOM}"] * seats
     called = ["EVALSHA", sha, str(len(named) + 2), *named, keys.hold(event, ulid), request]
-    return [*called, "", ulid, "bench", "d" * 32, str(seats), *wanted]
+    return [*called, "", "1", "seats", ulid, "bench", "d" * 32, "0", str(seats), *wanted, "0"]
 
 
 def parse(told: str) -> float:

@@ -11,7 +11,7 @@ and the other calls keep their own answers.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeAlias
 
 from engine.errors import EngineError, ErrorReply, Malformed, Overloaded, Unavailable
@@ -20,6 +20,9 @@ from engine.transport.wire import CHECKS, Answer, Argument, Command, Wire
 
 Opener: TypeAlias = Callable[[Wire], Awaitable[None]]
 """Connects a wire. Raises Unavailable."""
+
+Maker: TypeAlias = Callable[[], Command | None]
+"""Makes a command when it is sent, or None if nothing is to be sent any more."""
 
 AT_ONCE = 8
 """This many calls are sent before the tick ends: Redis starts while the next ones are made."""
@@ -34,11 +37,11 @@ class Batcher:
     def __init__(self, opener: Opener, *, waiting_max: int, timeout_ms: int) -> None:
         self._opener = opener
         self._loop = asyncio.get_running_loop()
-        self._waiting_max = waiting_max
+        self.waiting_max = waiting_max
         self._timeout_s = timeout_ms / 1000
         self._wire: Wire | None = None
         self._opening: asyncio.Task[None] | None = None
-        self._waiting: list[tuple[Command, Answer]] = []
+        self._waiting: list[tuple[Command | Maker, Answer]] = []
         self._waiting_since_s = 0.0
         self._flush_due = False
         self._closed = False
@@ -48,26 +51,27 @@ class Batcher:
         """Whether the connection is open."""
         return self._wire is not None
 
-    def call(self, command: Command) -> Answer:
+    def call(self, command: Command | Maker) -> Answer:
         """Send one command and return its future; an ErrorReply is a result of the future.
 
+        The future of a Maker that makes none is cancelled.
         The future raises: Overloaded, Unavailable, OutcomeUnknown.
         """
         answer: Answer = self._loop.create_future()
         sent_count = self._wire.waiting_count if self._wire else 0
         if self._closed:
             answer.set_exception(_closed())
-        elif len(self._waiting) + sent_count >= self._waiting_max:
-            answer.set_exception(Overloaded(f"{self._waiting_max} calls are waiting for Redis"))
+        elif len(self._waiting) + sent_count >= self.waiting_max:
+            answer.set_exception(Overloaded(f"{self.waiting_max} calls are waiting for Redis"))
         else:
             if not self._waiting:
                 self._waiting_since_s = self._loop.time()
             self._waiting.append((command, answer))
             if len(self._waiting) >= AT_ONCE:
-                self._flush()
+                self.flush()
             elif not self._flush_due:
                 self._flush_due = True
-                self._loop.call_soon(self._flush)
+                self._loop.call_soon(self.flush)
         return answer
 
     async def ask(self, *command: Argument) -> Any:
@@ -92,7 +96,8 @@ class Batcher:
         if self._wire:
             await self._wire.finish()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Send what waits without waiting for the end of the tick."""
         self._flush_due = False
         if not self._waiting:
             return
@@ -100,11 +105,11 @@ class Batcher:
             if self._opening is None:
                 self._opening = asyncio.create_task(self._open())
         elif not self._wire.full:
-            # A cancelled call is not sent.
-            calls = [call for call in self._waiting if not call[1].done()]
+            calls = list(made(self._waiting))
             self._waiting.clear()
-            metrics.batch_calls.observe(len(calls))
-            self._wire.send(calls)
+            if calls:
+                metrics.batch_calls.observe(len(calls))
+                self._wire.send(calls)
 
     async def _open(self) -> None:
         wire = Wire(self._timeout_s, self._changed)
@@ -126,7 +131,7 @@ class Batcher:
             if self._waiting and self._left_s() < self._timeout_s / CHECKS:
                 self._refuse(Unavailable(f"not sent to Redis within {self._timeout_s} s"))
         if self._waiting:
-            self._flush()
+            self.flush()
 
     def _left_s(self) -> float:
         """How long the oldest unsent call may still wait."""
@@ -142,3 +147,15 @@ class Batcher:
 
 def _closed() -> Unavailable:
     return Unavailable("the connection to Redis is closed")
+
+
+def made(waiting: list[tuple[Command | Maker, Answer]]) -> Iterable[tuple[Command, Answer]]:
+    """What is sent: not a call that was cancelled."""
+    for command, answer in waiting:
+        if answer.done():
+            continue
+        made = command if isinstance(command, tuple) else command()
+        if made is None:
+            answer.cancel()
+        else:
+            yield made, answer

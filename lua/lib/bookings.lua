@@ -11,7 +11,7 @@ bookings.UNPAID_TTL_MS = 3600000
 
 -- The record and its JSON, or nil if there is none or `customer` ("" = any) does not own it.
 function bookings.read(box, ulid, customer)
-  local json = redis.call("HGET", box.bookings, ulid)
+  local json = box.fresh and box.fresh[ulid] or redis.call("HGET", box.bookings, ulid)
   local record = json and cjson.decode(json)
   if record and (customer == "" or customer == record.customer) then
     return record, json

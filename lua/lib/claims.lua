@@ -3,7 +3,8 @@
 -- @include lib/areas
 -- @include lib/bookings
 -- Decides whether a booking may have its places: the same check for a hold and for a late payment.
--- A claim is { ulid, customer, seats = {id}, areas = {{id, quantity}}, places, overdue }.
+-- A claim is { ulid, customer, seats = {id}, areas = {{id, quantity}}, places, overdue,
+-- held_before }: `held_before` is what the customer got earlier in the same call, not listed yet.
 -- An overdue hold does not block a claim: the checks collect it in `overdue`, and `claims.clear`
 -- expires it.
 local claims = {}
@@ -16,7 +17,7 @@ function claims.new(ulid, customer, seat_ids, area_list)
     places = places + area.quantity
   end
   return { ulid = ulid, customer = customer, seats = seat_ids, areas = area_list, places = places,
-    overdue = {} }
+    overdue = {}, held_before = 0 }
 end
 
 -- The record if this booking is an overdue hold that the expirer has not reached yet, else nil.
@@ -61,6 +62,9 @@ function claims.overdue_places(box, claim, area_id)
 end
 
 function claims.check_areas(box, claim)
+  if #claim.areas == 0 then
+    return nil
+  end
   local unknown, full = {}, {}
   claim.area_rows = {}
   for i, wanted in ipairs(claim.areas) do
@@ -106,7 +110,7 @@ function claims.check_limit(box, claim)
   if box.state.customer_max == 0 then
     return nil
   end
-  local has = 0
+  local has = claim.held_before
   local listed = redis.call("ZRANGE", box.customers, "[" .. claim.customer .. " ",
     "(" .. claim.customer .. "!", "BYLEX")
   for _, member in ipairs(listed) do
@@ -128,9 +132,13 @@ end
 
 -- The price of the claimed places, in minor units. Call it after `refusal` returned nil.
 function claims.amount_minor(box, claim)
-  local prices = {}
-  for price in string.gmatch(box.state.prices, "%d+") do
-    prices[#prices + 1] = tonumber(price)
+  local prices = box.price_list
+  if not prices then
+    prices = {}
+    for price in string.gmatch(box.state.prices, "%d+") do
+      prices[#prices + 1] = tonumber(price)
+    end
+    box.price_list = prices
   end
   local amount = 0
   for _, seat in ipairs(claim.seat_rows) do
@@ -155,19 +163,26 @@ function claims.clear(box, claim)
   return late_ms
 end
 
--- Give the places to the booking: `letter` is h or s.
-function claims.take(box, claim, letter, deadline_ms)
+-- Give the places to the booking: `letter` is h or s. The seats are written with `writes`.
+function claims.take(box, claim, writes, letter, deadline_ms)
   local to = letter == "h" and "held" or "sold"
-  seats.put(box, claim.seat_rows, letter, claim.ulid, deadline_ms)
+  seats.put_later(box, writes, claim.seat_rows, letter, claim.ulid, deadline_ms)
   for _, area in ipairs(claim.areas) do
     areas.move(box, area.id, "available", to, area.quantity)
   end
   event.move(box, "available", to, claim.places)
 end
 
+-- Sell the claimed places to the booking.
+function claims.sell(box, claim)
+  local writes = seats.writes()
+  claims.take(box, claim, writes, "s", 0)
+  seats.write(box, writes, "s")
+end
+
 -- Sell the claimed places to a booking that had ended, or whose deadline has passed.
 function claims.sell_late(box, claim, record)
-  claims.take(box, claim, "s", 0)
+  claims.sell(box, claim)
   redis.call("ZREM", box.ended, claim.ulid)
   bookings.list_for_customer(box, claim.ulid, record)
   record.ended_at_ms, record.late = nil, true

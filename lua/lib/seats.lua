@@ -3,44 +3,80 @@
 local seats = {}
 
 function seats.parse(id, text)
-  local index, category, letter, booking, deadline =
-    string.match(text, "^(%d+),(%d+),(%l),?([^,]*),?(%d*)$")
+  local index, category, letter, owner = string.match(text, "^(%d+),(%d+),(%l)(.*)$")
+  local booking, deadline = "", 0
+  if owner ~= "" then
+    booking, deadline = string.match(owner, "^,([^,]*),?(%d*)$")
+  end
   return { id = id, index = index, category = category, letter = letter, booking = booking,
     deadline_ms = tonumber(deadline) or 0 }
-end
-
--- The seats of a list, and the ids the event does not have. For a few thousand seats at most.
-function seats.read(box, ids)
-  local found, unknown = {}, {}
-  local texts = #ids > 0 and redis.call("HMGET", box.seats, unpack(ids)) or {}
-  for i, text in ipairs(texts) do
-    if text then
-      found[#found + 1] = seats.parse(ids[i], text)
-    else
-      unknown[#unknown + 1] = ids[i]
-    end
-  end
-  return found, unknown
 end
 
 -- The most seats in one command: `unpack` is limited to about 8,000 values.
 seats.AT_ONCE = 2000
 
--- Give every seat of the list one status. `booking` and `deadline_ms` are passed with h and s only.
-function seats.put(box, list, letter, booking, deadline_ms)
-  local behind = "," .. letter .. (booking and ("," .. booking .. "," .. deadline_ms) or "")
-  for first = 1, #list, seats.AT_ONCE do
-    local fields, n = {}, 0
-    for i = first, math.min(first + seats.AT_ONCE - 1, #list) do
-      local seat = list[i]
-      fields[n + 1], fields[n + 2] = seat.id, seat.index .. "," .. seat.category .. behind
-      n = n + 2
+-- Read the seats of several requests in one command, for `seats.read` in the same call.
+function seats.read_ahead(box, ids)
+  box.rows = {}
+  for first = 1, #ids, seats.AT_ONCE do
+    local last = math.min(first + seats.AT_ONCE - 1, #ids)
+    for i, text in ipairs(redis.call("HMGET", box.seats, unpack(ids, first, last))) do
+      box.rows[ids[first + i - 1]] = text
     end
-    redis.call("HSET", box.seats, unpack(fields, 1, n))
   end
+end
+
+-- The seats of a list, and the ids the event does not have. For a few thousand seats at most.
+function seats.read(box, ids)
+  local found, unknown = {}, {}
+  local texts = #ids > 0 and not box.rows and redis.call("HMGET", box.seats, unpack(ids)) or {}
+  for i, id in ipairs(ids) do
+    local text = texts[i] or box.rows and box.rows[id]
+    if text then
+      found[#found + 1] = seats.parse(id, text)
+    else
+      unknown[#unknown + 1] = id
+    end
+  end
+  return found, unknown
+end
+
+-- Seats that get the same letter: the fields of the hash, and the places in the map.
+function seats.writes()
+  return { fields = {}, indexes = {} }
+end
+
+-- Give every seat of the list one status, in `writes` for `seats.write`. `booking` and
+-- `deadline_ms` are passed with h and s only.
+function seats.put_later(box, writes, list, letter, booking, deadline_ms)
+  local behind = "," .. letter .. (booking and ("," .. booking .. "," .. deadline_ms) or "")
+  local fields, indexes = writes.fields, writes.indexes
   for _, seat in ipairs(list) do
-    redis.call("SETRANGE", box.map, seat.index, letter)
+    local text, n = seat.index .. "," .. seat.category .. behind, #indexes
+    fields[2 * n + 1], fields[2 * n + 2], indexes[n + 1] = seat.id, text, seat.index
+    if box.rows then
+      box.rows[seat.id] = text
+    end
   end
+end
+
+-- Write what `seats.put_later` collected.
+function seats.write(box, writes, letter)
+  local fields = writes.fields
+  for first = 1, #fields, 2 * seats.AT_ONCE do
+    local last = math.min(first + 2 * seats.AT_ONCE - 1, #fields)
+    redis.call("HSET", box.seats, unpack(fields, first, last))
+  end
+  for _, index in ipairs(writes.indexes) do
+    redis.call("SETRANGE", box.map, index, letter)
+  end
+end
+
+-- Give every seat of the list one status at once.
+function seats.put(box, list, letter, booking, deadline_ms)
+  local writes = seats.writes()
+  seats.put_later(box, writes, list, letter, booking, deadline_ms)
+  seats.write(box, writes, letter)
 end
 
 -- Free the seats that belong to a booking of the set `ending`. Returns their number. Up to 100,000
@@ -54,7 +90,11 @@ function seats.free(box, ids, ending)
     for i, text in ipairs(redis.call("HMGET", box.seats, unpack(ids, first, last))) do
       local index, category, booking = string.match(text or "", "^(%d+),(%d+),%l,([^,]+)")
       if ending[booking] then
-        fields[n + 1], fields[n + 2] = ids[first + i - 1], index .. "," .. category .. ",a"
+        local id = ids[first + i - 1]
+        fields[n + 1], fields[n + 2] = id, index .. "," .. category .. ",a"
+        if box.rows then
+          box.rows[id] = fields[n + 2]
+        end
         n, freed, index = n + 2, freed + 1, tonumber(index)
         if index ~= past then
           redis.call("SETRANGE", box.map, from, string.rep("a", past - from))

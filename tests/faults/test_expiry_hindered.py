@@ -279,6 +279,6 @@ async def test_control_a_script_that_believes_the_event_frees_a_newer_owners_sea
     assert owned in text
     planted = text.replace(checked, "record").replace(owned, "if index then")
     believing = scripts.Script("expire_bookings", planted, "0" * 40)
-    monkeypatch.setattr(scripts, "load", lambda name: believing)
+    monkeypatch.setattr(scripts, "load", lambda name, *, limited: believing)
     await engine.bookings.expire_bookings(GALA, stale[:50], path="listener")
     assert invariants.check(await state_of(engine)) != []

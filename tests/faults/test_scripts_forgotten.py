@@ -1,7 +1,6 @@
 """T24: Redis forgets its scripts, or is restarted, in a sale; two releases side by side."""
 
 import asyncio
-from collections.abc import Sequence
 from hashlib import sha1
 
 import msgspec
@@ -9,10 +8,10 @@ import pytest
 
 from engine import Engine, Settings
 from engine.bookings import Bookings
+from engine.holds import Holds
 from engine.limits import Limit, LimitCheck
 from engine.scripts import Script, Scripts
 from engine.transport.batcher import Batcher
-from engine.transport.wire import Argument
 from tests.support.crowd import Answer, Crowd, EngineDesk, aftermath, seats_of
 from tests.support.factories import GALA, layout, selection, terms
 from tests.support.history import Call
@@ -98,12 +97,9 @@ async def test_redis_restarted_in_a_sale_fails_only_calls_meanwhile(
 class OlderScripts(Scripts):
     """The scripts of another release: another text, so another hash."""
 
-    async def call(
-        self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]
-    ) -> tuple[str, list[bytes]]:
-        text = f"-- the release before\n{script.text}"
-        older = Script(script.name, text, sha1(text.encode()).hexdigest())
-        return await super().call(older, keys, arguments)
+    def script(self, name: str, *, limited: bool = False) -> Script:
+        text = f"-- the release before\n{super().script(name, limited=limited).text}"
+        return Script(name, text, sha1(text.encode()).hexdigest())
 
 
 @pytest.mark.trial("T24")
@@ -114,7 +110,8 @@ async def test_two_releases_sell_the_same_seats_side_by_side(
     await engine.events.load_event(GALA, layout(rows, 50), terms())
     async with await Engine.connect(msgspec.structs.replace(settings)) as older:
         batcher: Batcher = older._batcher
-        older.bookings = Bookings(OlderScripts(batcher), batcher)
+        release = OlderScripts(batcher)
+        older.bookings = Bookings(release, batcher, Holds(release, batcher))
         history: list[Call] = []
         desks = [EngineDesk(engine, history), EngineDesk(older, history)]
 

@@ -6,7 +6,8 @@ machine has its own, and does for the TTL of keys what Redis would do as it pass
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import Any
 from unittest import mock
 
@@ -31,6 +32,7 @@ from tests.support.factories import GALA
 from tests.support.raw_redis import raw
 
 PICK = st.integers(0, 20)
+REQUEST_IDS = st.sampled_from((None, None, "r1", "r2"))
 
 
 class Stage:
@@ -87,7 +89,7 @@ class BoxOfficeMachine(RuleBasedStateMachine):
 
     # What customers do.
 
-    @rule(basket=choices.baskets(), request=st.sampled_from((None, None, "r1", "r2")))
+    @rule(basket=choices.baskets(), request=REQUEST_IDS)
     def hold(self, basket: Basket, request: str | None) -> None:
         wanted = basket.selection()
         ulid = f"{self.ulid + 1:026d}"
@@ -103,6 +105,22 @@ class BoxOfficeMachine(RuleBasedStateMachine):
     @rule(basket=choices.places_wanted())
     def hold_places(self, basket: Basket) -> None:
         self.hold(basket, None)
+
+    @rule(calls=st.lists(st.tuples(choices.baskets(), REQUEST_IDS), min_size=2, max_size=8))
+    def hold_together(self, calls: list[tuple[Basket, str | None]]) -> None:
+        """One call of the script: each request has the outcome that it has one after another."""
+        ulids = [f"{self.ulid + number:026d}" for number in range(1, len(calls) + 1)]
+        wanted = [(basket.selection(), request) for basket, request in calls]
+        self._both(
+            _together(
+                self.bookings.hold_seats(selection, request_id=request)
+                for selection, request in wanted
+            ),
+            lambda: [
+                _said(partial(self.model.hold_seats, ulid, *call))
+                for ulid, call in zip(ulids, wanted, strict=True)
+            ],
+        )
 
     @rule(pick=PICK, anybody=st.booleans(), stranger=st.integers(0, 9))
     def extend(self, pick: int, anybody: bool, stranger: int) -> None:
@@ -305,6 +323,10 @@ async def _outcome(call: Awaitable[Any]) -> Any:
         return refused
 
 
+async def _together(calls: Iterable[Awaitable[Any]]) -> list[Any]:
+    return await asyncio.gather(*map(_outcome, calls))
+
+
 def _said(spec: Callable[[], Any]) -> Any:
     try:
         return spec()
@@ -314,6 +336,8 @@ def _said(spec: Callable[[], Any]) -> Any:
 
 def _plain(answer: Any) -> Any:
     """An answer as it is compared: seats without their event, late ms in any sequence."""
+    if isinstance(answer, list):
+        return [_plain(one) for one in answer]
     if isinstance(answer, Refused):
         return answer.code, [item.removeprefix(f"{GALA}:") for item in answer.found]
     if isinstance(answer, Expired):

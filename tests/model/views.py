@@ -6,6 +6,7 @@ TTL they were given is looked at with a margin.
 """
 
 from collections.abc import Collection
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import msgspec
@@ -169,8 +170,11 @@ def _entry(event: EventId, fields: Fields) -> tuple[Any, ...]:
 
 
 def _settled(entries: list[Any]) -> list[Any]:
-    """Holds that one call expires may be in any order; they come first."""
-    expired = [entry for entry in entries if entry[0] == "booking_expired"]
-    others = [entry for entry in entries if entry[0] != "booking_expired"]
-    assert entries[: len(expired)] == expired
-    return sorted(expired, key=lambda entry: str(entry[3].id)) + others
+    """Holds that one request expires may be in any order; they come before what it holds."""
+    settled = list[Any]()
+    for is_expired, run in groupby(entries, lambda entry: entry[0] == "booking_expired"):
+        entries_of_run = list(run)
+        if is_expired:
+            entries_of_run.sort(key=lambda entry: str(entry[3].id))
+        settled += entries_of_run
+    return settled

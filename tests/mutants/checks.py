@@ -18,10 +18,10 @@ from hypothesis import HealthCheck, Phase, Verbosity, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from engine import Settings
-from engine.errors import BookingNotFound, RateLimited, Restoring, Unavailable
+from engine.errors import BookingNotFound, RateLimited, Restoring, SeatTaken, Unavailable
 from engine.ids import BookingId, CustomerId
 from engine.limits import Limit, LimitCheck
-from engine.models import Sales
+from engine.models import Booking, Sales
 from engine.restore.staging import Stub
 from persistence.database import Pool
 from persistence.journal.rejections import Rejected, Rejection
@@ -90,6 +90,16 @@ async def _limits(stage: Stage) -> None:
         await stage.engine.take_limits(LimitCheck((limit,)))
     with pytest.raises(RateLimited):
         await stage.engine.take_limits(LimitCheck((limit,)))
+    holds = [
+        stage.engine.bookings.under(LimitCheck((Limit("holds", "ann", 60_000, 3),))).hold_seats(
+            selection("ann", seat)
+        )
+        for seat in ("A-1-1", "A-1-1", "A-1-2", "A-1-3", "A-1-4")
+    ]
+    replies = await asyncio.gather(*holds, return_exceptions=True)  # one call of the script
+    assert [type(reply) for reply in replies] == [
+        Booking, SeatTaken, Booking, RateLimited, RateLimited,
+    ]  # fmt: skip
 
 
 async def _redis_clock(stage: Stage) -> None:

@@ -47,20 +47,20 @@ EQUIVALENT: tuple[Equivalent, ...] = (
         "every record is encoded again: the same, and slower",
     ),
     Equivalent(
-        "hold_seats.lua",
+        "lib/holds.lua",
         'if digest ~= "" then',
         'if digest ~= "" becomes true',
         "without a digest there is no such key either",
     ),
     Equivalent(
         "lib/limits.lua",
-        "local taken, left, full_in_ms = {}, math.huge, 0",
+        "local left, full_in_ms = math.huge, 0",
         "0 becomes 1",
         "a limit is full again after its interval at the earliest, in whole milliseconds",
     ),
     Equivalent(
         "lib/limits.lua",
-        'tonumber(redis.call("GET", key)) or 0, now_ms)',
+        "tonumber(texts[limit.key]) or 0, now_ms)",
         "0 becomes 1",
         "the greater of it and now is now",
     ),
@@ -149,7 +149,7 @@ EQUIVALENT: tuple[Equivalent, ...] = (
     Equivalent("lib/seats.lua", "AT_ONCE = 2000", "2000 becomes", "a bound on work, not a rule"),
     Equivalent(
         "lib/seats.lua",
-        "for i = first, math.min(first + seats.AT_ONCE - 1, #list) do",
+        "local last = math.min(first + 2 * seats.AT_ONCE - 1, #fields)",
         "- becomes +",
         "two pieces overlap, and what both have is written twice",
     ),

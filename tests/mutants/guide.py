@@ -30,6 +30,10 @@ class Guide:
         basket = Basket(who, seats, tuple(areas.items()))
         self.machine.hold(basket=basket, request=request)
 
+    def hold_together(self, *calls: str) -> None:
+        """Ask in one tick: `ann A-1-1 pit=2 r1` is a customer, its places and a request id."""
+        self.machine.hold_together(calls=[_call_of(words.split()) for words in calls])
+
     def end(self, *names: str, pick: int = 0) -> None:
         """Extend, release, cancel or confirm, as its customer, as another, as none."""
         for name in names:
@@ -74,3 +78,15 @@ class Guide:
         }
         assert (found.sales, found.opens_at_ms, found.closes_at_ms) == wanted["sales"]
         assert found.layout_version == model.event.layout.version
+
+
+def _call_of(words: list[str]) -> tuple[Basket, str | None]:
+    customer, *rest = words
+    areas = [(area, int(quantity)) for area, is_area, quantity in map(_parted, rest) if is_area]
+    seats = tuple(word for word in rest if "-" in word)
+    requests = [word for word in rest if "-" not in word and "=" not in word]
+    return Basket(customer, seats, tuple(areas)), requests[0] if requests else None
+
+
+def _parted(word: str) -> tuple[str, str, str]:
+    return word.partition("=")

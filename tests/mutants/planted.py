@@ -113,7 +113,7 @@ PLANTED = (
         "lib/bookings",
         '  event.move(box, "held", "sold", claim.places)\n',
     ),
-    _p("map not written", "lib/seats", '    redis.call("SETRANGE", box.map, seat.index, letter)\n'),
+    _p("map not written", "lib/seats", '    redis.call("SETRANGE", box.map, index, letter)\n'),
     _p(
         "map not written for what is freed",
         "lib/seats",
@@ -124,11 +124,15 @@ PLANTED = (
     _p("map not written for a load", "load_event", '  redis.call("SET", KEYS[3], map)\n'),
     _p(
         "deadline not listed",
-        "hold_seats",
-        'redis.call("ZADD", box.deadlines, expires_at_ms, ulid)\n',
+        "lib/holds",
+        '  redis.call("ZADD", box.deadlines, unpack(batch.deadlines))\n',
     ),
     _p("deadline not taken off", "lib/bookings", '  redis.call("ZREM", box.deadlines, ulid)\n'),
-    _p("customer not listed", "hold_seats", "bookings.list_for_customer(box, ulid, record)\n"),
+    _p(
+        "customer not listed",
+        "lib/holds",
+        '  redis.call("ZADD", box.customers, unpack(batch.customers))\n',
+    ),
     _p(
         "customer not taken off",
         "lib/bookings",
@@ -136,12 +140,13 @@ PLANTED = (
     ),
     _p(
         "request not remembered",
-        "hold_seats",
-        "  requests.remember(box, request_key, digest, ulid)\n",
+        "lib/holds",
+        "requests.remember(box, request.request_key, request.digest, ulid)\n",
+        "nil\n",
     ),
     _p(
         "request's body not compared",
-        "hold_seats",
+        "lib/holds",
         "if earlier_digest and earlier_digest ~= digest then",
         "if false then",
     ),
@@ -266,11 +271,50 @@ PLANTED = (
     _p(
         "one call more than the limit",
         "lib/limits",
-        "tat_ms - burst * interval_ms - now_ms",
-        "tat_ms - (burst + 1) * interval_ms - now_ms",
+        "tat_ms - limit.burst * limit.interval_ms - now_ms",
+        "tat_ms - (limit.burst + 1) * limit.interval_ms - now_ms",
         "limits",
     ),
-    _p("limit never taken", "lib/limits", "    taken[key] = tat_ms\n", "", "limits"),
+    _p(
+        "limit never taken",
+        "lib/limits",
+        '    redis.call("SET", limit.key, text, "PX", math.ceil(limit.tat_ms - now_ms))\n',
+        "",
+        "limits",
+    ),
+    _p(
+        "limit taken once by the requests of one call",
+        "lib/limits",
+        "    texts[limit.key] = text\n",
+        "",
+        "limits",
+    ),
+    _p(
+        "seat given twice in one call",
+        "lib/seats",
+        "      box.rows[seat.id] = text\n",
+    ),
+    _p(
+        "seat freed in one call not given in it",
+        "lib/seats",
+        "          box.rows[id] = fields[n + 2]\n",
+    ),
+    _p(
+        "purchase limit of each request alone",
+        "lib/holds",
+        "  batch.held_places[customer] = claim.held_before + claim.places\n",
+    ),
+    _p(
+        "request repeated in one call held twice",
+        "lib/holds",
+        "    batch.texts[request.request_key] =\n      requests",
+        "    local _ =\n      requests",
+    ),
+    _p(
+        "booking of the same call not found",
+        "lib/holds",
+        "  box.fresh[ulid] = json\n",
+    ),
 )
 
 

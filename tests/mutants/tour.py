@@ -20,6 +20,7 @@ def tour(stage: Stage) -> None:
     """All of it. Raises AssertionError at the first step that differs."""
     for part in (
         _holds,
+        _together,
         _lives,
         _money,
         _late,
@@ -56,6 +57,30 @@ def _holds(guide: Guide) -> None:
     guide.hold("cid", "A-2-1", "A-2-2", pit=4)
     guide.hold("cid", "A-2-1", "A-2-2")
     guide.machine.load_again(layout=1, terms=terms(), replace=True)
+
+
+def _together(guide: Guide) -> None:
+    guide.open(customer_max=4)
+    guide.hold_together("ann A-1-1 A-1-2 A-1-3", "ann A-2-1 A-2-2", "ann A-2-1", "ann A-2-2")
+    guide.wait(TTL_MS)
+    guide.machine.expire(picks=[])
+    guide.hold_together("ann A-1-1", "bob A-1-1", "bob A-1-2 A-1-1", "bob A-1-2 pit=3", "cid pit=1")
+    guide.hold_together(
+        "bob A-1-1", "bob A-2-1 A-2-2", "ann A-2-1 Z-9-9", "ann A-2-1 A-2-2 A-1-3", "ann A-2-1"
+    )
+    guide.wait(TTL_MS)  # all are overdue: who comes first has the places
+    guide.hold_together(
+        "cid A-1-1 r1", "cid A-1-1 r1", "cid A-1-2 r1", "bob A-1-1 r1", "bob A-2-1 pit=2 r2",
+        "ann pit=2", "ann pit=1", "bob A-2-1 pit=2 r2", "bob A-1-2 nowhere=1", "bob A-1-2",
+    )  # fmt: skip
+    guide.end("confirm")
+    guide.machine.pass_time(ms=TTL_MS // 2)
+    guide.hold_together("cid A-1-1 r1", "cid A-1-3 r3", "cid A-1-3 r3", "cid A-2-2")
+    guide.wait(TTL_MS)
+    guide.hold_together("ann A-1-1 A-1-3", "ann A-1-1 A-1-3 pit=1", "bob A-2-2", "ann! pit=3")
+    guide.machine.expire(picks=[])
+    guide.sell(sales=Sales.CLOSED)
+    guide.hold_together("ann A-1-2", "bob A-1-2 r2")
 
 
 def _lives(guide: Guide) -> None:

@@ -27,7 +27,7 @@ async def test_the_call_is_a_hold_with_all_its_writes(engine: Engine) -> None:
         return word
 
     command = [as_redis_benchmark_does(word) for word in call_of(EVENT, sha, 4)]
-    code, ulid, *_ = await raw(engine).execute_command(*command)
+    _, (code, ulid, *_) = await raw(engine).execute_command(*command)
     assert code == b"OK"
     assert len(ulid) == 26
     state = await read_state(engine, EVENT)

@@ -1,5 +1,6 @@
 """Spans of a request, its script, the writer's batch and its SQL; and nothing at all when off."""
 
+import asyncio
 import logging
 import subprocess
 import sys
@@ -101,8 +102,10 @@ async def test_failures_have_their_error_type(
 ) -> None:
     await office.open()
 
-    async def cut(*_: object) -> None:
-        raise Unavailable("the connection is cut")
+    def cut(*_: object) -> asyncio.Future[object]:
+        answer = asyncio.get_running_loop().create_future()
+        answer.set_exception(Unavailable("the connection is cut"))
+        return answer
 
     async def broken(*_: object) -> None:
         raise ZeroDivisionError

@@ -1,0 +1,168 @@
+"""The holds of one tick: one call an event, and each caller has its own outcome."""
+
+import asyncio
+from collections.abc import Awaitable
+
+import pytest
+from msgspec.structs import replace
+from redis.asyncio import Redis
+
+from engine import Engine, Settings
+from engine.errors import (
+    EventNotFound,
+    Overloaded,
+    RateLimited,
+    Restoring,
+    SeatNotFound,
+    SeatTaken,
+    TooManySeats,
+)
+from engine.holds import PLACES_MAX, REQUESTS_MAX
+from engine.ids import EventId
+from engine.limits import Limit, LimitCheck
+from engine.models import Booking
+from engine.restore.staging import Stub
+from tests.support.factories import GALA, layout, selection, terms
+
+SEATS = [f"A-{row}-{number}" for row in (1, 2) for number in range(1, 51)]
+
+
+@pytest.fixture
+async def hall(engine: Engine) -> Engine:
+    """An engine with a hall of a hundred seats on sale."""
+    await engine.events.load_event(GALA, layout(2, 50), terms(seats_max=50))
+    return engine
+
+
+async def _calls(redis: Redis) -> int:
+    stats = await redis.info("commandstats")
+    return sum(stats.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ("eval", "evalsha"))
+
+
+async def _warm(engine: Engine, event: EventId = GALA) -> None:
+    """Redis knows the script."""
+    with pytest.raises(SeatNotFound):
+        await engine.bookings.hold_seats(selection("ann", "Z-9-9", event=event))
+
+
+async def _outcomes(*holds: Awaitable[Booking]) -> list[type]:
+    replies = await asyncio.gather(*holds, return_exceptions=True)
+    return [type(reply) for reply in replies]
+
+
+async def test_holds_of_one_tick_are_one_call_with_an_outcome_each(
+    hall: Engine, redis: Redis
+) -> None:
+    await _warm(hall)
+    before = await _calls(redis)
+    hold = hall.bookings.hold_seats
+    outcomes = await _outcomes(
+        hold(selection("ann", "A-1-1")),
+        hold(selection("bob", "A-1-1")),
+        hold(selection("bob", "A-1-2", "Z-9-9")),
+        hold(selection("cid", *SEATS[:51])),
+        hold(selection("cid", "A-1-2")),
+    )
+    assert outcomes == [Booking, SeatTaken, SeatNotFound, TooManySeats, Booking]
+    assert await _calls(redis) == before + 1
+
+
+async def test_a_call_has_a_bounded_number_of_requests(hall: Engine, redis: Redis) -> None:
+    await _warm(hall)
+    before = await _calls(redis)
+    wanted = [selection("ann", seat) for seat in SEATS[: 2 * REQUESTS_MAX + 1]]
+    assert set(await _outcomes(*map(hall.bookings.hold_seats, wanted))) == {Booking}
+    assert await _calls(redis) == before + 3
+
+
+async def test_a_call_has_a_bounded_number_of_places(hall: Engine, redis: Redis) -> None:
+    await _warm(hall)
+    before = await _calls(redis)
+    wanted = [selection("ann", *SEATS[:50]) for _ in range(2 * -(-PLACES_MAX // 50))]
+    outcomes = await _outcomes(*map(hall.bookings.hold_seats, wanted))
+    assert outcomes == [Booking, *[SeatTaken] * (len(wanted) - 1)]
+    assert await _calls(redis) == before + 2
+
+
+async def test_each_event_has_a_call_of_its_own(hall: Engine, redis: Redis) -> None:
+    other = EventId("other")
+    await hall.events.load_event(other, layout(1, 5), terms())
+    await _warm(hall)
+    before = await _calls(redis)
+    hold = hall.bookings.hold_seats
+    outcomes = await _outcomes(
+        hold(selection("ann", "A-1-1")),
+        hold(selection("ann", "A-1-1", event=other)),
+        hold(selection("bob", "A-1-1", event=EventId("nowhere"))),
+        hold(selection("bob", "A-1-1", event=other)),
+    )
+    assert outcomes == [Booking, Booking, EventNotFound, SeatTaken]
+    assert await _calls(redis) == before + 3
+
+
+async def test_a_caller_that_is_cancelled_before_its_request_is_sent_holds_nothing(
+    hall: Engine,
+) -> None:
+    gone = asyncio.create_task(hall.bookings.hold_seats(selection("ann", "A-1-1")))
+    stays = asyncio.create_task(hall.bookings.hold_seats(selection("bob", "A-1-2")))
+    hall_closes = asyncio.get_running_loop().call_soon(gone.cancel)
+    assert isinstance(await stays, Booking)
+    assert not hall_closes.cancelled()
+    assert gone.cancelled()
+    assert (await hall.availability.read_map(GALA)).map.startswith("ah")
+
+
+async def test_nothing_is_sent_for_callers_that_are_all_cancelled(
+    hall: Engine, redis: Redis
+) -> None:
+    await _warm(hall)
+    before = await _calls(redis)
+    gone = [
+        asyncio.create_task(hall.bookings.hold_seats(selection("ann", seat))) for seat in SEATS[:3]
+    ]
+    for task in gone:
+        asyncio.get_running_loop().call_soon(task.cancel)
+    await asyncio.wait(gone)
+    assert await _calls(redis) == before
+    assert isinstance(await hall.bookings.hold_seats(selection("bob", "A-1-1")), Booking)
+
+
+async def test_a_caller_that_is_cancelled_at_any_moment_disturbs_no_other(hall: Engine) -> None:
+    for number in range(30):
+        seats = SEATS[3 * number : 3 * number + 3]
+        tasks = [
+            asyncio.create_task(hall.bookings.hold_seats(selection("ann", seat))) for seat in seats
+        ]
+        for _ in range(number % 6):
+            await asyncio.sleep(0)
+        tasks[1].cancel()
+        first, _, third = await asyncio.gather(*tasks, return_exceptions=True)
+        assert isinstance(first, Booking)
+        assert isinstance(third, Booking)
+        assert [first.seats, third.seats] == [(f"gala:{seats[0]}",), (f"gala:{seats[2]}",)]
+
+
+async def test_requests_of_one_call_are_limited_one_by_one(hall: Engine) -> None:
+    def held(seat: str) -> Awaitable[Booking]:
+        check = LimitCheck((Limit("holds", "ann", 60_000, 2),))
+        return hall.bookings.under(check).hold_seats(selection("ann", seat))
+
+    unlimited = hall.bookings.hold_seats(selection("bob", "A-1-3"))
+    outcomes = await _outcomes(held("A-1-1"), held("A-1-1"), held("A-1-2"), unlimited)
+    assert outcomes == [Booking, SeatTaken, RateLimited, Booking]
+
+
+async def test_no_request_of_a_fenced_event_is_tried(hall: Engine) -> None:
+    await hall.restores.fence_event(GALA, "lost", Stub({}, b""), restore="0" * 26, epoch="*")
+    wanted = [selection("ann", seat) for seat in SEATS[:3]]
+    assert set(await _outcomes(*map(hall.bookings.hold_seats, wanted))) == {Restoring}
+
+
+async def test_more_holds_than_may_wait_are_rejected_untried(
+    hall: Engine, settings: Settings
+) -> None:
+    async with await Engine.connect(replace(settings, calls_waiting_max=20)) as small:
+        wanted = [selection("ann", seat) for seat in SEATS[:30]]
+        outcomes = await _outcomes(*map(small.bookings.hold_seats, wanted))
+    assert outcomes == [*[Booking] * 20, *[Overloaded] * 10]
+    assert (await hall.availability.read_map(GALA)).counts.held == 20
