@@ -4,6 +4,7 @@ Our layers wrap Starlette's whole stack. A request for a route of the table pass
 stack nor Starlette's router; these get only the paths that the table does not have.
 """
 
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -24,6 +25,11 @@ from api.stores import NoStores, Stores
 from engine import Engine, EngineError, Settings, logs
 
 HSTS: Header = (b"strict-transport-security", b"max-age=31536000")
+SWITCH_INTERVAL_S = 0.0005
+"""How long a thread that computes keeps the GIL while the event loop wants it.
+
+With CPython's 5 ms, a request waits that long several times while a large event is counted.
+"""
 
 
 def create_app(engine_settings: Settings, stores: Stores | None = None) -> Starlette:
@@ -36,6 +42,7 @@ def create_app(engine_settings: Settings, stores: Stores | None = None) -> Starl
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
         try:
             services.engine = await Engine.connect(engine_settings)
         except EngineError as error:

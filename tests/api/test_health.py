@@ -1,5 +1,6 @@
 """Health, readiness, and the responses while Redis is down."""
 
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
@@ -11,7 +12,7 @@ from httpx2 import ASGITransport, AsyncClient
 from redis.asyncio import Redis
 from starlette.applications import Starlette
 
-from api.app import create_app
+from api.app import SWITCH_INTERVAL_S, create_app
 from api.http.drain_state import DRAINING
 from api.stores import Stores
 from cli.app import app_factory
@@ -173,3 +174,16 @@ async def test_app_without_redis_does_not_start(tmp_path: Path) -> None:
 def test_app_factory_reads_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JWT_SECRET", SECRET)
     assert isinstance(app_factory(), Starlette)
+
+
+async def test_started_app_gives_the_event_loop_the_gil_soon(
+    settings: Settings, redis: Redis
+) -> None:
+    before = sys.getswitchinterval()
+    try:
+        sys.setswitchinterval(0.005)
+        app = create_app(settings)
+        async with app.router.lifespan_context(app):
+            assert sys.getswitchinterval() == pytest.approx(SWITCH_INTERVAL_S)
+    finally:
+        sys.setswitchinterval(before)
