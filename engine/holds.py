@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import NamedTuple, TypeAlias
 
 from engine import keys
-from engine.errors import EngineError, Overloaded
+from engine.errors import EngineError, Overloaded, ScriptDefect
 from engine.ids import CustomerId, EventId
 from engine.limits import LimitCheck
 from engine.metrics import metrics
@@ -165,6 +165,8 @@ class Holds:
             self._fail(batch, error)
 
     async def _send_text(self, batch: _Batch) -> None:
+        if not batch.drop_cancelled():
+            return
         try:
             reply = await self._scripts.run_uncached(self._scripts.script(_SCRIPT), batch.call())
         except EngineError as error:
@@ -177,6 +179,8 @@ class Holds:
         try:
             _, replies = outcome_of(_SCRIPT, reply)
             outcomes = [outcome_of(_SCRIPT, one) for one in replies]
+            if len(outcomes) != len(batch.waiting):
+                raise ScriptDefect(f"{len(outcomes)} replies to {len(batch.waiting)} requests")
         except EngineError as error:
             self._fail(batch, error)
             return

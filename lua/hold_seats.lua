@@ -34,18 +34,30 @@ Returns  {"OK", reply, ...}   one reply a request, in their order:
 ]]
 -- @include lib/holds
 -- @include lib/limits
-local box = event.open(KEYS, ARGV[1])
 local list, texts = holds.requests(KEYS, ARGV, 9, 2)
+local now_ms, limited, replies = clock.now_ms(ARGV[1]), {}, { "OK" }
+for i, request in ipairs(list) do
+  local refusal, left, full_in_ms = limits.take(now_ms, request.limits, texts)
+  limited[i] = { refusal = refusal, left = left, full_in_ms = full_in_ms }
+end
+local box = event.open(KEYS, now_ms)
 local batch = box and holds.new(box, list, texts)
 
 -- Writes.
-local now_ms, replies = box and box.now_ms or clock.now_ms(ARGV[1]), { "OK" }
 for i, request in ipairs(list) do
-  local reply, left, full_in_ms = limits.take(now_ms, request.limits, texts)
+  local reply = limited[i].refusal
   if not reply then
-    reply = box and holds.reply(batch, request) or { "EVENT_NOT_FOUND" }
+    local decided = true
+    reply = { "EVENT_NOT_FOUND" }
+    if box then
+      decided, reply = pcall(holds.reply, batch, request)
+    end
+    if not decided then -- damaged state: what the requests before it were given is kept whole
+      holds.write(batch)
+      error({ err = reply })
+    end
     if #request.limits > 0 then
-      limits.add_left(reply, left, full_in_ms)
+      limits.add_left(reply, limited[i].left, limited[i].full_in_ms)
     end
   end
   replies[i + 1] = reply

@@ -33,7 +33,9 @@ class Pool(Batcher):
 
     def __init__(self, redis_url: str) -> None:
         settings = Settings(redis_url=redis_url)
-        super().__init__(connection.opener_of(settings), waiting_max=1, timeout_ms=1000)  # unused
+        super().__init__(
+            connection.opener_of(settings), waiting_max=settings.calls_waiting_max, timeout_ms=1000
+        )
         pool = BlockingConnectionPool.from_url(
             redis_url, max_connections=POOL_CONNECTIONS, timeout=None, retry=Retry(NoBackoff(), 0)
         )

@@ -154,7 +154,11 @@ def made(waiting: list[tuple[Command | Maker, Answer]]) -> Iterable[tuple[Comman
     for command, answer in waiting:
         if answer.done():
             continue
-        made = command if isinstance(command, tuple) else command()
+        try:
+            made = command if isinstance(command, tuple) else command()
+        except Exception as error:  # it must not keep what waits behind it
+            answer.set_exception(error)
+            continue
         if made is None:
             answer.cancel()
         else:

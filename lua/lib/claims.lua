@@ -116,7 +116,8 @@ function claims.check_limit(box, claim)
   for _, member in ipairs(listed) do
     local ulid = string.sub(member, -26)
     if ulid ~= claim.ulid and not claims.add_overdue(box, claim, ulid) then
-      has = has + bookings.read(box, ulid, claim.customer).places
+      local record = bookings.read(box, ulid, claim.customer)
+      has = has + (record and record.places or 0)
     end
   end
   if has + claim.places > box.state.customer_max then

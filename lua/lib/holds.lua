@@ -96,17 +96,18 @@ function holds.reply(batch, request)
     return refusal
   end
 
+  local json = holds.json(batch, claim)
+
   -- Writes.
   local late_ms = claims.clear(box, claim)
-  local json = holds.take(batch, request, claim)
+  holds.take(batch, request, claim, json)
   return { "OK", ulid, json, "new", unpack(late_ms) }
 end
 
--- Give the places of a claim to its booking. Returns the JSON of the record.
-function holds.take(batch, request, claim)
+-- Give the places of a claim to its booking, whose record is `json`.
+function holds.take(batch, request, claim, json)
   local box, ulid, customer = batch.box, claim.ulid, claim.customer
   claims.take(box, claim, batch.seats, "h", batch.expires)
-  local json = holds.json(batch, claim)
   redis.call("SET", request.hold_key, "", "PX", box.state.hold_ttl_ms)
   if request.digest ~= "" then
     batch.texts[request.request_key] =
@@ -119,7 +120,6 @@ function holds.take(batch, request, claim)
   batch.bookings[n + 1], batch.bookings[n + 2] = ulid, json
   batch.deadlines[n + 1], batch.deadlines[n + 2] = batch.expires, ulid
   batch.customers[n + 1], batch.customers[n + 2] = 0, customer .. " " .. ulid
-  return json
 end
 
 -- The record of a new hold. Written as text, because encoding a table takes several times as long;

@@ -217,7 +217,7 @@ PLANTED = (
     _p(
         "bought places not counted",
         "lib/claims",
-        "      has = has + bookings.read(box, ulid, claim.customer).places\n",
+        "      has = has + (record and record.places or 0)\n",
     ),
     _p(
         "cancelled seats stay sold",

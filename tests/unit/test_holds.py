@@ -13,6 +13,7 @@ from engine.errors import (
     Overloaded,
     RateLimited,
     Restoring,
+    ScriptDefect,
     SeatNotFound,
     SeatTaken,
     TooManySeats,
@@ -152,10 +153,27 @@ async def test_requests_of_one_call_are_limited_one_by_one(hall: Engine) -> None
     assert outcomes == [Booking, SeatTaken, RateLimited, Booking]
 
 
-async def test_no_request_of_a_fenced_event_is_tried(hall: Engine) -> None:
+async def test_no_request_of_a_fenced_event_is_tried(hall: Engine, redis: Redis) -> None:
     await hall.restores.fence_event(GALA, "lost", Stub({}, b""), restore="0" * 26, epoch="*")
     wanted = [selection("ann", seat) for seat in SEATS[:3]]
     assert set(await _outcomes(*map(hall.bookings.hold_seats, wanted))) == {Restoring}
+    limited = hall.bookings.under(LimitCheck((Limit("holds", "ann", 60_000, 1),)))
+    assert await _outcomes(limited.hold_seats(wanted[0])) == [Restoring]
+    assert await redis.exists(*LimitCheck((Limit("holds", "ann", 60_000, 1),)).keys("{gala}"))
+
+
+async def test_damage_that_one_request_meets_leaves_the_ones_before_it_whole(
+    engine: Engine, redis: Redis
+) -> None:
+    await engine.events.load_event(GALA, layout(2, 5, areas={"pit": 5}), terms())
+    await redis.hset("{gala}:seats", "A-1-2", "1,9,a")  # a category without a price
+    hold = engine.bookings.hold_seats
+    outcomes = await _outcomes(
+        hold(selection("ann", "A-1-1", areas={"pit": 2})), hold(selection("bob", "A-1-2"))
+    )
+    assert outcomes == [ScriptDefect, ScriptDefect]
+    counts = (await engine.events.read_event(GALA)).counts
+    assert (counts.held, await redis.zcard("{gala}:customers")) == (3, 1)
 
 
 async def test_more_holds_than_may_wait_are_rejected_untried(
