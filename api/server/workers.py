@@ -16,6 +16,24 @@ _JOIN_S = 0.1
 
 
 class _Workers(Multiprocess):
+    """Without its own copy of a worker's end of their pipe, the parent sees at once that a worker
+    was killed. With it, a ping to that worker waits `timeout_worker_healthcheck`, and so do signals
+    to the parent. uvicorn keeps the copy:
+    https://github.com/encode/uvicorn/blob/master/uvicorn/supervisors/multiprocess.py
+    """
+
+    def init_processes(self) -> None:
+        super().init_processes()
+        self._close_worker_ends()
+
+    def keep_subprocess_alive(self) -> None:
+        super().keep_subprocess_alive()
+        self._close_worker_ends()
+
+    def _close_worker_ends(self) -> None:
+        for process in self.processes:
+            process.child_conn.close()
+
     def terminate_all(self) -> None:
         for port in self.sockets:
             port.close()

@@ -39,7 +39,7 @@ async def containers(session_servers: SessionServers) -> AsyncIterator[Container
     try:
         await found.start_redis()
         health = found.client("health")
-        await until(lambda: _answers(health), timeout_s=20)
+        await until(lambda: _answers(health))
         yield found
     finally:
         await found.end()
@@ -105,7 +105,7 @@ async def test_whole_flow_runs_as_compose_starts_it(containers: Containers) -> N
             bookings = [message.json["data"] for message in receiver.received]
             return {(booking["id"], booking["status"]) for booking in bookings} == wanted
 
-        await until(told, timeout_s=30)
+        await until(told)
     agreed = containers.run("reconciler", "reconcile", "--lag", "0")
     await asyncio.gather(agreed, containers.run("expirer", "verify"))
     _nothing_was_refused(containers.client("admin"))

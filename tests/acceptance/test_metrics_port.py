@@ -78,7 +78,7 @@ async def test_every_part_shows_what_it_does_and_nothing_of_the_others(
             async def shows(port: int = ports[part], gauge: str = gauge) -> bool:
                 return gauge in await scraped(port)
 
-            await until(shows, timeout_s=30)
+            await until(shows)
         found = {part: await scraped(port) for part, port in ports.items()}
         for part, series in found.items():
             assert {gauge for gauge in PARTS.values() if gauge in series} == {PARTS[part]}
@@ -115,7 +115,7 @@ async def test_rounds_wait_for_a_postgres_that_is_not_there_yet(settings: Settin
             found = await scraped(port)
             return found.get("reconcile_runs_total", 0) >= 2
 
-        await until(failed_twice, timeout_s=30)
+        await until(failed_twice)
         assert process.returncode is None
 
 
@@ -126,7 +126,7 @@ async def test_api_of_one_process_has_metrics(settings: Settings, tmp_path: Path
         async def has_them() -> bool:
             return "http_requests_total" in await scraped(port)
 
-        await until(has_them, timeout_s=30)
+        await until(has_them)
         found = await scraped(port)
         assert {"http_requests_in_flight", "process_cpu_seconds_total"} <= set(found)
         assert "writer_up" not in found, "the API knows nothing of the writer"
@@ -143,18 +143,19 @@ async def test_killed_worker_leaves_its_counts_and_takes_its_gauges_along(
         async def both_run() -> bool:
             return len(list(folder.glob("gauge_livesum_*.db"))) == 3 and bool(await scraped(port))
 
-        await until(both_run, timeout_s=30)
+        await until(both_run)
         size = sum(path.stat().st_size for path in folder.iterdir())
         before = (await scraped(port))["http_requests_total"]
         for _ in range(2):
-            for worker in children_of(process.pid):
+            killed = frozenset(children_of(process.pid))
+            for worker in killed:
                 os.kill(worker, signal.SIGKILL)
 
-            async def all_again(gone: frozenset[int] = frozenset(children_of(process.pid))) -> bool:
-                running = set(children_of(process.pid)) - gone
+            async def all_again(killed: frozenset[int] = killed) -> bool:
+                running = set(children_of(process.pid)) - killed
                 return len(running) >= 2 and bool(await scraped(port))
 
-            await until(all_again, timeout_s=30)
+            await until(all_again)
         await until(both_run)
         assert (await scraped(port))["http_requests_total"] > before
         assert sum(path.stat().st_size for path in folder.iterdir()) == size

@@ -40,7 +40,7 @@ async def _bought(buyers: Buyers, count: int) -> None:
     async def enough() -> bool:
         return sum(deed.status == 200 for deed in buyers.deeds) >= count
 
-    await until(enough, timeout_s=30)
+    await until(enough)
 
 
 async def _kept(up: Up) -> dict[str, tuple[str, str]]:
@@ -95,7 +95,7 @@ async def _replaced(up: Up, parts: set[int], number: signal.Signals) -> None:
         now = up.parts()
         return len(now) == count and not parts & now
 
-    await until(others_run, timeout_s=60)
+    await until(others_run)
 
 
 @pytest.mark.trial("T29")
@@ -115,12 +115,12 @@ async def test_parts_ended_one_after_the_other_fail_no_request(
         async def others_work() -> bool:
             return len(before - set(children_of(api))) == 2
 
-        await until(others_work, timeout_s=60)
+        await until(others_work)
         for number in (signal.SIGTERM, signal.SIGKILL):
             await _replaced(up, up.parts() - {api}, number)
         await _bought(buyers, 400)
         await buyers.end()
-        await until(up.is_ready, timeout_s=30)
+        await until(up.is_ready)
 
         failed = [deed for deed in buyers.deeds if deed.fate is not Fate.ANSWERED]
         assert failed == []

@@ -106,8 +106,8 @@ async def test_up_starts_what_was_killed_again(start: Start) -> None:
         others = set(children_of(up.process.pid)) - killed
         return len(others) == 7 and servers.find(up.data) is not None
 
-    await until(all_run_again, timeout_s=30)
-    await until(up.is_ready, timeout_s=30)
+    await until(all_run_again)
+    await until(up.is_ready)
     await up.end(signal.SIGTERM)
     assert up.process.returncode == 0
 

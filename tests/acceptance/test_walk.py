@@ -74,7 +74,7 @@ class Up:
         async def said() -> list[str]:
             return [line for line in self._said if words in line]
 
-        await until(said, timeout_s=60)
+        await until(said)
         return (await said())[-1]
 
 

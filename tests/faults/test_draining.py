@@ -56,7 +56,7 @@ async def _served(
     )  # fmt: skip
     served = Served(process, port)
     try:
-        await until(served.answers, timeout_s=30)
+        await until(served.answers)
         yield served
     finally:
         if process.returncode is None:
@@ -174,7 +174,7 @@ async def test_a_worker_that_is_killed_comes_back_and_workers_end_with_their_par
             now = set(children_of(parent))
             return len(now) == 3 and worker not in now
 
-        await until(comes_back, timeout_s=30)
+        await until(comes_back)
         await until(served.answers)
         workers = set(children_of(parent))
 
@@ -183,4 +183,4 @@ async def test_a_worker_that_is_killed_comes_back_and_workers_end_with_their_par
         async def gone() -> bool:
             return not any(is_running(pid) for pid in workers)
 
-        await until(gone, timeout_s=30)
+        await until(gone)

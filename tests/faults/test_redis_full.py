@@ -33,7 +33,7 @@ async def _turned_away(crowd: Crowd, count: int) -> None:
     async def enough() -> bool:
         return sum(a.answer.outcome == "away" for a in crowd.asked[seen:]) >= count
 
-    await until(enough, timeout_s=30)
+    await until(enough)
 
 
 def _nothing_evicted(state: EventState, rows: int) -> None:

@@ -135,7 +135,7 @@ class Wish:
 async def _killed_at(point: str, settings: Settings, folder: Path, wish: Wish) -> None:
     port = free_port()
     process = start_api(settings, port, folder, point)
-    await until(lambda: listens(port), timeout_s=30)
+    await until(lambda: listens(port))
     desk = HttpDesk(port)
     assert (await wish.ask(desk)).outcome == "unknown"
     await asyncio.to_thread(process.join)

@@ -84,7 +84,7 @@ class Sale:
             self.codes[str(answer.json().get("code", answer.status_code))] += 1
             return answer.status_code != 503 and answer.json().get("code") != "event_not_found"
 
-        await until(answered, timeout_s=60)
+        await until(answered)
         return answers[0]
 
 
@@ -124,7 +124,7 @@ async def _emptied(sale: Sale, engine: Engine, redis: Redis) -> dict[str, str]:
     async def closed() -> bool:
         return GALA in (await engine.restores.read_heads([GALA]))
 
-    await until(well_on_its_way, timeout_s=30)
+    await until(well_on_its_way)
     sale.may_ask.clear()
     await until(silent)
     await drained(engine)

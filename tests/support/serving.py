@@ -37,7 +37,7 @@ async def launched(settings: Settings, data: Path, port: int, **over: str) -> Pr
         sys.executable, *command, cwd=_ROOT, env={**os.environ, **environ}
     )
     try:
-        await until(lambda: listens(port), timeout_s=30)
+        await until(lambda: listens(port))
     except BaseException:
         with suppress(ProcessLookupError):  # it may have ended by itself
             process.kill()

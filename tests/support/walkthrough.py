@@ -156,7 +156,7 @@ class Walkthrough:
             ended = self._up is not None and self._up.returncode is not None
             return ended or self._log.read_text().endswith("ready\n")
 
-        await until(said_it, timeout_s=60)
+        await until(said_it)
         return self._log.read_text()
 
     async def _end_up(self) -> str:
