@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from engine.errors import EngineError, ErrorReply, Malformed, Overloaded, Unavailable
 from engine.metrics import metrics
-from engine.transport.wire import CHECKS, Answer, Argument, Command, Wire
+from engine.transport.wire import CHECKS, Answer, Argument, Command, Wire, pack
 
 Opener: TypeAlias = Callable[[Wire], Awaitable[None]]
 """Connects a wire. Raises Unavailable."""
@@ -105,7 +105,7 @@ class Batcher:
             if self._opening is None:
                 self._opening = asyncio.create_task(self._open())
         elif not self._wire.full:
-            calls = list(made(self._waiting))
+            calls = list(_packed(self._waiting))
             self._waiting.clear()
             if calls:
                 metrics.batch_calls.observe(len(calls))
@@ -149,17 +149,21 @@ def _closed() -> Unavailable:
     return Unavailable("the connection to Redis is closed")
 
 
-def made(waiting: list[tuple[Command | Maker, Answer]]) -> Iterable[tuple[Command, Answer]]:
-    """What is sent: not a call that was cancelled."""
+def _packed(waiting: list[tuple[Command | Maker, Answer]]) -> Iterable[tuple[bytes, Answer]]:
+    """The bytes of each command: not of a call that was cancelled.
+
+    A command that cannot be made or packed fails its own call and none behind it.
+    """
     for command, answer in waiting:
         if answer.done():
             continue
         try:
             made = command if isinstance(command, tuple) else command()
-        except Exception as error:  # it must not keep what waits behind it
+            packed = None if made is None else pack(made)
+        except Exception as error:
             answer.set_exception(error)
             continue
-        if made is None:
+        if packed is None:
             answer.cancel()
         else:
-            yield made, answer
+            yield packed, answer

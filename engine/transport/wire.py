@@ -30,6 +30,11 @@ CHECKS = 4
 """How often the oldest call is checked within its deadline."""
 
 
+def pack(command: Command) -> bytes:
+    """A command in RESP. Raises UnicodeEncodeError for text with a lone surrogate."""
+    return bytes(hiredis.pack_command(command))  # type: ignore[arg-type]
+
+
 class Wire(asyncio.Protocol):
     """One connection. It calls `on_change` when it ends and when it accepts calls again."""
 
@@ -51,13 +56,12 @@ class Wire(asyncio.Protocol):
         """Calls in flight: sent and not answered."""
         return len(self._answers)
 
-    def send(self, calls: list[tuple[Command, Answer]]) -> None:
-        """Send commands in one write; each answer becomes the result of its future."""
+    def send(self, calls: list[tuple[bytes, Answer]]) -> None:
+        """Send packed commands in one write; each answer becomes the result of its future."""
         self._sent_count += len(calls)
         self._flights.append((self._loop.time(), self._sent_count))
         self._answers.extend([answer for _, answer in calls])
-        packed = [hiredis.pack_command(command) for command, _ in calls]  # type: ignore[arg-type]
-        self._write(b"".join(packed))
+        self._write(b"".join([packed for packed, _ in calls]))
 
     async def finish(self) -> None:
         """Wait for the calls in flight, then close."""

@@ -61,6 +61,13 @@ async def test_call_with_an_error_reply_leaves_the_others_alone(batcher: Batcher
     assert right == b"x"
 
 
+async def test_call_that_cannot_be_packed_fails_alone(batcher: Batcher) -> None:
+    echoes = [batcher.call(("ECHO", text)) for text in ("a", "\ud800", "b")]
+    first, alone, last = await asyncio.gather(*echoes, return_exceptions=True)
+    assert isinstance(alone, UnicodeEncodeError)
+    assert (first, last) == (b"a", b"b")
+
+
 async def test_call_over_the_bound_is_turned_away_untried(redis_url: str, redis: Redis) -> None:
     batcher = make(redis_url, waiting_max=10)
     answers = await asyncio.gather(
