@@ -32,6 +32,7 @@ from engine.transport.wire import Argument
 EXPIRE_MAX = 256
 """Bookings that one `expire_bookings` call releases at most."""
 UNCHECKED = PaymentReport()
+_DIGEST_BYTES = 16
 PaymentUpdate = Literal["processing", "failed", "refunded", "disputed"]
 
 
@@ -79,6 +80,8 @@ class Bookings:
             limit_check=self._limit_check,
         )
         code, found = await self._holds.outcome(event, request, self.now_ms)
+        if self._limit_check:
+            code, found = await self._scripts.read_limits(self._limit_check, code, found)
         if code in ("seat_taken", "seat_not_found"):  # the script knows seats without their event
             found = [b"%b:%b" % (event.encode(), seat) for seat in found]
         return _answer(event, checked(code, found))
@@ -228,6 +231,14 @@ def _count_expired(path: str, late_ms: Sequence[int]) -> None:
 
 
 def _digest(seats: list[str], areas: Sequence[AreaQuantity]) -> str:
-    """A digest of the selection in any sequence. Ids contain neither space nor `=`."""
-    wanted = [*sorted(seats), *sorted([f"{area.area_id}={area.quantity}" for area in areas])]
-    return blake2b(" ".join(wanted).encode(), digest_size=16).hexdigest()
+    """A digest of the selection in any sequence, without a space; a short selection is its own.
+
+    Ids contain neither `,` nor `=`.
+    """
+    wanted = sorted(seats)
+    if areas:
+        wanted += sorted([f"{area.area_id}={area.quantity}" for area in areas])
+    text = ",".join(wanted)
+    if len(text) < 2 * _DIGEST_BYTES:
+        return text
+    return blake2b(text.encode(), digest_size=_DIGEST_BYTES).hexdigest()

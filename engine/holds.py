@@ -9,7 +9,9 @@ is cancelled later does not disturb the others.
 import asyncio
 from functools import partial
 from time import perf_counter
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
+
+from msgspec import Struct
 
 from engine import keys
 from engine.errors import EngineError, Overloaded, ScriptDefect
@@ -30,7 +32,7 @@ _SEATS = "seats"
 _SCRIPT = "hold_seats"
 
 
-class HoldRequest(NamedTuple):
+class HoldRequest(Struct, frozen=True, gc=False):
     """What `hold_seats` reads of one request, in local ids."""
 
     ulid: str
@@ -53,15 +55,18 @@ class _Batch:
         self.event = event
         self.now_ms = now_ms
         self.waiting: list[Waiting] = []
+        self.count = 0
+        """Of all requests that were added, those of cancelled callers included."""
         self.places = 0
         self.began_s = perf_counter()
 
     @property
     def is_full(self) -> bool:
-        return len(self.waiting) >= REQUESTS_MAX or self.places >= PLACES_MAX
+        return self.count >= REQUESTS_MAX or self.places >= PLACES_MAX
 
     def add(self, request: HoldRequest, outcome: "asyncio.Future[Outcome]") -> None:
         self.waiting.append((request, outcome))
+        self.count += 1
         self.places += len(request.seats) + len(request.areas) // 2
 
     def drop_cancelled(self) -> bool:
@@ -71,21 +76,21 @@ class _Batch:
 
     def call(self) -> Command:
         """The keys and arguments of the script, behind the number of keys."""
-        named: list[str] = [*keys.of_event(self.event)]
+        event, tag = self.event, f"{{{self.event}}}"
+        named: list[str] = [*keys.of_event(event)]
         arguments: list[Argument] = [self.now_ms, len(self.waiting)]
-        tag = f"{{{self.event}}}"
         for request, _ in self.waiting:
-            named.append(keys.hold(self.event, request.ulid))
-            named.append(keys.request(self.event, request.customer, request.request_id))
+            seats, areas, limit_check = request.seats, request.areas, request.limit_check
+            named.append(keys.hold(event, request.ulid))
+            named.append(keys.request(event, request.customer, request.request_id))
             arguments += (_SEATS, request.ulid, request.customer, request.digest)
-            if request.limit_check is None:
+            if limit_check is None:
                 arguments.append(0)
             else:
-                named += request.limit_check.keys(tag)
-                *rates, count = request.limit_check.arguments()
+                named += limit_check.keys(tag)
+                *rates, count = limit_check.arguments()
                 arguments += (count, *rates)
-            arguments += (len(request.seats), *request.seats)
-            arguments += (len(request.areas) // 2, *request.areas)
+            arguments += (len(seats), *seats, len(areas) // 2, *areas)
         return (len(named), *named, *arguments)
 
 
@@ -100,23 +105,19 @@ class Holds:
         self._count = 0
         self._retries: set[asyncio.Task[None]] = set()
 
-    async def outcome(self, event: EventId, request: HoldRequest, now_ms: Argument) -> Outcome:
-        """The code of the reply, in lower case, and what it names, as `Scripts.outcome` returns it.
+    def outcome(
+        self, event: EventId, request: HoldRequest, now_ms: Argument
+    ) -> "asyncio.Future[Outcome]":
+        """The code of the reply, in lower case, and what it names, as `Scripts.call` returns it.
 
-        Raises: OutcomeUnknown, Unavailable, Overloaded, Restoring, ScriptDefect.
+        Raises Overloaded. The future raises: OutcomeUnknown, Unavailable, Overloaded, Restoring,
+        ScriptDefect.
         """
         if self._count >= self._batcher.waiting_max:
             raise Overloaded(f"{self._batcher.waiting_max} holds are waiting for Redis")
         outcome: asyncio.Future[Outcome] = self._loop.create_future()
         self._add(event, request, now_ms, outcome)
-        self._count += 1
-        try:
-            code, found = await outcome
-        finally:
-            self._count -= 1
-        if request.limit_check is None:
-            return code, found
-        return await self._scripts.read_limits(request.limit_check, code, found)
+        return outcome
 
     def _add(
         self,
@@ -133,6 +134,7 @@ class Holds:
             batch.add(request, outcome)  # first: the batcher may make the command at once
             answer = self._batcher.call(partial(self._command, batch))
             answer.add_done_callback(partial(self._read, batch))
+        self._count += 1
         if batch.is_full:
             self._close(batch)
             self._batcher.flush()
@@ -152,6 +154,7 @@ class Holds:
 
     def _read(self, batch: _Batch, answer: Answer) -> None:
         self._close(batch)
+        self._count -= batch.count
         if answer.cancelled():
             return
         error = answer.exception()

@@ -57,9 +57,9 @@ def kept_ms(booking: Booking, ended_ttl_ms: int) -> int:
 
 def is_processing(booking: Booking) -> bool:
     """Whether a payment is on its way that takes days."""
-    return booking.status == BookingStatus.PENDING and any(
-        payment.outcome == PaymentOutcome.PROCESSING for payment in booking.payments
-    )
+    if not booking.payments or booking.status != BookingStatus.PENDING:
+        return False
+    return any(payment.outcome == PaymentOutcome.PROCESSING for payment in booking.payments)
 
 
 def owing(booking: Booking, reason: str, bought: PaymentOutcome | None = None) -> Booking:

@@ -27,6 +27,7 @@ from engine.transport.wire import Answer, Argument
 _INCLUDE = re.compile(r"^-- @include (\S+)\n", re.MULTILINE)
 TAKE_LIMITS = "take_limits"
 OK, UNANSWERED = "ok", "unanswered"
+_CODES = {code.encode(): code.lower() for code in ("OK", *REFUSALS)}
 _GUARDED = "return limits.guard(script, KEYS, ARGV)\n"
 
 
@@ -223,10 +224,10 @@ def checked(code: str, answer: list[bytes]) -> list[bytes]:
 def outcome_of(name: str, reply: object) -> Outcome:
     """What a script replied. Raises: Unavailable, Restoring, ScriptDefect."""
     if isinstance(reply, list) and reply and isinstance(reply[0], bytes):
-        code = reply[0].decode()
-        if code == "OK" or code in REFUSALS:
-            return code.lower(), reply[1:]
-        raise ScriptDefect(f"{name} returned {code!r}, which its header does not name")
+        code = _CODES.get(reply[0])
+        if code:
+            return code, reply[1:]
+        raise ScriptDefect(f"{name} returned {reply[0].decode()!r}, which its header does not name")
     if isinstance(reply, ErrorReply) and reply.is_transient:
         raise Unavailable(f"Redis cannot run {name}: {reply}")
     if isinstance(reply, ErrorReply) and reply.prefix == "RESTORING":

@@ -4,8 +4,12 @@ from functools import lru_cache
 from time import gmtime, strftime
 
 
+@lru_cache(64)
 def rfc3339(at_ms: int) -> str:
-    """Milliseconds since the epoch as `2030-06-01T19:30:00.000Z`."""
+    """Milliseconds since the epoch as `2030-06-01T19:30:00.000Z`.
+
+    The holds of one script call have the same times.
+    """
     unix_s, milliseconds = divmod(at_ms, 1000)
     return f"{_to_the_second(unix_s)}.{milliseconds:03d}Z"
 

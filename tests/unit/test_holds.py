@@ -12,6 +12,7 @@ from engine.errors import (
     EventNotFound,
     Overloaded,
     RateLimited,
+    RequestReused,
     Restoring,
     ScriptDefect,
     SeatNotFound,
@@ -184,3 +185,17 @@ async def test_more_holds_than_may_wait_are_rejected_untried(
         outcomes = await _outcomes(*map(small.bookings.hold_seats, wanted))
     assert outcomes == [*[Booking] * 20, *[Overloaded] * 10]
     assert (await hall.availability.read_map(GALA)).counts.held == 20
+
+
+@pytest.mark.parametrize("seats", [SEATS[:1], SEATS[:3], SEATS[:40]])
+async def test_a_request_id_stands_for_one_selection_in_any_sequence(
+    hall: Engine, seats: list[str]
+) -> None:
+    """Three seats are short enough to be their own digest, forty are not."""
+    hold = hall.bookings.hold_seats
+    first = await hold(selection("ann", *seats), request_id="r")
+    again = await hold(selection("ann", *reversed(seats)), request_id="r")
+    assert again == first
+    for other in (SEATS[50:52], [*seats, SEATS[60]], [*seats[1:], SEATS[61]]):
+        with pytest.raises(RequestReused):
+            await hold(selection("ann", *other), request_id="r")
