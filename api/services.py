@@ -1,6 +1,7 @@
 """What all calls of one app share, made once from its settings."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from api.accounts.mail import Mailer
 from api.accounts.passwords import Passwords
@@ -37,3 +38,12 @@ class Services:
         self.in_flight_count = 0
         self.in_flight_max = settings.requests_in_flight_max
         self.ready_parts = tuple(part for part in settings.ready_parts.split(",") if part)
+
+    @contextmanager
+    def waiting_for_client(self) -> Iterator[None]:
+        """A request that waits for its client costs nothing: it does not count as in flight."""
+        self.in_flight_count -= 1
+        try:
+            yield
+        finally:
+            self.in_flight_count += 1

@@ -8,7 +8,7 @@ import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, unquote_plus
 
@@ -57,36 +57,52 @@ class RawBody(Struct, frozen=True):
 
 Body: TypeAlias = JsonBody | FormBody | PlanBody | RawBody
 BodyReader: TypeAlias = Callable[[Receive, Mapping[bytes, bytes]], Awaitable[Any]]
+Waiting: TypeAlias = Callable[[], AbstractContextManager[None]]
+"""Entered while a request waits for the rest of its body."""
 
 
-def body_reader(body: Body | None, bytes_max: int) -> BodyReader:
+def body_reader(body: Body | None, bytes_max: int, waiting: Waiting = nullcontext) -> BodyReader:
     """The function that reads this kind of body from a request with these headers.
 
-    It raises the problems of `read_body` and `decode_body`, and `invalid` for a duplicate field.
+    It raises `unsupported_media_type`, `body_too_large`, the problems of `decode_body`, and
+    `invalid` for a duplicate field. A body that has arrived is taken without an await.
     """
+    if isinstance(body, PlanBody):
+        bytes_max *= PLAN_FACTOR
+
+    async def receive_rest(receive: Receive, headers: Mapping[bytes, bytes]) -> bytes:
+        with waiting():
+            return await receive_body(receive, headers, bytes_max)
+
+    async def read(receive: Receive, headers: Mapping[bytes, bytes], media: bytes = JSON) -> bytes:
+        check_headers(headers, media)
+        text = arrived_body(receive, bytes_max)
+        return await receive_rest(receive, headers) if text is None else text
+
+    async def read_nothing(receive: Receive, headers: Mapping[bytes, bytes]) -> None:
+        text = b""
+        with suppress(Problem):
+            arrived = arrived_body(receive, bytes_max)
+            text = await receive_rest(receive, headers) if arrived is None else arrived
+            if not text.strip():
+                return
+        refuse_body(text, headers)
+
     if body is None:
-
-        async def read_nothing(receive: Receive, headers: Mapping[bytes, bytes]) -> None:
-            await refuse_body(receive, headers, bytes_max)
-
         return read_nothing
-
     if isinstance(body, RawBody):
-
-        async def read_raw(receive: Receive, headers: Mapping[bytes, bytes]) -> bytes:
-            return await read_body(receive, headers, bytes_max)
-
-        return read_raw
-
+        return read
     decode: Callable[[bytes], Any]
     optional = isinstance(body, JsonBody) and body.optional
-    if isinstance(body, PlanBody):
-        decode, bytes_max = bytes, bytes_max * PLAN_FACTOR
-    else:
-        decode = msgspec.json.Decoder(body.kind).decode
+    decode = bytes if isinstance(body, PlanBody) else msgspec.json.Decoder(body.kind).decode
 
     async def read_json(receive: Receive, headers: Mapping[bytes, bytes]) -> Any:
-        text = await read_body(receive, headers, bytes_max)
+        if optional and not may_have_body(headers):
+            return decode(b"{}")
+        check_headers(headers)
+        text = arrived_body(receive, bytes_max)
+        if text is None:
+            text = await receive_rest(receive, headers)
         if optional and not text:
             return decode(b"{}")
         if len(text) > LONG_BYTES:
@@ -98,26 +114,16 @@ def body_reader(body: Body | None, bytes_max: int) -> BodyReader:
     async def read_form(receive: Receive, headers: Mapping[bytes, bytes]) -> Any:
         if media_of(headers) != FORM:
             return await read_json(receive, headers)
-        return decode_query(await read_body(receive, headers, bytes_max, FORM), body.kind)
+        return decode_query(await read(receive, headers, FORM), body.kind)
 
-    async def read_optional(receive: Receive, headers: Mapping[bytes, bytes]) -> Any:
-        return await read_json(receive, headers) if may_have_body(headers) else decode(b"{}")
-
-    if isinstance(body, FormBody):
-        return read_form
-    return read_optional if optional else read_json
+    return read_form if isinstance(body, FormBody) else read_json
 
 
-async def refuse_body(receive: Receive, headers: Mapping[bytes, bytes], bytes_max: int) -> None:
-    """Refuse the body of a call that takes none; an empty one and `{}` pass. Raises `invalid`.
+def refuse_body(text: bytes, headers: Mapping[bytes, bytes]) -> None:
+    """Refuse the body of a call that takes none; `{}` passes. Raises `invalid`.
 
     The media type does not matter: a field of JSON or of a form is named, whatever it is called.
     """
-    text = b""
-    with suppress(Problem):
-        text = (await _read(receive, headers, bytes_max)).strip()
-        if not text:
-            return
     with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         found = msgspec.json.decode(text)
         if found == {}:
@@ -191,39 +197,46 @@ def _refuse_duplicates(pairs: list[tuple[str, object]]) -> None:
         given.add(name)
 
 
-async def read_body(
-    receive: Receive, headers: Mapping[bytes, bytes], bytes_max: int, media: bytes = JSON
-) -> bytes:
-    """Read the whole body. Raises `unsupported_media_type`, `body_too_large`, `malformed`."""
+def check_headers(headers: Mapping[bytes, bytes], media: bytes = JSON) -> None:
+    """Check that a body of this media type can be read. Raises `unsupported_media_type`."""
     if media_of(headers) != media:
         raise Problem("unsupported_media_type", f"the body must be {media.decode()}")
     if headers.get(b"content-encoding", b"identity") != b"identity":
         raise Problem("unsupported_media_type", "the body must not be compressed")
     if headers.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
         raise Problem("unsupported_media_type", "the only transfer coding is chunked")
-    return await _read(receive, headers, bytes_max)
 
 
-async def _read(receive: Receive, headers: Mapping[bytes, bytes], bytes_max: int) -> bytes:
-    """Read the whole body, whatever it is. Raises `body_too_large`, `malformed`."""
+def arrived_body(receive: Receive, bytes_max: int) -> bytes | None:
+    """The body, if our own server has all of it. Raises `body_too_large`."""
+    server = getattr(receive, "__self__", None)
+    body = server.take_body() if isinstance(server, OnePiece) else None
+    if body is not None and len(body) > bytes_max:
+        raise _too_large(bytes_max)
+    return body
+
+
+async def receive_body(receive: Receive, headers: Mapping[bytes, bytes], bytes_max: int) -> bytes:
+    """Receive a body that has not arrived. Raises `body_too_large`, `malformed`."""
     declared = headers.get(b"content-length", b"")
     size = int(declared) if declared.isdigit() else 0
-    body, more, received = b"", True, 0
     parts: list[bytes] = []
-    server = getattr(receive, "__self__", None)
-    if isinstance(server, OnePiece) and (whole := server.take_body()) is not None:
-        parts, body, more, size = [whole], whole, False, len(whole)
+    more, received = True, 0
     while more and size <= bytes_max:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise Problem("malformed", "the connection was closed before the end of the body")
-        body, more = message.get("body", b""), message.get("more_body", False)
-        parts.append(body)
-        received += len(body)
+        part, more = message.get("body", b""), message.get("more_body", False)
+        parts.append(part)
+        received += len(part)
         size = max(size, received)
     if size > bytes_max:
-        raise Problem("body_too_large", f"at most {bytes_max} bytes", {"limit": bytes_max})
-    return body if len(parts) == 1 else b"".join(parts)
+        raise _too_large(bytes_max)
+    return b"".join(parts)
+
+
+def _too_large(bytes_max: int) -> Problem:
+    return Problem("body_too_large", f"at most {bytes_max} bytes", {"limit": bytes_max})
 
 
 _PAIRS = json.JSONDecoder(object_pairs_hook=_refuse_duplicates)

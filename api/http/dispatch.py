@@ -71,7 +71,7 @@ class Operation:
         required = any(field.required for field in msgspec.structs.fields(route.query))
         self._no_query = None if required else decode_query(b"", route.query)
         bytes_max = services.settings.body_bytes_max
-        self._read_body = body_reader(route.body, bytes_max)
+        self._read_body = body_reader(route.body, bytes_max, services.waiting_for_client)
         self._is_plan = isinstance(route.body, PlanBody)
 
     async def respond(self, scope: Scope, receive: Receive) -> Response:
@@ -96,7 +96,7 @@ class Operation:
             query = decode_query(scope["query_string"], route.query)
         body = None
         if not self._is_plan and (route.body or may_have_body(headers)):
-            body = await self._body(receive, headers)
+            body = await self._read_body(receive, headers)
         limit_check = services.limits.check_of(route.limit_class, caller.customer_id, scope)
         call = Call(
             services=services,
@@ -129,18 +129,11 @@ class Operation:
         bytes_max = services.settings.body_bytes_max * PLAN_FACTOR
         size = min(int(declared), bytes_max) if declared.isdigit() else bytes_max
         with services.plan_budget.taken(call.caller.customer_id, size):
-            body = await self._body(receive, call.headers)
+            body = await self._read_body(receive, call.headers)
             response = await self._endpoint(msgspec.structs.replace(call, body=body))
         if call.limit_check is not None:
             headers = services.limits.headers(route.limit_class, call.limit_check)
         return with_headers(response, headers)
-
-    async def _body(self, receive: Receive, headers: Mapping[bytes, bytes]) -> Any:
-        self._services.in_flight_count -= 1  # while it waits for its client it costs nothing
-        try:
-            return await self._read_body(receive, headers)
-        finally:
-            self._services.in_flight_count += 1
 
     async def _within_limits(self, call: Call[Any, Any], limit_check: LimitCheck) -> Response:
         route, limits = self.route, self._services.limits

@@ -2,7 +2,7 @@
 
 Every response is counted, whatever its status. All paths without a route share one label, so a
 client cannot fill the metrics with paths. The size of a body is limited where the body is read
-(`decoding.read_body`), because the limit depends on the route.
+(`decoding.body_reader`), because the limit depends on the route.
 """
 
 import itertools
@@ -30,7 +30,8 @@ _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _PROCESS = os.urandom(6).hex().encode()
 _NUMBERS = itertools.count(1)
-_Labels = tuple[str, str, str, int]
+_Call = tuple[object, str, int]
+"""Resource, method and status of a response; the resource is not a Resource for unknown paths."""
 
 _log = logs.get("api")
 
@@ -41,7 +42,7 @@ class Edge:
     def __init__(self, app: ASGIApp, always: tuple[Header, ...] = ()) -> None:
         self._app = app
         self._always = always
-        self._series: dict[_Labels, PerTick] = {}
+        self._series: dict[_Call, PerTick] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, then count its response and log its errors."""
@@ -66,16 +67,20 @@ class Edge:
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         method = scope["method"] if scope["method"] in _METHODS else "OTHER"
-        resource = scope.get("endpoint")
+        call = (scope.get("endpoint"), method, status)
+        series = self._series.get(call) or self._series_of(*call)
+        series.add(seconds)
+
+    def _series_of(self, resource: object, method: str, status: int) -> PerTick:
         path = route = UNMATCHED
         if isinstance(resource, Resource):
             path, route = resource.path, resource.route_name(method) or UNMATCHED
         labels = (method, path, route, status)
-        if labels not in self._series:
-            self._series[labels] = PerTick(
-                metrics.http_requests.labels(*labels), metrics.http_duration.labels(*labels)
-            )
-        self._series[labels].add(seconds)
+        series = PerTick(
+            metrics.http_requests.labels(*labels), metrics.http_duration.labels(*labels)
+        )
+        self._series[resource, method, status] = series
+        return series
 
 
 def _request_id(scope: Scope) -> bytes:

@@ -79,8 +79,8 @@ async def send_response(
     content_type = b"" if status in _WITHOUT_BODY else response.content_type
     server = getattr(send, "__self__", None)
     if isinstance(server, OnePiece):
-        head = b"".join([b"%b: %b\r\n" % header for header in own])
-        if head.count(b"\n") == head.count(b"\r") == len(own):  # no line break inside a value
+        head = b"\r\n".join(map(b": ".join, own))
+        if head.count(b"\n") == head.count(b"\r") == len(own) - 1:  # no line break inside a value
             head += _lines(always, response.policy, content_type)
             if server.send_whole(status, head, response.body):
                 return
@@ -97,5 +97,9 @@ def _common(always: tuple[Header, ...], policy: bytes, content_type: bytes) -> t
 
 @cache
 def _lines(always: tuple[Header, ...], policy: bytes, content_type: bytes) -> bytes:
-    """The header lines shared by all responses of a kind; there are about a dozen kinds."""
-    return b"".join([b"%b: %b\r\n" % header for header in _common(always, policy, content_type)])
+    """The header lines shared by all responses of a kind; there are about a dozen kinds.
+
+    They begin with the end of the line before them.
+    """
+    common = _common(always, policy, content_type)
+    return b"".join([b"\r\n%b: %b" % header for header in common]) + b"\r\n"

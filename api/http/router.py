@@ -5,7 +5,7 @@ is an ASGI app of its own, not a Starlette endpoint. Starlette's router gets onl
 the table does not have.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -93,16 +93,18 @@ class PathTable:
         self._root = _Segment()
         for resource in resources:
             self._root.add(resource)
+        self._without_ids = {found.path: found for found in resources if "{" not in found.path}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Pass a request to its resource, or on to the app."""
         resource = self._find(scope) if scope["type"] == "http" else None
-        if resource is None:
-            await self._app(scope, receive, send)
-        else:
-            await resource(scope, receive, send)
+        return (resource or self._app)(scope, receive, send)
 
     def _find(self, scope: Scope) -> Resource | None:
+        found = self._without_ids.get(scope["path"])
+        if found is not None:
+            scope["endpoint"], scope["path_params"] = found, {}
+            return found
         segment = self._root
         values: list[str] = []
         for name in scope["path"].split("/"):

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn import Config
 from uvicorn.server import ServerState
 
-from api.http.decoding import read_body
+from api.http.decoding import RawBody, body_reader
 from api.http.drain_state import DRAINING
 from api.http.problems import Problem
 from api.http.responses import EDGE_HEADERS, NO_STORE, SAFE, Header, Response, send_response
@@ -173,7 +173,8 @@ async def test_a_body_is_read_however_it_arrives(name: str, in_two: bool) -> Non
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         scope[EDGE_HEADERS] = ()
-        body = await read_body(wrapped(receive) if in_two else receive, dict(scope["headers"]), 99)
+        read = body_reader(RawBody(bytes), 99)
+        body = await read(wrapped(receive) if in_two else receive, dict(scope["headers"]))
         await send_response(scope, send, Response(body), 200)
 
     connection, transport = _connected(app)
@@ -192,7 +193,7 @@ async def test_a_body_is_read_however_it_arrives(name: str, in_two: bool) -> Non
 async def test_a_body_that_is_too_large_is_refused(head: bytes) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         with pytest.raises(Problem, match="at most 5 bytes"):
-            await read_body(receive, dict(scope["headers"]), 5)
+            await body_reader(RawBody(bytes), 5)(receive, dict(scope["headers"]))
         scope[EDGE_HEADERS] = ()
         await send_response(scope, send, Response(b""), 413)
 
