@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 
+import hypothesis
 import pytest
 from redis.asyncio import Redis
 
@@ -10,6 +11,10 @@ from tests.support.box_office import BoxOffice
 from tests.support.servers import SessionServers
 
 pytest_plugins = ("tests.support.trials",)
+
+# By default Hypothesis fails a test that takes more than 200 ms for one example.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True)

@@ -259,9 +259,7 @@ _CHANGES = st.fixed_dictionaries(
 )
 
 
-@settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.lists(_CHANGES, min_size=4, max_size=12))
 async def test_set_terms_in_any_sequence_keeps_every_rule_in_redis_postgres_and_http(
     api: Api, engine: Engine, database_url: str, changes: list[dict[str, Any]]

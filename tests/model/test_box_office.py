@@ -39,7 +39,6 @@ def test_scripts_do_what_the_model_says(stage: Stage) -> None:
         settings=settings(
             max_examples=chosen.max_examples if long else EXAMPLES,
             stateful_step_count=chosen.stateful_step_count if long else STEPS,
-            deadline=None,
             print_blob=True,
             phases=(Phase.reuse, Phase.generate, Phase.shrink),
             suppress_health_check=list(HealthCheck),

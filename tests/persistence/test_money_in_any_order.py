@@ -273,7 +273,7 @@ def play(redis_url: str, session_servers: SessionServers) -> Iterator[Player]:
 
 def _search(play: Player, examples: int, *phases: Phase) -> None:
     @hypothesis_settings(
-        max_examples=examples, deadline=None, print_blob=True, report_multiple_bugs=False,
+        max_examples=examples, print_blob=True, report_multiple_bugs=False,
         phases=phases, suppress_health_check=list(HealthCheck), database=None,
     )  # fmt: skip
     @given(chosen=deeds())
