@@ -304,12 +304,27 @@ def _time_zone(name: str | UnsetType | None) -> str | None:
 async def owned_event(call: Call[Any, Any], event_id: EventId) -> Event:
     """The event, if the caller may act for it. Raises EventNotFound, NotOwner.
 
-    For reads and for what is in Postgres: the Lua scripts check the owner themselves.
+    For reads: the Lua scripts check the owner themselves.
     """
     event = await call.engine.events.read_event(event_id)
     if call.owner_id not in ("", event.owner_id):
         raise NotOwner
     return event
+
+
+async def check_owner(call: Call[Any, Any], event_id: EventId) -> None:
+    """Check that the caller may see what Postgres has of an event. Raises EventNotFound, NotOwner.
+
+    Money is still owed when Redis has lost the event, so the owner in Postgres counts then.
+    """
+    try:
+        await owned_event(call, event_id)
+    except EventNotFound:
+        owner_id = await call.services.stores.payments.find_owner(event_id)
+        if owner_id is None:
+            raise
+        if call.owner_id not in ("", owner_id):
+            raise NotOwner from None
 
 
 def view_of(event: Event) -> EventView:

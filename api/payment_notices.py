@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from api.events import owned_event
+from api.events import check_owner
 from api.http.calls import Call
 from api.http.decoding import decode_body
 from api.http.paging import number_of
@@ -129,7 +129,7 @@ async def list_notices(call: Call[NoticesQuery, None]) -> Response:
     `booking_not_found`, `booking_cancelled` and `disputed`.
     """
     query = call.query
-    await owned_event(call, call.event_id)
+    await check_owner(call, call.event_id)
     outcome = None if query.outcome is UNSET else query.outcome
     found = await call.services.stores.payments.list_notices(
         call.event_id, outcome, number_of(query.cursor), query.limit + 1

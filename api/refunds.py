@@ -5,7 +5,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from api.events import owned_event
+from api.events import check_owner
 from api.http.calls import Call
 from api.http.payloads import NoQuery, PageQuery, RequestBody, View, encode
 from api.http.problems import Problem, invalid
@@ -65,7 +65,7 @@ class RefundList(Struct, frozen=True):
 async def list_refunds(call: Call[RefundsQuery, None]) -> Response:
     """The refund obligations of an event, oldest first."""
     after = _after(call.query)
-    await owned_event(call, call.event_id)
+    await check_owner(call, call.event_id)
     return await _page(call, call.event_id, after)
 
 
@@ -107,7 +107,7 @@ async def settle_refund(call: Call[NoQuery, SettleBody]) -> Response:
     """
     text, payments = call.path["refund_id"], call.services.stores.payments
     if ":" in text and not call.privileged:
-        await owned_event(call, ids.split_booking(text)[0])
+        await check_owner(call, ids.split_booking(text)[0])
     found = await payments.find_refunds(text)
     if not found:
         raise refund_not_found(text)
@@ -118,7 +118,7 @@ async def settle_refund(call: Call[NoQuery, SettleBody]) -> Response:
     if not call.privileged:
         if refund.event_id is None:
             raise refund_not_found(text)
-        await owned_event(call, refund.event_id)
+        await check_owner(call, refund.event_id)
     reference = None if call.body.reference is UNSET else call.body.reference
     settled = await payments.settle_refund(refund, call.caller.customer_id, reference)
     return Response(encode(_view(settled)))

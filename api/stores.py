@@ -102,6 +102,9 @@ class PaymentStore(Protocol):
     async def find_booking(self, payment_id: str) -> str | None:
         """The booking that a payment was for, if Postgres has it."""
 
+    async def find_owner(self, event: EventId) -> str | None:
+        """The organiser of an event; None if Postgres does not have the event."""
+
     async def list_notices(
         self, event: EventId, outcome: NoticeOutcome | None, below: int | None, limit: int
     ) -> list[Notice]:

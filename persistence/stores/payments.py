@@ -39,6 +39,12 @@ class PostgresPayments:
             booking: str | None = await connection.fetchval(QUERIES["find_booking"], payment_id)
         return booking
 
+    async def find_owner(self, event: EventId) -> str | None:
+        """The organiser of an event, or None if Postgres does not have the event."""
+        async with self._connect() as connection:
+            owner: str | None = await connection.fetchval(QUERIES["find_owner"], event)
+        return owner
+
     async def list_notices(
         self, event: EventId, outcome: NoticeOutcome | None, below: int | None, limit: int
     ) -> list[Notice]:

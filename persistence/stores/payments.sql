@@ -106,6 +106,9 @@ WHERE event_id = $1 AND ($2::boolean IS NULL OR (settled_at_ms IS NOT NULL) = $2
 ORDER BY due_at_ms, obligation_id
 LIMIT $5;
 
+-- name: find_owner
+SELECT owner_id FROM events WHERE event_id = $1;
+
 -- name: list_refunds_without_event
 -- Of payments whose event is not known: the provider named a booking that this installation never had.
 SELECT obligation_id AS id, payment_id, booking_id, event_id, customer_id, amount_minor, currency,

@@ -7,6 +7,8 @@ from persistence.journal.tables import Store
 from tests.api.client import BOOKING, EVENT, REFUND, Api, bearer
 from tests.api.payment_cases import OWED, eve, orla, owe, pool_of, root
 from tests.persistence.entries import booking, entry
+from tests.persistence.sale import Sale
+from tests.support.raw_redis import raw
 
 pytestmark = pytest.mark.usefixtures("database_url")
 
@@ -96,6 +98,22 @@ async def test_refunds_of_a_stranger_are_refused(api: Api) -> None:
     pool = await pool_of(api)
     assert await pool.fetchval("SELECT settled_at_ms FROM refund_obligations") is None
     assert (await api.call("GET", REFUNDS, root())).status_code == 200
+
+
+async def test_money_of_an_event_that_redis_lost_is_shown_and_settled(api: Api) -> None:
+    redis = raw(api.office.engine)
+    sale = Sale(api.office.engine, await pool_of(api), redis)
+    await _open(api)
+    await sale.write()
+    booking_id = await owe(api)
+    await redis.flushall()
+    settle, notices = f"{REFUND}/{booking_id}/settle", f"{EVENT}/gala/payments"
+    for method, path in (("GET", REFUNDS), ("GET", notices), ("POST", settle)):
+        await api.refused(403, "not_owner", method, path, eve())
+        for caller in (orla(), root()):
+            assert (await api.call(method, path, caller)).status_code == 200, path
+    assert (await api.call("GET", REFUNDS, orla())).json()["data"][0]["settledBy"] == "orla"
+    await api.refused(404, "event_not_found", "GET", f"{EVENT}/other/refunds", orla())
 
 
 async def test_settle_where_nothing_is_owed_is_404(api: Api) -> None:
