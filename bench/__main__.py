@@ -16,7 +16,7 @@ from importlib import import_module
 
 from bench.report import report
 from bench.report.section import BenchOptions, BenchSection
-from bench.rig.ceiling import PROGRAM
+from bench.rig import callgrind, ceiling
 from engine import logs
 
 PARTS = {
@@ -38,8 +38,14 @@ PARTS = {
     "restart": "bench.suites.restart",
     "additions": "bench.suites.additions",
     "hoards": "bench.suites.hoards",
+    "instructions": "bench.suites.instructions",
 }
-NEED_PROGRAM = ("ceilings", "engine")
+PACKAGES = {
+    "ceilings": (ceiling.PROGRAM, "redis-tools"),
+    "engine": (ceiling.PROGRAM, "redis-tools"),
+    "instructions": (callgrind.PROGRAM, callgrind.PROGRAM),
+}
+"""The program that a part needs, and the Debian package that has it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,9 +53,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = _asked(arguments)
     options = BenchOptions(rounds=asked.rounds, seconds=asked.seconds, quick=asked.quick)
     wanted = [name for name in PARTS if name in asked.part or not asked.part]
-    missing = [name for name in wanted if name in NEED_PROGRAM and not shutil.which(PROGRAM)]
+    missing = [name for name in wanted if name in PACKAGES and not shutil.which(PACKAGES[name][0])]
+    for name in missing:
+        program, package = PACKAGES[name]
+        print(f"{name}: {program} is missing: apt-get install {package}")
     if missing:
-        print(f"{' and '.join(missing)}: {PROGRAM} is missing: apt-get install redis-tools")
         return 2
     logs.configure("error")
     sections = [_measure(name, options) for name in wanted]

@@ -89,3 +89,13 @@ def test_a_part_there_is_not_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
 def test_every_part_can_be_imported() -> None:
     for module in command.PARTS.values():
         assert callable(import_module(module).measure)
+
+
+def test_a_part_whose_program_is_missing_says_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert command.main(["instructions"]) == 2
+    assert (
+        capsys.readouterr().out == "instructions: valgrind is missing: apt-get install valgrind\n"
+    )
