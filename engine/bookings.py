@@ -76,7 +76,7 @@ class Bookings:
             request_id=request_id,
             digest=_digest(seats, selection.areas) if request_id else "",
             seats=seats,
-            areas=[item for area in selection.areas for item in (area.area_id, area.quantity)],
+            areas=selection.areas,
             limit_check=self._limit_check,
         )
         code, found = await self._holds.outcome(event, request, self.now_ms)

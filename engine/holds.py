@@ -7,6 +7,7 @@ is cancelled later does not disturb the others.
 """
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
 from time import perf_counter
 from typing import TypeAlias
@@ -18,6 +19,7 @@ from engine.errors import EngineError, Overloaded, ScriptDefect
 from engine.ids import CustomerId, EventId
 from engine.limits import LimitCheck
 from engine.metrics import metrics
+from engine.models import AreaQuantity
 from engine.scripts import UNANSWERED, Outcome, Scripts, count_call, is_unknown, outcome_of
 from engine.transport.batcher import Batcher
 from engine.transport.wire import Answer, Argument, Command
@@ -40,8 +42,7 @@ class HoldRequest(Struct, frozen=True, gc=False):
     request_id: str | None
     digest: str
     seats: list[str]
-    areas: list[Argument]
-    """area, quantity, area, quantity and so on"""
+    areas: Sequence[AreaQuantity]
     limit_check: LimitCheck | None
 
 
@@ -67,7 +68,7 @@ class _Batch:
     def add(self, request: HoldRequest, outcome: "asyncio.Future[Outcome]") -> None:
         self.waiting.append((request, outcome))
         self.count += 1
-        self.places += len(request.seats) + len(request.areas) // 2
+        self.places += len(request.seats) + len(request.areas)
 
     def drop_cancelled(self) -> bool:
         """Leave out the callers that wait no more. Whether any is left."""
@@ -80,17 +81,18 @@ class _Batch:
         named: list[str] = [*keys.of_event(event)]
         arguments: list[Argument] = [self.now_ms, len(self.waiting)]
         for request, _ in self.waiting:
-            seats, areas, limit_check = request.seats, request.areas, request.limit_check
+            limit_check = request.limit_check
             named.append(keys.hold(event, request.ulid))
             named.append(keys.request(event, request.customer, request.request_id))
+            areas = " ".join([f"{area.area_id}={area.quantity}" for area in request.areas])
             arguments += (_SEATS, request.ulid, request.customer, request.digest)
+            arguments += (" ".join(request.seats), areas)
             if limit_check is None:
                 arguments.append(0)
             else:
                 named += limit_check.keys(tag)
                 *rates, count = limit_check.arguments()
                 arguments += (count, *rates)
-            arguments += (len(seats), *seats, len(areas) // 2, *areas)
         return (len(named), *named, *arguments)
 
 

@@ -25,7 +25,7 @@ elseif owner ~= "" and owner ~= box.state.owner_id then
   return { "NOT_OWNER" }
 end
 local found, unknown = seats.read(box, { unpack(ARGV, 4) })
-if #unknown > 0 then
+if unknown then
   return { "SEAT_NOT_FOUND", unpack(unknown) }
 end
 local from, changed, taken, ids = letter == "b" and "a" or "b", {}, {}, {}

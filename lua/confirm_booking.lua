@@ -62,12 +62,12 @@ elseif not known and #list >= payments.KEPT_MAX then
 end
 
 local in_time = record.status == "pending" and box.now_ms < record.expires_at_ms
-local claim = claims.new(ulid, record.customer, bookings.seat_ids(record), bookings.areas(record))
+local claim = claims.new(ulid, record.customer, record.seats, record.areas)
 local outcome, refusal = payments.obstacle(record, payment), nil
 if not outcome and in_time then
   outcome, claim.seat_rows = "confirmed", bookings.own_seats(box, ulid, record)
 elseif not outcome then
-  claim.overdue[ulid] = record.status == "pending" and record or nil
+  claim.overdue = record.status == "pending" and { [ulid] = record } or nil
   refusal = event.late_refusal(box) or claims.refusal(box, claim)
   outcome = refusal and "refund_due" or "late_confirmed"
 end

@@ -18,9 +18,9 @@ ARGV       kind       "seats": the places are named
 ARGV       ulid       of the new booking
 ARGV       customer
 ARGV       digest     digest of the selection; "" = no request id
+ARGV       seats      "A-1-1 A-1-2", as in the record; 0 to 50
+ARGV       areas      "floor=2 pit=1", as in the record
 ARGV       limits     their number, then interval_ms, burst for each
-ARGV       seats      their number, 0 to 50, then the seats
-ARGV       areas      their number, then area, quantity for each
 
 Returns  {"OK", reply, ...}   one reply a request, in their order:
          {"OK", ulid, record, "new", late_ms, ...}   late_ms: one number per hold expired here
@@ -35,34 +35,22 @@ Returns  {"OK", reply, ...}   one reply a request, in their order:
 -- @include lib/holds
 -- @include lib/limits
 local list, texts = holds.requests(KEYS, ARGV, 9, 2)
-local now_ms, limited, replies = clock.now_ms(ARGV[1]), {}, { "OK" }
-for i, request in ipairs(list) do
-  local refusal, left, full_in_ms = limits.take(now_ms, request.limits, texts)
-  limited[i] = { refusal = refusal, left = left, full_in_ms = full_in_ms }
+local now_ms, replies = clock.now_ms(ARGV[1]), { "OK" }
+for _, request in ipairs(list) do
+  if request.limits then
+    request.rate_limited, request.left, request.full_in_ms =
+      limits.take(now_ms, request.limits, texts)
+  end
 end
 local box = event.open(KEYS, now_ms)
 local batch = box and holds.new(box, list, texts)
 
 -- Writes.
-for i, request in ipairs(list) do
-  local reply = limited[i].refusal
-  if not reply then
-    local decided = true
-    reply = { "EVENT_NOT_FOUND" }
-    if box then
-      decided, reply = pcall(holds.reply, batch, request)
-    end
-    if not decided then -- damaged state: what the requests before it were given is kept whole
-      holds.write(batch)
-      error({ err = reply })
-    end
-    if #request.limits > 0 then
-      limits.add_left(reply, limited[i].left, limited[i].full_in_ms)
-    end
-  end
-  replies[i + 1] = reply
-end
+local decided, damage = pcall(holds.decide, batch, list, replies)
 if batch then
   holds.write(batch)
+end
+if not decided then -- damaged state: what the requests before it were given is kept whole
+  error({ err = damage })
 end
 return replies

@@ -31,7 +31,7 @@ if known and known.status == "confirmed" then
 elseif known then
   return { "BOOKING_KNOWN", known.status }
 end
-local claim = claims.new(ulid, record.customer, bookings.seat_ids(record), bookings.areas(record))
+local claim = claims.new(ulid, record.customer, record.seats, record.areas)
 local refusal = claims.check_seats(box, claim) or claims.check_areas(box, claim)
 if refusal then
   return refusal

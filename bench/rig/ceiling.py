@@ -95,9 +95,9 @@ def call_of(event: EventId, sha: str, seats: int) -> list[str]:
     named = keys.of_event(event)
     ulid = f"01{RANDOM}{RANDOM}"
     request = f"{{{event}}}:request:{RANDOM}{RANDOM}"
-    wanted = [f"A-1-{RANDOM}"] * seats
+    wanted = " ".join([f"A-1-{RANDOM}"] * seats)
     called = ["EVALSHA", sha, str(len(named) + 2), *named, keys.hold(event, ulid), request]
-    return [*called, "", "1", "seats", ulid, "bench", "d" * 32, "0", str(seats), *wanted, "0"]
+    return [*called, "", "1", "seats", ulid, "bench", "d" * 32, wanted, "", "0"]
 
 
 def parse(told: str) -> float:

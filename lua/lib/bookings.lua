@@ -18,19 +18,25 @@ function bookings.read(box, ulid, customer)
   end
 end
 
-function bookings.seat_ids(record)
+-- A list of the seats in `text`. Most have one, and a pattern costs more than the rest of a claim.
+function bookings.seat_ids(text)
+  if text ~= "" and not string.find(text, " ", 1, true) then
+    return { text }
+  end
   local ids = {}
-  for id in string.gmatch(record.seats, "%S+") do
+  for id in string.gmatch(text, "%S+") do
     ids[#ids + 1] = id
   end
   return ids
 end
 
 -- A list of { id, quantity }.
-function bookings.areas(record)
+function bookings.areas(text)
   local list = {}
-  for id, quantity in string.gmatch(record.areas, "(%S+)=(%d+)") do
-    list[#list + 1] = { id = id, quantity = tonumber(quantity) }
+  if text ~= "" then
+    for id, quantity in string.gmatch(text, "(%S+)=(%d+)") do
+      list[#list + 1] = { id = id, quantity = tonumber(quantity) }
+    end
   end
   return list
 end
@@ -38,7 +44,7 @@ end
 -- The seats of the record whose value still has the id of this booking.
 function bookings.own_seats(box, ulid, record)
   local own = {}
-  for _, seat in ipairs((seats.read(box, bookings.seat_ids(record)))) do
+  for _, seat in ipairs((seats.read(box, bookings.seat_ids(record.seats)))) do
     if seat.booking == ulid then
       own[#own + 1] = seat
     end

@@ -3,36 +3,39 @@
 -- @include lib/areas
 -- @include lib/bookings
 -- Decides whether a booking may have its places: the same check for a hold and for a late payment.
--- A claim is { ulid, customer, seats = {id}, areas = {{id, quantity}}, places, overdue,
--- held_before }: `held_before` is what the customer got earlier in the same call, not listed yet.
--- An overdue hold does not block a claim: the checks collect it in `overdue`, and `claims.clear`
--- expires it.
+-- A claim is { ulid, customer, seats = {id}, areas = {{id, quantity}}, places, held_before }, with
+-- `seat_text` and `area_text` as a record has them. `held_before` is what the customer got earlier
+-- in the same call, not listed yet. The checks add `seat_rows` and `area_rows`. An overdue hold does
+-- not block a claim: the checks collect it in `overdue`, and `claims.clear` expires it.
 local claims = {}
 
 claims.OVERDUE_MAX = 500
 
-function claims.new(ulid, customer, seat_ids, area_list)
+-- The table has room for what is added later: growing would allocate it again.
+function claims.new(ulid, customer, seat_text, area_text)
+  local seat_ids, area_list = bookings.seat_ids(seat_text), bookings.areas(area_text)
   local places = #seat_ids
   for _, area in ipairs(area_list) do
     places = places + area.quantity
   end
   return { ulid = ulid, customer = customer, seats = seat_ids, areas = area_list, places = places,
-    overdue = {}, held_before = 0 }
+    seat_text = seat_text, area_text = area_text, held_before = 0, seat_rows = nil }
 end
 
 -- The record if this booking is an overdue hold that the expirer has not reached yet, else nil.
 function claims.add_overdue(box, claim, ulid)
-  local record = claim.overdue[ulid] or bookings.read(box, ulid, "")
+  local record = claim.overdue and claim.overdue[ulid] or bookings.read(box, ulid, "")
   if record and record.status == "pending" and record.expires_at_ms <= box.now_ms then
+    claim.overdue = claim.overdue or {}
     claim.overdue[ulid] = record
     return record
   end
 end
 
--- What overdue holds have of every area: { [area_id] = { places, overdue } }. Read once per claim.
--- Only the OVERDUE_MAX earliest deadlines are read, and the claim's own hold is always added. It
--- counts twice if it is also among the earliest, which is harmless: a claim never lacks more places
--- than its own hold has.
+-- What overdue holds have of every area: { [area_id] = { places, overdue } }. Read once per call,
+-- and again after `claims.clear` expired some. Only the OVERDUE_MAX earliest deadlines are read; the
+-- claim's own hold is always added (a request to hold has none). It counts twice if it is also among
+-- the earliest, which is harmless: a claim never lacks more places than its own hold has.
 function claims.overdue_areas(box, claim)
   local due = redis.call("ZRANGE", box.deadlines, "-inf", box.now_ms, "BYSCORE", "LIMIT", 0,
     claims.OVERDUE_MAX)
@@ -41,7 +44,7 @@ function claims.overdue_areas(box, claim)
   for i, json in ipairs(redis.call("HMGET", box.bookings, unpack(due))) do
     local record = json and cjson.decode(json)
     local is_due = record and record.status == "pending" and record.expires_at_ms <= box.now_ms
-    for _, area in ipairs(is_due and bookings.areas(record) or {}) do
+    for _, area in ipairs(is_due and bookings.areas(record.areas) or {}) do
       local freed = found[area.id] or { places = 0, overdue = {} }
       freed.places = freed.places + area.quantity
       freed.overdue[due[i]] = record
@@ -53,8 +56,9 @@ end
 
 -- Add the overdue holds of one area to the claim. Returns the number of places they free.
 function claims.overdue_places(box, claim, area_id)
-  claim.freed = claim.freed or claims.overdue_areas(box, claim)
-  local freed = claim.freed[area_id] or { places = 0, overdue = {} }
+  box.overdue_areas = box.overdue_areas or claims.overdue_areas(box, claim)
+  local freed = box.overdue_areas[area_id] or { places = 0, overdue = {} }
+  claim.overdue = claim.overdue or {}
   for ulid, record in pairs(freed.overdue) do
     claim.overdue[ulid] = record
   end
@@ -88,21 +92,20 @@ end
 
 function claims.check_seats(box, claim)
   local found, unknown = seats.read(box, claim.seats)
-  if #unknown > 0 then
+  if unknown then
     return { "SEAT_NOT_FOUND", unpack(unknown) }
   end
-  local taken = {}
+  local refusal
   for _, seat in ipairs(found) do
     local free = seat.letter == "a" or seat.letter == "h" and seat.deadline_ms <= box.now_ms
       and claims.add_overdue(box, claim, seat.booking)
     if not free then
-      taken[#taken + 1] = seat.id
+      refusal = refusal or { "SEAT_TAKEN" }
+      refusal[#refusal + 1] = seat.id
     end
   end
-  if #taken > 0 then
-    return { "SEAT_TAKEN", unpack(taken) }
-  end
   claim.seat_rows = found
+  return refusal
 end
 
 -- The purchase limit: counts the places that other bookings of the customer hold or have bought.
@@ -131,22 +134,25 @@ function claims.refusal(box, claim)
     or claims.check_limit(box, claim)
 end
 
+-- The price of a category, which has its number as text: "0" is the first of "1500,900".
+function claims.price(box, category)
+  box.prices = box.prices or {}
+  local price = box.prices[category]
+  if not price then
+    price = tonumber(string.match(box.state.prices, string.rep("%d+,", category) .. "(%d+)"))
+    box.prices[category] = price
+  end
+  return price
+end
+
 -- The price of the claimed places, in minor units. Call it after `refusal` returned nil.
 function claims.amount_minor(box, claim)
-  local prices = box.price_list
-  if not prices then
-    prices = {}
-    for price in string.gmatch(box.state.prices, "%d+") do
-      prices[#prices + 1] = tonumber(price)
-    end
-    box.price_list = prices
-  end
   local amount = 0
   for _, seat in ipairs(claim.seat_rows) do
-    amount = amount + prices[seat.category + 1]
+    amount = amount + claims.price(box, seat.category)
   end
   for i, area in ipairs(claim.areas) do
-    amount = amount + prices[claim.area_rows[i].category + 1] * area.quantity
+    amount = amount + claims.price(box, claim.area_rows[i].category) * area.quantity
   end
   return amount
 end
@@ -154,12 +160,13 @@ end
 -- Expire the overdue holds of the claim. Returns how long each was past its deadline, in ms.
 function claims.clear(box, claim)
   local list, late_ms = {}, {}
-  for ulid, record in pairs(claim.overdue) do
+  for ulid, record in pairs(claim.overdue or {}) do
     list[#list + 1] = { ulid = ulid, record = record }
     late_ms[#late_ms + 1] = box.now_ms - record.expires_at_ms
   end
   if #list > 0 then
     bookings.finish(box, "booking_expired", list, "expired")
+    box.overdue_areas = nil
   end
   return late_ms
 end

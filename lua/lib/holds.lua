@@ -3,51 +3,50 @@
 -- @include lib/bookings
 -- @include lib/claims
 -- @include lib/requests
+-- @include lib/limits
 -- Decides requests to hold, one after another, as if each were a call of its own. What they read is
 -- read once; what they write is collected and written once, but for what must be in order: the
 -- journal entries, and the end of overdue holds in the way.
 local holds = {}
 
--- Read the requests from `args` and `keys` behind the given places, in the form of hold_seats.
+-- Read the requests from `args` and `keys` behind the given places, in the form of hold_seats: each
+-- is a claim with { digest, hold_key, request_key, limits }; `limits` is nil if there are none.
 -- Returns them, and what the keys of their request ids and limits hold, by key.
 function holds.requests(keys, args, key_at, at)
-  local list, text_keys, texts = {}, {}, {}
+  local list, text_keys = {}, {}
   for i = 1, tonumber(args[at]) do
     if args[at + 1] ~= "seats" then
       error({ err = "ERR hold_seats knows no request of kind " .. tostring(args[at + 1]) })
     end
-    local request = { ulid = args[at + 2], customer = args[at + 3], digest = args[at + 4],
-      hold_key = keys[key_at + 1], request_key = keys[key_at + 2],
-      limits = {}, seats = {}, areas = {} }
-    key_at = key_at + 2
+    local request = claims.new(args[at + 2], args[at + 3], args[at + 5], args[at + 6])
+    request.digest, request.hold_key, request.request_key =
+      args[at + 4], keys[key_at + 1], keys[key_at + 2]
     if request.digest ~= "" then
       text_keys[#text_keys + 1] = request.request_key
     end
-    local count = tonumber(args[at + 5])
-    for j = 1, count do
-      request.limits[j] = { key = keys[key_at + j], interval_ms = tonumber(args[at + 4 + 2 * j]),
-        burst = tonumber(args[at + 5 + 2 * j]) }
-      text_keys[#text_keys + 1] = keys[key_at + j]
+    local count = args[at + 7]
+    key_at, at = key_at + 2, at + 7
+    if count ~= "0" then
+      request.limits = limits.of(keys, key_at, args, at, count)
+      for _, limit in ipairs(request.limits) do
+        text_keys[#text_keys + 1] = limit.key
+      end
+      key_at, at = key_at + count, at + 2 * count
     end
-    key_at, at = key_at + count, at + 6 + 2 * count
-    count = tonumber(args[at])
-    for j = 1, count do
-      request.seats[j] = args[at + j]
-    end
-    at = at + count + 1
-    count = tonumber(args[at])
-    for j = 1, count do
-      request.areas[j] = { id = args[at - 1 + 2 * j], quantity = tonumber(args[at + 2 * j]) }
-    end
-    at = at + 2 * count
     list[i] = request
   end
-  if #text_keys > 0 then
-    for i, text in ipairs(redis.call("MGET", unpack(text_keys))) do
-      texts[text_keys[i]] = text
+  return list, holds.texts(text_keys)
+end
+
+-- What the keys hold, by key.
+function holds.texts(keys)
+  local texts = {}
+  if #keys > 0 then
+    for i, text in ipairs(redis.call("MGET", unpack(keys))) do
+      texts[keys[i]] = text or nil
     end
   end
-  return list, texts
+  return texts
 end
 
 -- What the requests of one call share.
@@ -60,54 +59,73 @@ function holds.new(box, list, texts)
   end
   seats.read_ahead(box, seat_ids)
   box.fresh = {}
-  local expires = string.format("%.0f", box.now_ms + box.state.hold_ttl_ms)
-  local terms = string.format(',"currency":"%s","held_at_ms":%.0f,"expires_at_ms":%s}',
+  local expires = string.format("%d", box.now_ms + box.state.hold_ttl_ms)
+  local terms = string.format(',"currency":"%s","held_at_ms":%d,"expires_at_ms":%s}',
     box.state.currency, box.now_ms, expires)
   return { box = box, texts = texts, expires = expires, terms = terms, held_places = {},
     seats = seats.writes(), bookings = {}, deadlines = {}, customers = {} }
 end
 
--- The reply of one request: { ulid, customer, digest, hold_key, request_key, seats, areas }.
+-- The reply of each request into `replies`, behind its first item. `batch` nil = no such event.
+function holds.decide(batch, list, replies)
+  for i, request in ipairs(list) do
+    local reply = request.rate_limited
+    if not reply then
+      reply = batch and holds.reply(batch, request) or { "EVENT_NOT_FOUND" }
+      if request.limits then
+        limits.add_left(reply, request.left, request.full_in_ms)
+      end
+    end
+    replies[i + 1] = reply
+  end
+end
+
+-- The reply of one request.
 function holds.reply(batch, request)
-  local box, ulid, digest = batch.box, request.ulid, request.digest
-  if digest ~= "" then
-    local earlier_digest, earlier_ulid = requests.parse(batch.texts[request.request_key])
+  local box, digest = batch.box, request.digest
+  local text = batch.texts[request.request_key]
+  if text and digest ~= "" then
+    local earlier_digest, earlier_ulid = requests.parse(text)
     if earlier_digest and earlier_digest ~= digest then
       return { "REQUEST_REUSED" }
     end
     if earlier_ulid then
-      ulid = earlier_ulid
-      local _, earlier = bookings.read(box, ulid, request.customer)
+      request.ulid = earlier_ulid
+      local _, earlier = bookings.read(box, earlier_ulid, request.customer)
       if earlier then
-        return { "OK", ulid, earlier, "repeated" }
+        return { "OK", earlier_ulid, earlier, "repeated" }
       end
     end
   end
-  local claim = claims.new(ulid, request.customer, request.seats, request.areas)
-  claim.held_before = batch.held_places[request.customer] or 0
+  request.held_before = batch.held_places[request.customer] or 0
   local closed = event.sales_refusal(box)
   if closed then
     return { "SALES_CLOSED", closed }
-  elseif claim.places > box.state.seats_max then
+  elseif request.places > box.state.seats_max then
     return { "TOO_MANY_SEATS", tostring(box.state.seats_max) }
   end
-  local refusal = claims.refusal(box, claim)
+  local refusal = claims.refusal(box, request)
   if refusal then
     return refusal
   end
 
-  local json = holds.json(batch, claim)
+  local json = holds.json(batch, request)
 
   -- Writes.
-  local late_ms = claims.clear(box, claim)
-  holds.take(batch, request, claim, json)
-  return { "OK", ulid, json, "new", unpack(late_ms) }
+  local reply = { "OK", request.ulid, json, "new" }
+  if request.overdue then
+    for i, late_ms in ipairs(claims.clear(box, request)) do
+      reply[4 + i] = late_ms
+    end
+  end
+  holds.take(batch, request, json)
+  return reply
 end
 
--- Give the places of a claim to its booking, whose record is `json`.
-function holds.take(batch, request, claim, json)
-  local box, ulid, customer = batch.box, claim.ulid, claim.customer
-  claims.take(box, claim, batch.seats, "h", batch.expires)
+-- Give the places of a request to its booking, whose record is `json`.
+function holds.take(batch, request, json)
+  local box, ulid, customer = batch.box, request.ulid, request.customer
+  claims.take(box, request, batch.seats, "h", batch.expires)
   redis.call("SET", request.hold_key, "", "PX", box.state.hold_ttl_ms)
   if request.digest ~= "" then
     batch.texts[request.request_key] =
@@ -115,7 +133,7 @@ function holds.take(batch, request, claim, json)
   end
   journal.booking(box, "seats_held", ulid, json)
   box.fresh[ulid] = json
-  batch.held_places[customer] = claim.held_before + claim.places
+  batch.held_places[customer] = request.held_before + request.places
   local n = #batch.bookings
   batch.bookings[n + 1], batch.bookings[n + 2] = ulid, json
   batch.deadlines[n + 1], batch.deadlines[n + 2] = batch.expires, ulid
@@ -124,16 +142,11 @@ end
 
 -- The record of a new hold. Written as text, because encoding a table takes several times as long;
 -- only the customer's id may have characters that JSON escapes.
-function holds.json(batch, claim)
-  local area_text = ""
-  for i, area in ipairs(claim.areas) do
-    area_text = area_text .. (i > 1 and " " or "") .. area.id .. "=" .. area.quantity
-  end
-  local seat_text = #claim.seats == 1 and claim.seats[1] or table.concat(claim.seats, " ")
-  return '{"customer":' .. cjson.encode(claim.customer) .. ',"status":"pending","places":'
-    .. claim.places .. ',"seats":"' .. seat_text .. '","areas":"' .. area_text
-    .. '","amount_minor":' .. string.format("%.0f", claims.amount_minor(batch.box, claim))
-    .. batch.terms
+function holds.json(batch, request)
+  return '{"customer":' .. cjson.encode(request.customer) .. ',"status":"pending","places":'
+    .. string.format("%d", request.places) .. ',"seats":"' .. request.seat_text .. '","areas":"'
+    .. request.area_text .. '","amount_minor":'
+    .. string.format("%d", claims.amount_minor(batch.box, request)) .. batch.terms
 end
 
 -- Write what the holds of all requests have in common.

@@ -28,7 +28,18 @@ function limits.take(now_ms, list, texts)
   return nil, left, full_in_ms
 end
 
--- Add to a reply what the limits have left; without limits nothing.
+-- The limits that stand in `args` behind `at`, `count` pairs of `interval_ms, burst`, and in `keys`
+-- behind `key_at`.
+function limits.of(keys, key_at, args, at, count)
+  local list = {}
+  for i = 1, count do
+    list[i] = { key = keys[key_at + i], interval_ms = tonumber(args[at + 2 * i - 1]),
+      burst = tonumber(args[at + 2 * i]) }
+  end
+  return list
+end
+
+-- Add to a reply what the limits have left.
 function limits.add_left(reply, left, full_in_ms)
   reply[#reply + 1] = tostring(left)
   reply[#reply + 1] = tostring(math.ceil(full_in_ms))

@@ -47,7 +47,7 @@ function recount.areas(box, records)
   end
   for _, record in pairs(records) do
     local status = record.status == "pending" and "held" or "sold"
-    for _, area in ipairs(bookings.areas(record)) do
+    for _, area in ipairs(bookings.areas(record.areas)) do
       rows[area.id][status] = rows[area.id][status] + area.quantity
     end
   end

@@ -2,14 +2,17 @@
 -- Letters: a = available, h = held, s = sold, b = blocked. The map has the same letter at `index`.
 local seats = {}
 
+-- `booking` and `deadline_ms` are those of a held or sold seat. A ULID has 26 characters.
 function seats.parse(id, text)
-  local index, category, letter, owner = string.match(text, "^(%d+),(%d+),(%l)(.*)$")
-  local booking, deadline = "", 0
-  if owner ~= "" then
-    booking, deadline = string.match(owner, "^,([^,]*),?(%d*)$")
+  local index, category, letter, owner = string.match(text, "^(%d+),(%d+),(%l),?()")
+  local seat = { id = id, index = index, category = category, letter = letter, booking = nil,
+    deadline_ms = nil }
+  if letter == "h" or letter == "s" then
+    local deadline = string.sub(text, owner + 27)
+    seat.booking = string.sub(text, owner, owner + 25)
+    seat.deadline_ms = deadline ~= "" and deadline + 0 or 0
   end
-  return { id = id, index = index, category = category, letter = letter, booking = booking,
-    deadline_ms = tonumber(deadline) or 0 }
+  return seat
 end
 
 -- The most seats in one command: `unpack` is limited to about 8,000 values.
@@ -17,24 +20,27 @@ seats.AT_ONCE = 2000
 
 -- Read the seats of several requests in one command, for `seats.read` in the same call.
 function seats.read_ahead(box, ids)
-  box.rows = {}
+  local rows = {}
   for first = 1, #ids, seats.AT_ONCE do
     local last = math.min(first + seats.AT_ONCE - 1, #ids)
     for i, text in ipairs(redis.call("HMGET", box.seats, unpack(ids, first, last))) do
-      box.rows[ids[first + i - 1]] = text
+      rows[ids[first + i - 1]] = text
     end
   end
+  box.rows = rows
 end
 
--- The seats of a list, and the ids the event does not have. For a few thousand seats at most.
+-- The seats of a list, and the ids the event does not have: nil if it has all. For a few thousand
+-- seats at most.
 function seats.read(box, ids)
-  local found, unknown = {}, {}
-  local texts = #ids > 0 and not box.rows and redis.call("HMGET", box.seats, unpack(ids)) or {}
+  local found, rows, unknown = {}, box.rows, nil
+  local texts = not rows and #ids > 0 and redis.call("HMGET", box.seats, unpack(ids))
   for i, id in ipairs(ids) do
-    local text = texts[i] or box.rows and box.rows[id]
+    local text = rows and rows[id] or texts and texts[i]
     if text then
       found[#found + 1] = seats.parse(id, text)
     else
+      unknown = unknown or {}
       unknown[#unknown + 1] = id
     end
   end

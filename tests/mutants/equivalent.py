@@ -48,8 +48,8 @@ EQUIVALENT: tuple[Equivalent, ...] = (
     ),
     Equivalent(
         "lib/holds.lua",
-        'if digest ~= "" then',
-        'if digest ~= "" becomes true',
+        'if text and digest ~= "" then',
+        'if text and digest ~= "" becomes text',
         "without a digest there is no such key either",
     ),
     Equivalent(

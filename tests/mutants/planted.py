@@ -302,7 +302,7 @@ PLANTED = (
     _p(
         "purchase limit of each request alone",
         "lib/holds",
-        "  batch.held_places[customer] = claim.held_before + claim.places\n",
+        "  batch.held_places[customer] = request.held_before + request.places\n",
     ),
     _p(
         "request repeated in one call held twice",
