@@ -30,7 +30,7 @@ local added, areas_from = ARGV[10], 12 + 2 * tonumber(ARGV[11])
 
 if not box then
   return { "EVENT_NOT_FOUND" }
-elseif owner ~= "" and owner ~= box.state.owner_id then
+elseif owner ~= "" and owner ~= event.owner_id(box) then
   return { "NOT_OWNER" }
 elseif redis.call("HGET", box.event, "layout_version") ~= known_version then
   return { "LAYOUT_CHANGED" }

@@ -21,7 +21,7 @@ local owner, letter = ARGV[2], ARGV[3]
 
 if not box then
   return { "EVENT_NOT_FOUND" }
-elseif owner ~= "" and owner ~= box.state.owner_id then
+elseif owner ~= "" and owner ~= event.owner_id(box) then
   return { "NOT_OWNER" }
 end
 local found, unknown = seats.read(box, { unpack(ARGV, 4) })

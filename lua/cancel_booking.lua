@@ -26,7 +26,7 @@ local ulid, caller = ARGV[2], ARGV[3]
 if not box then
   return { "EVENT_NOT_FOUND" }
 end
-local by_organiser = caller == "" or caller == box.state.owner_id
+local by_organiser = caller == "" or caller == event.owner_id(box)
 local record, json = bookings.read(box, ulid, by_organiser and "" or caller)
 if record and record.status == "cancelled" then
   return { "OK", ulid, json, "repeated" }

@@ -39,7 +39,7 @@ local hold_key, ulid, caller, source = KEYS[10], ARGV[2], ARGV[3], ARGV[7]
 
 if not box then
   return { "EVENT_NOT_FOUND" }
-elseif source == "box_office" and caller ~= "" and caller ~= box.state.owner_id then
+elseif source == "box_office" and caller ~= "" and caller ~= event.owner_id(box) then
   return { "NOT_OWNER" }
 end
 local record, json = bookings.read(box, ulid, source == "box_office" and "" or caller)

@@ -32,7 +32,7 @@ elseif record.expires_at_ms <= box.now_ms then
   return { "BOOKING_EXPIRED" }
 end
 local expires_at_ms = math.min(box.now_ms + box.state.hold_ttl_ms,
-  record.held_at_ms + box.state.hold_max_ms)
+  record.held_at_ms + event.terms(box).hold_max_ms)
 if expires_at_ms <= record.expires_at_ms then
   return { "EXTEND_LIMIT", tostring(record.expires_at_ms) }
 end

@@ -36,7 +36,8 @@ Returns  {"OK", reply, ...}   one reply a request, in their order:
 -- @include lib/limits
 local list, texts = holds.requests(KEYS, ARGV, 9, 2)
 local now_ms, replies = clock.now_ms(ARGV[1]), { "OK" }
-for _, request in ipairs(list) do
+for i = 1, #list do
+  local request = list[i]
   if request.limits then
     request.rate_limited, request.left, request.full_in_ms =
       limits.take(now_ms, request.limits, texts)

@@ -43,7 +43,7 @@ for i = 7, areas_from - 1, 2 do
   settings[ARGV[i]] = ARGV[i + 1]
 end
 if old then
-  settings.owner_id = old.state.owner_id
+  settings.owner_id = event.owner_id(old)
 end
 local refusal = terms.contradiction(settings, settings)
 if refusal then

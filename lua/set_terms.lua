@@ -34,7 +34,7 @@ end
 
 if not box then
   return { "EVENT_NOT_FOUND" }
-elseif owner ~= "" and owner ~= box.state.owner_id then
+elseif owner ~= "" and owner ~= event.owner_id(box) then
   return { "NOT_OWNER" }
 end
 local version = box.state.epoch .. "-" .. redis.call("HGET", box.event, "position")

@@ -30,13 +30,16 @@ function bookings.seat_ids(text)
   return ids
 end
 
+bookings.NO_AREAS = {}
+
 -- A list of { id, quantity }.
 function bookings.areas(text)
+  if text == "" then
+    return bookings.NO_AREAS
+  end
   local list = {}
-  if text ~= "" then
-    for id, quantity in string.gmatch(text, "(%S+)=(%d+)") do
-      list[#list + 1] = { id = id, quantity = tonumber(quantity) }
-    end
+  for id, quantity in string.gmatch(text, "(%S+)=(%d+)") do
+    list[#list + 1] = { id = id, quantity = tonumber(quantity) }
   end
   return list
 end

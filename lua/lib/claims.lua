@@ -3,10 +3,9 @@
 -- @include lib/areas
 -- @include lib/bookings
 -- Decides whether a booking may have its places: the same check for a hold and for a late payment.
--- A claim is { ulid, customer, seats = {id}, areas = {{id, quantity}}, places, held_before }, with
--- `seat_text` and `area_text` as a record has them. `held_before` is what the customer got earlier
--- in the same call, not listed yet. The checks add `seat_rows` and `area_rows`. An overdue hold does
--- not block a claim: the checks collect it in `overdue`, and `claims.clear` expires it.
+-- A claim is { ulid, customer, seats = {id}, areas = {{id, quantity}}, places }, and has `seat_text`
+-- and `area_text` as a record has them. The checks add `seat_rows` and `area_rows`. An overdue hold
+-- does not block a claim: the checks collect it in `overdue`, and `claims.clear` expires it.
 local claims = {}
 
 claims.OVERDUE_MAX = 500
@@ -15,11 +14,11 @@ claims.OVERDUE_MAX = 500
 function claims.new(ulid, customer, seat_text, area_text)
   local seat_ids, area_list = bookings.seat_ids(seat_text), bookings.areas(area_text)
   local places = #seat_ids
-  for _, area in ipairs(area_list) do
-    places = places + area.quantity
+  for i = 1, #area_list do
+    places = places + area_list[i].quantity
   end
   return { ulid = ulid, customer = customer, seats = seat_ids, areas = area_list, places = places,
-    seat_text = seat_text, area_text = area_text, held_before = 0, seat_rows = nil }
+    seat_text = seat_text, area_text = area_text, seat_rows = nil, area_rows = nil }
 end
 
 -- The record if this booking is an overdue hold that the expirer has not reached yet, else nil.
@@ -33,9 +32,9 @@ function claims.add_overdue(box, claim, ulid)
 end
 
 -- What overdue holds have of every area: { [area_id] = { places, overdue } }. Read once per call,
--- and again after `claims.clear` expired some. Only the OVERDUE_MAX earliest deadlines are read; the
--- claim's own hold is always added (a request to hold has none). It counts twice if it is also among
--- the earliest, which is harmless: a claim never lacks more places than its own hold has.
+-- and again after `claims.clear` expired some. Only the OVERDUE_MAX earliest deadlines are read, but
+-- the claim's own hold is always added (a request to hold has none). It counts twice if it is among
+-- the earliest too, which is harmless: a claim never lacks more places than its own hold has.
 function claims.overdue_areas(box, claim)
   local due = redis.call("ZRANGE", box.deadlines, "-inf", box.now_ms, "BYSCORE", "LIMIT", 0,
     claims.OVERDUE_MAX)
@@ -96,7 +95,8 @@ function claims.check_seats(box, claim)
     return { "SEAT_NOT_FOUND", unpack(unknown) }
   end
   local refusal
-  for _, seat in ipairs(found) do
+  for i = 1, #found do
+    local seat = found[i]
     local free = seat.letter == "a" or seat.letter == "h" and seat.deadline_ms <= box.now_ms
       and claims.add_overdue(box, claim, seat.booking)
     if not free then
@@ -109,11 +109,12 @@ function claims.check_seats(box, claim)
 end
 
 -- The purchase limit: counts the places that other bookings of the customer hold or have bought.
+-- Those of the same call are not listed yet: `box.held_places` has them by customer.
 function claims.check_limit(box, claim)
   if box.state.customer_max == 0 then
     return nil
   end
-  local has = claim.held_before
+  local has = box.held_places and box.held_places[claim.customer] or 0
   local listed = redis.call("ZRANGE", box.customers, "[" .. claim.customer .. " ",
     "(" .. claim.customer .. "!", "BYLEX")
   for _, member in ipairs(listed) do
@@ -148,11 +149,12 @@ end
 -- The price of the claimed places, in minor units. Call it after `refusal` returned nil.
 function claims.amount_minor(box, claim)
   local amount = 0
-  for _, seat in ipairs(claim.seat_rows) do
-    amount = amount + claims.price(box, seat.category)
+  for i = 1, #claim.seat_rows do
+    amount = amount + claims.price(box, claim.seat_rows[i].category)
   end
-  for i, area in ipairs(claim.areas) do
-    amount = amount + claims.price(box, claim.area_rows[i].category) * area.quantity
+  for i = 1, #claim.areas do
+    local price = claims.price(box, claim.area_rows[i].category)
+    amount = amount + price * claim.areas[i].quantity
   end
   return amount
 end
@@ -175,8 +177,8 @@ end
 function claims.take(box, claim, writes, letter, deadline_ms)
   local to = letter == "h" and "held" or "sold"
   seats.put_later(box, writes, claim.seat_rows, letter, claim.ulid, deadline_ms)
-  for _, area in ipairs(claim.areas) do
-    areas.move(box, area.id, "available", to, area.quantity)
+  for i = 1, #claim.areas do
+    areas.move(box, claim.areas[i].id, "available", to, claim.areas[i].quantity)
   end
   event.move(box, "available", to, claim.places)
 end

@@ -13,12 +13,18 @@ function event.open(keys, given_ms)
   return box
 end
 
+-- A field of the event as a number, nil if it has none. `tonumber` reads a text twice.
+function event.number(text)
+  return text and text + 0 or nil
+end
+
 -- As `open`, without the fence: for the scripts of a restore. The fields are written out because
 -- every call runs this, and a loop over a list of names is slower.
 function event.read(keys, given_ms)
+  local number = event.number
   local row = redis.call("HMGET", keys[1], "sales", "opens_at_ms", "closes_at_ms", "hold_ttl_ms",
-    "hold_max_ms", "seats_max", "customer_max", "ended_ttl_ms", "currency", "prices", "epoch",
-    "owner_id", "available", "held", "sold", "blocked")
+    "seats_max", "customer_max", "ended_ttl_ms", "currency", "prices", "epoch", "available", "held",
+    "sold", "blocked")
   if not row[1] then
     return nil
   end
@@ -27,12 +33,11 @@ function event.read(keys, given_ms)
     event = keys[1], seats = keys[2], map = keys[3], areas = keys[4], bookings = keys[5],
     deadlines = keys[6], customers = keys[7], ended = keys[8], journal = keys[9], position = "",
     state = {
-      sales = row[1], opens_at_ms = tonumber(row[2]), closes_at_ms = tonumber(row[3]),
-      hold_ttl_ms = tonumber(row[4]), hold_max_ms = tonumber(row[5]), seats_max = tonumber(row[6]),
-      customer_max = tonumber(row[7]), ended_ttl_ms = tonumber(row[8]), currency = row[9],
-      prices = row[10], epoch = tonumber(row[11]), owner_id = row[12],
-      available = tonumber(row[13]), held = tonumber(row[14]), sold = tonumber(row[15]),
-      blocked = tonumber(row[16]),
+      sales = row[1], opens_at_ms = number(row[2]), closes_at_ms = number(row[3]),
+      hold_ttl_ms = number(row[4]), seats_max = number(row[5]), customer_max = number(row[6]),
+      ended_ttl_ms = number(row[7]), currency = row[8], prices = row[9], epoch = number(row[10]),
+      available = number(row[11]), held = number(row[12]), sold = number(row[13]),
+      blocked = number(row[14]),
     },
   }
 end
@@ -52,11 +57,16 @@ end
 -- The terms that few calls ask for; `read` has those that every call pays for.
 function event.terms(box)
   local row = redis.call("HMGET", box.event, "starts_at_ms", "cancel_until_ms", "late_payment",
-    "payment_max_ms")
+    "payment_max_ms", "hold_max_ms")
   return {
     starts_at_ms = tonumber(row[1]) or 0, cancel_until_ms = tonumber(row[2]) or 0,
     late_payment = row[3] or "confirm", payment_max_ms = tonumber(row[4]) or 0,
+    hold_max_ms = tonumber(row[5]),
   }
+end
+
+function event.owner_id(box)
+  return redis.call("HGET", box.event, "owner_id")
 end
 
 -- nil if a payment may still buy places after its deadline, else why not.

@@ -35,40 +35,36 @@ function holds.requests(keys, args, key_at, at)
     end
     list[i] = request
   end
-  return list, holds.texts(text_keys)
-end
-
--- What the keys hold, by key.
-function holds.texts(keys)
-  local texts = {}
-  if #keys > 0 then
-    for i, text in ipairs(redis.call("MGET", unpack(keys))) do
-      texts[keys[i]] = text or nil
-    end
+  local texts = #text_keys > 0 and redis.call("MGET", unpack(text_keys)) or {}
+  local text_of = {}
+  for i = 1, #text_keys do
+    text_of[text_keys[i]] = texts[i] or nil
   end
-  return texts
+  return list, text_of
 end
 
 -- What the requests of one call share.
 function holds.new(box, list, texts)
   local seat_ids = {}
-  for _, request in ipairs(list) do
-    for _, id in ipairs(request.seats) do
-      seat_ids[#seat_ids + 1] = id
+  for i = 1, #list do
+    local ids = list[i].seats
+    for j = 1, #ids do
+      seat_ids[#seat_ids + 1] = ids[j]
     end
   end
   seats.read_ahead(box, seat_ids)
-  box.fresh = {}
+  box.fresh, box.held_places = {}, {}
   local expires = string.format("%d", box.now_ms + box.state.hold_ttl_ms)
   local terms = string.format(',"currency":"%s","held_at_ms":%d,"expires_at_ms":%s}',
     box.state.currency, box.now_ms, expires)
-  return { box = box, texts = texts, expires = expires, terms = terms, held_places = {},
+  return { box = box, texts = texts, expires = expires, terms = terms,
     seats = seats.writes(), bookings = {}, deadlines = {}, customers = {} }
 end
 
 -- The reply of each request into `replies`, behind its first item. `batch` nil = no such event.
 function holds.decide(batch, list, replies)
-  for i, request in ipairs(list) do
+  for i = 1, #list do
+    local request = list[i]
     local reply = request.rate_limited
     if not reply then
       reply = batch and holds.reply(batch, request) or { "EVENT_NOT_FOUND" }
@@ -97,7 +93,6 @@ function holds.reply(batch, request)
       end
     end
   end
-  request.held_before = batch.held_places[request.customer] or 0
   local closed = event.sales_refusal(box)
   if closed then
     return { "SALES_CLOSED", closed }
@@ -133,11 +128,16 @@ function holds.take(batch, request, json)
   end
   journal.booking(box, "seats_held", ulid, json)
   box.fresh[ulid] = json
-  batch.held_places[customer] = request.held_before + request.places
-  local n = #batch.bookings
-  batch.bookings[n + 1], batch.bookings[n + 2] = ulid, json
-  batch.deadlines[n + 1], batch.deadlines[n + 2] = batch.expires, ulid
-  batch.customers[n + 1], batch.customers[n + 2] = 0, customer .. " " .. ulid
+  box.held_places[customer] = (box.held_places[customer] or 0) + request.places
+  holds.append(batch.bookings, ulid, json)
+  holds.append(batch.deadlines, batch.expires, ulid)
+  holds.append(batch.customers, "0", customer .. " " .. ulid)
+end
+
+function holds.append(list, first, second)
+  local n = #list
+  list[n + 1] = first
+  list[n + 2] = second
 end
 
 -- The record of a new hold. Written as text, because encoding a table takes several times as long;

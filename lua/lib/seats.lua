@@ -5,14 +5,13 @@ local seats = {}
 -- `booking` and `deadline_ms` are those of a held or sold seat. A ULID has 26 characters.
 function seats.parse(id, text)
   local index, category, letter, owner = string.match(text, "^(%d+),(%d+),(%l),?()")
-  local seat = { id = id, index = index, category = category, letter = letter, booking = nil,
-    deadline_ms = nil }
-  if letter == "h" or letter == "s" then
-    local deadline = string.sub(text, owner + 27)
-    seat.booking = string.sub(text, owner, owner + 25)
-    seat.deadline_ms = deadline ~= "" and deadline + 0 or 0
+  if letter ~= "h" and letter ~= "s" then
+    return { id = id, index = index, category = category, letter = letter }
   end
-  return seat
+  local deadline = string.sub(text, owner + 27)
+  return { id = id, index = index, category = category, letter = letter,
+    booking = string.sub(text, owner, owner + 25),
+    deadline_ms = deadline ~= "" and deadline + 0 or 0 }
 end
 
 -- The most seats in one command: `unpack` is limited to about 8,000 values.
@@ -35,7 +34,8 @@ end
 function seats.read(box, ids)
   local found, rows, unknown = {}, box.rows, nil
   local texts = not rows and #ids > 0 and redis.call("HMGET", box.seats, unpack(ids))
-  for i, id in ipairs(ids) do
+  for i = 1, #ids do
+    local id = ids[i]
     local text = rows and rows[id] or texts and texts[i]
     if text then
       found[#found + 1] = seats.parse(id, text)
@@ -57,9 +57,12 @@ end
 function seats.put_later(box, writes, list, letter, booking, deadline_ms)
   local behind = "," .. letter .. (booking and ("," .. booking .. "," .. deadline_ms) or "")
   local fields, indexes = writes.fields, writes.indexes
-  for _, seat in ipairs(list) do
-    local text, n = seat.index .. "," .. seat.category .. behind, #indexes
-    fields[2 * n + 1], fields[2 * n + 2], indexes[n + 1] = seat.id, text, seat.index
+  for i = 1, #list do
+    local seat, n = list[i], #indexes
+    local text = seat.index .. "," .. seat.category .. behind
+    fields[2 * n + 1] = seat.id
+    fields[2 * n + 2] = text
+    indexes[n + 1] = seat.index
     if box.rows then
       box.rows[seat.id] = text
     end
@@ -68,13 +71,13 @@ end
 
 -- Write what `seats.put_later` collected.
 function seats.write(box, writes, letter)
-  local fields = writes.fields
+  local fields, indexes = writes.fields, writes.indexes
   for first = 1, #fields, 2 * seats.AT_ONCE do
     local last = math.min(first + 2 * seats.AT_ONCE - 1, #fields)
     redis.call("HSET", box.seats, unpack(fields, first, last))
   end
-  for _, index in ipairs(writes.indexes) do
-    redis.call("SETRANGE", box.map, index, letter)
+  for i = 1, #indexes do
+    redis.call("SETRANGE", box.map, indexes[i], letter)
   end
 end
 

@@ -36,7 +36,7 @@ PLANTED = (
     _p(
         "organiser check dropped",
         "set_terms",
-        'elseif owner ~= "" and owner ~= box.state.owner_id then',
+        'elseif owner ~= "" and owner ~= event.owner_id(box) then',
         _FALSE,
     ),
     _p(
@@ -113,7 +113,7 @@ PLANTED = (
         "lib/bookings",
         '  event.move(box, "held", "sold", claim.places)\n',
     ),
-    _p("map not written", "lib/seats", '    redis.call("SETRANGE", box.map, index, letter)\n'),
+    _p("map not written", "lib/seats", '    redis.call("SETRANGE", box.map, indexes[i], letter)\n'),
     _p(
         "map not written for what is freed",
         "lib/seats",
@@ -227,7 +227,7 @@ PLANTED = (
     _p(
         "extension without end",
         "extend_booking",
-        "  record.held_at_ms + box.state.hold_max_ms)",
+        "  record.held_at_ms + event.terms(box).hold_max_ms)",
         "  box.now_ms * 2)",
     ),
     _p(
@@ -302,7 +302,7 @@ PLANTED = (
     _p(
         "purchase limit of each request alone",
         "lib/holds",
-        "  batch.held_places[customer] = request.held_before + request.places\n",
+        "  box.held_places[customer] = (box.held_places[customer] or 0) + request.places\n",
     ),
     _p(
         "request repeated in one call held twice",
