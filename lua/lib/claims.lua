@@ -3,9 +3,9 @@
 -- @include lib/areas
 -- @include lib/bookings
 -- Decides whether a booking may have its places: the same check for a hold and for a late payment.
--- A claim is { ulid, customer, seats = {id}, areas = {{id, quantity}}, places }, and has `seat_text`
--- and `area_text` as a record has them. The checks add `seat_rows` and `area_rows`. An overdue hold
--- does not block a claim: the checks collect it in `overdue`, and `claims.clear` expires it.
+-- A claim is { ulid, customer, seats = {id}, areas = {{id, quantity}}, places }, and has the texts
+-- of a record, `seat_text` and `area_text`. The checks add `seat_rows` and `area_rows`. An overdue
+-- hold blocks no claim: the checks collect it in `overdue`, and `claims.clear` expires it.
 local claims = {}
 
 claims.OVERDUE_MAX = 500
@@ -32,9 +32,9 @@ function claims.add_overdue(box, claim, ulid)
 end
 
 -- What overdue holds have of every area: { [area_id] = { places, overdue } }. Read once per call,
--- and again after `claims.clear` expired some. Only the OVERDUE_MAX earliest deadlines are read, but
--- the claim's own hold is always added (a request to hold has none). It counts twice if it is among
--- the earliest too, which is harmless: a claim never lacks more places than its own hold has.
+-- and again after `claims.clear` expired some. Only the OVERDUE_MAX earliest deadlines are read; the
+-- claim's own hold is always added, but a request has none. It counts twice if it is also among the
+-- earliest, which is harmless: a claim never lacks more places than its own hold has.
 function claims.overdue_areas(box, claim)
   local due = redis.call("ZRANGE", box.deadlines, "-inf", box.now_ms, "BYSCORE", "LIMIT", 0,
     claims.OVERDUE_MAX)
