@@ -32,9 +32,9 @@ function claims.add_overdue(box, claim, ulid)
 end
 
 -- What overdue holds have of every area: { [area_id] = { places, overdue } }. Read once per call,
--- and again after `claims.clear` expired some. Only the OVERDUE_MAX earliest deadlines are read; the
--- claim's own hold is always added, but a request has none. It counts twice if it is also among the
--- earliest, which is harmless: a claim never lacks more places than its own hold has.
+-- and again after `claims.clear` expired some. Only the OVERDUE_MAX earliest deadlines are read;
+-- the claim's own hold is always added, but a request has none. It counts twice if it is also
+-- among the earliest, which is harmless: a claim never lacks more places than its own hold has.
 function claims.overdue_areas(box, claim)
   local due = redis.call("ZRANGE", box.deadlines, "-inf", box.now_ms, "BYSCORE", "LIMIT", 0,
     claims.OVERDUE_MAX)

@@ -38,7 +38,9 @@ function holds.requests(keys, args, key_at, at)
   local texts = #text_keys > 0 and redis.call("MGET", unpack(text_keys)) or {}
   local text_of = {}
   for i = 1, #text_keys do
-    text_of[text_keys[i]] = texts[i] or nil
+    if texts[i] then
+      text_of[text_keys[i]] = texts[i]
+    end
   end
   return list, text_of
 end
@@ -58,7 +60,8 @@ function holds.new(box, list, texts)
   local terms = string.format(',"currency":"%s","held_at_ms":%d,"expires_at_ms":%s}',
     box.state.currency, box.now_ms, expires)
   return { box = box, texts = texts, expires = expires, terms = terms,
-    seats = seats.writes(), bookings = {}, deadlines = {}, customers = {} }
+    closed = event.sales_refusal(box), request_ttl_ms = requests.ttl_ms(box),
+    seats = seats.writes(), bookings = {}, deadlines = {}, customers = {}, n = 0 }
 end
 
 -- The reply of each request into `replies`, behind its first item. `batch` nil = no such event.
@@ -93,9 +96,8 @@ function holds.reply(batch, request)
       end
     end
   end
-  local closed = event.sales_refusal(box)
-  if closed then
-    return { "SALES_CLOSED", closed }
+  if batch.closed then
+    return { "SALES_CLOSED", batch.closed }
   elseif request.places > box.state.seats_max then
     return { "TOO_MANY_SEATS", tostring(box.state.seats_max) }
   end
@@ -124,20 +126,19 @@ function holds.take(batch, request, json)
   redis.call("SET", request.hold_key, "", "PX", box.state.hold_ttl_ms)
   if request.digest ~= "" then
     batch.texts[request.request_key] =
-      requests.remember(box, request.request_key, request.digest, ulid)
+      requests.remember(request.request_key, request.digest, ulid, batch.request_ttl_ms)
   end
   journal.booking(box, "seats_held", ulid, json)
   box.fresh[ulid] = json
   box.held_places[customer] = (box.held_places[customer] or 0) + request.places
-  holds.append(batch.bookings, ulid, json)
-  holds.append(batch.deadlines, batch.expires, ulid)
-  holds.append(batch.customers, "0", customer .. " " .. ulid)
-end
-
-function holds.append(list, first, second)
-  local n = #list
-  list[n + 1] = first
-  list[n + 2] = second
+  local held, deadlines, customers, n = batch.bookings, batch.deadlines, batch.customers, batch.n
+  held[n + 1] = ulid -- not two in one assignment, which would make the second a key of the hash
+  held[n + 2] = json
+  deadlines[n + 1] = batch.expires
+  deadlines[n + 2] = ulid
+  customers[n + 1] = "0"
+  customers[n + 2] = customer .. " " .. ulid
+  batch.n = n + 2
 end
 
 -- The record of a new hold. Written as text, because encoding a table takes several times as long;
@@ -152,7 +153,7 @@ end
 -- Write what the holds of all requests have in common.
 function holds.write(batch)
   local box = batch.box
-  if #batch.bookings == 0 then
+  if batch.n == 0 then
     return
   end
   seats.write(box, batch.seats, "h")

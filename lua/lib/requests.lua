@@ -9,9 +9,15 @@ function requests.parse(text)
   end
 end
 
--- Returns the text. The request expires before the record, whose time starts when the booking ends.
-function requests.remember(box, key, digest, ulid)
+-- How long a request is known. It expires before the record, whose time starts when the booking
+-- ends.
+function requests.ttl_ms(box)
+  return math.min(box.state.ended_ttl_ms, bookings.UNPAID_TTL_MS)
+end
+
+-- Returns the text.
+function requests.remember(key, digest, ulid, ttl_ms)
   local text = digest .. " " .. ulid
-  redis.call("SET", key, text, "PX", math.min(box.state.ended_ttl_ms, bookings.UNPAID_TTL_MS))
+  redis.call("SET", key, text, "PX", ttl_ms)
   return text
 end

@@ -141,7 +141,7 @@ PLANTED = (
     _p(
         "request not remembered",
         "lib/holds",
-        "requests.remember(box, request.request_key, request.digest, ulid)\n",
+        "requests.remember(request.request_key, request.digest, ulid, batch.request_ttl_ms)\n",
         "nil\n",
     ),
     _p(
