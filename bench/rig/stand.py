@@ -81,7 +81,7 @@ def engine_up(
     stand = Stand(data, free_port())
     command = [sys.executable, "-m", "engine", "up", "--port", str(stand.port)]
     command += ["--data", str(data), "--workers", str(workers)]
-    with _running(command, stand.url, "/readyz", _environ() | {**(variables or {})}):
+    with running(command, stand.url, "/readyz", variables or {}):
         yield stand
 
 
@@ -99,7 +99,7 @@ def bare_endpoint(
     command += ["--port", str(port), "--no-access-log", "--no-server-header"]
     command += ["--log-level", "warning", "--workers", str(workers)]
     url = f"http://127.0.0.1:{port}"
-    with _running(command, url, "/", _environ() | {"JWT_SECRET": jwt_secret, **(variables or {})}):
+    with running(command, url, "/", {"JWT_SECRET": jwt_secret, **(variables or {})}):
         yield url
 
 
@@ -135,22 +135,35 @@ def this_or_free_port(port: int) -> int:
 
 
 @contextmanager
-def _running(command: list[str], url: str, path: str, environ: dict[str, str]) -> Iterator[None]:
+def running(
+    command: list[str],
+    url: str,
+    path: str,
+    variables: Mapping[str, str],
+    ready_s_max: float = READY_S_MAX,
+) -> Iterator[int]:
+    """Run a server until it is left, once it answers at `path`. Yields its process id.
+
+    Raises Misconfigured with what it printed if it does not become ready.
+    """
     with TemporaryFile() as log:
+        environ = _environ() | {**variables}
         process = subprocess.Popen(command, env=environ, stdout=log, stderr=log)
         try:
-            if not _becomes_ready(process, url, path):
+            if not _becomes_ready(process, url, path, ready_s_max):
                 log.seek(0)
                 said = log.read().decode(errors="replace")
                 raise Misconfigured(f"{url}{path} did not become ready:\n{said}")
-            yield
+            yield process.pid
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(STOP_S_MAX)
 
 
-def _becomes_ready(process: subprocess.Popen[bytes], url: str, path: str) -> bool:
-    end_s = time.monotonic() + READY_S_MAX
+def _becomes_ready(
+    process: subprocess.Popen[bytes], url: str, path: str, ready_s_max: float
+) -> bool:
+    end_s = time.monotonic() + ready_s_max
     while time.monotonic() < end_s and process.poll() is None:
         with suppress(Unavailable):
             if client.get(url, path)[0] < 500:

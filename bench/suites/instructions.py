@@ -1,4 +1,4 @@
-"""Instructions that Valkey executes for a hold, a refusal and a confirmation, under callgrind.
+"""Instructions that Valkey and the API execute for a call, counted by callgrind.
 
 A rate depends on what else the machine does, a count of instructions does not: two commits can be
 compared with it, one after the other, on a busy machine. Eight requests of one event-loop tick
@@ -6,16 +6,22 @@ share a call of `hold_seats`; a single request has a call of its own.
 """
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Protocol
+from typing import Protocol, TypeVar
 
+from msgspec.structs import replace
+
+from api.http.tokens import issue_token
+from bench.load.closed_loop import ClosedLoop, run_python
 from bench.report.conditions import read_conditions
 from bench.report.section import BenchOptions, BenchSection, Chart, Figures
-from bench.rig.callgrind import CountedValkey
-from bench.rig.houses import house, selection
+from bench.rig.callgrind import CountedValkey, counted_api
+from bench.rig.houses import hold_bodies, house, seat_of, selection
+from embedded.valkey import Valkey
 from engine import Engine
 from engine.errors import SeatTaken
 from engine.event_state import read_state
@@ -24,12 +30,14 @@ from engine.invariants import check
 from engine.models import Booking, Terms
 from engine.settings.settings import Settings
 
+CONNECTIONS = 64
 AT_ONCE = 8
 """Requests of one tick: half of what a call may have, and usual in a rush."""
 HOUSE_SEATS = 5_000
 _WARM_UP = 80
 _TIMEOUT_MS = 60_000
 EVENT = EventId("instructions")
+_TERMS = Terms(name="Instructions", seats_max=10, hold_ttl_ms=86_400_000)
 
 
 class CountsInstructions(Protocol):
@@ -42,41 +50,80 @@ class CountsInstructions(Protocol):
 async def measure(options: BenchOptions) -> BenchSection:
     """Once: the counts of two runs differ by about 1 %."""
     figures = Figures()
-    with _counted_valkey() as valkey:
-        settings = Settings(redis_url=valkey.url, redis_timeout_ms=_TIMEOUT_MS)
-        async with await Engine.connect(settings) as engine:
-            conditions = await read_conditions(engine)
-            terms = Terms(name="Instructions", seats_max=10, hold_ttl_ms=86_400_000)
-            await engine.events.load_event(EVENT, house(HOUSE_SEATS), terms)
-            await CallCounter(engine, valkey, figures).count_all(options.size(800, 80))
-            state = await read_state(engine, EVENT)
-            figures.wrong += [f"{found.kind} {found.subject}" for found in check(state)[:5]]
+    conditions = await _count_valkey(options, figures)
+    await _count_api(options, figures)
     return BenchSection(
         id="instructions",
-        title="Instructions of Valkey",
-        what="One seat a hold with a request id, each by a different customer; by callgrind.",
+        title="Instructions of Valkey and of the API",
+        what="One seat a hold with a request id; by callgrind.",
         series=figures.series,
         wrong=figures.wrong,
         conditions=conditions,
         charts=[
             Chart(
                 name="instructions",
-                title="Instructions of Valkey",
+                title="Instructions of Valkey and of the API",
                 unit="instructions",
                 bars=[series.id for series in figures.series],
             )
         ],
         notes=[
-            "The whole server counts: parsing, script, commands, append-only file and reply; the "
-            "kernel does not. A refused request names one seat, which is taken."
+            "Of Valkey the whole server counts: parsing, script, commands, append-only file and "
+            "reply; of the API too, from the parser of HTTP to the reply, with "
+            f"{CONNECTIONS} connections. The kernel does not count. A refused request names one "
+            "seat, which is taken."
         ],
     )
 
 
+async def _count_valkey(options: BenchOptions, figures: Figures) -> dict[str, str]:
+    with _running(CountedValkey) as valkey:
+        settings = Settings(redis_url=valkey.url, redis_timeout_ms=_TIMEOUT_MS)
+        async with await Engine.connect(settings) as engine:
+            conditions = await read_conditions(engine)
+            await engine.events.load_event(EVENT, house(HOUSE_SEATS), _TERMS)
+            counter = CallCounter(engine, valkey.counter(), figures)
+            await counter.count_all(options.size(800, 80))
+            state = await read_state(engine, EVENT)
+            figures.wrong += [f"{found.kind} {found.subject}" for found in check(state)[:5]]
+    return conditions
+
+
+async def _count_api(options: BenchOptions, figures: Figures) -> None:
+    """Holds and refusals of one API process. The first requests are not counted."""
+    with _running(Valkey) as valkey:
+        settings = Settings(redis_url=valkey.url, jwt_secret=secrets.token_hex())
+        async with await Engine.connect(settings) as engine:
+            await engine.events.load_event(EVENT, house(HOUSE_SEATS), _TERMS)
+        bodies = hold_bodies(EVENT, tuple(map(seat_of, range(HOUSE_SEATS))))
+        with counted_api(settings, valkey.path) as (url, counter):
+            token = issue_token(settings.jwt_secret, "bench", "customer")
+            load = ClosedLoop(
+                url=url, token=token, bodies=bodies[:_WARM_UP], connections=CONNECTIONS, seconds=3
+            )
+            await asyncio.to_thread(run_python, load)
+            counter.start()
+            seconds = options.size(10, 1)
+            for name, asked in (("hold", bodies[_WARM_UP:]), ("refusal", bodies[:1])):
+                counter.instructions()  # the count starts here
+                result = await asyncio.to_thread(
+                    run_python, replace(load, bodies=asked, seconds=seconds)
+                )
+                per_call = counter.instructions() / result.answer_count
+                says = f"{name}, API"
+                figures.add(f"instructions/api/{name}", says, "count", round(per_call))
+                refused_count = result.error_count if name == "hold" else 0
+                if refused_count or result.failed_count:
+                    figures.wrong.append(f"{says}: {result.error_count} errors")
+
+
+_ValkeyT = TypeVar("_ValkeyT", bound=Valkey)
+
+
 @contextmanager
-def _counted_valkey() -> Iterator[CountedValkey]:
+def _running(kind: type[_ValkeyT]) -> Iterator[_ValkeyT]:
     with TemporaryDirectory(prefix="bench-") as folder:
-        valkey = CountedValkey(Path(folder) / "valkey")
+        valkey = kind(Path(folder) / "valkey")
         valkey.start()
         try:
             yield valkey

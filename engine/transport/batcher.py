@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from engine.errors import EngineError, ErrorReply, Malformed, Overloaded, Unavailable
 from engine.metrics import metrics
-from engine.transport.wire import CHECKS, Answer, Argument, Command, Wire, pack
+from engine.transport.wire import CHECKS, Answer, Argument, Command, Wire, packed
 
 Opener: TypeAlias = Callable[[Wire], Awaitable[None]]
 """Connects a wire. Raises Unavailable."""
@@ -105,7 +105,7 @@ class Batcher:
             if self._opening is None:
                 self._opening = asyncio.create_task(self._open())
         elif not self._wire.full:
-            calls = list(_packed(self._waiting))
+            calls = list(packed(made(self._waiting)))
             self._waiting.clear()
             if calls:
                 metrics.batch_calls.observe(len(calls))
@@ -149,21 +149,17 @@ def _closed() -> Unavailable:
     return Unavailable("the connection to Redis is closed")
 
 
-def _packed(waiting: list[tuple[Command | Maker, Answer]]) -> Iterable[tuple[bytes, Answer]]:
-    """The bytes of each command: not of a call that was cancelled.
-
-    A command that cannot be made or packed fails its own call and none behind it.
-    """
+def made(waiting: list[tuple[Command | Maker, Answer]]) -> Iterable[tuple[Command, Answer]]:
+    """What is sent: not a call that was cancelled."""
     for command, answer in waiting:
         if answer.done():
             continue
         try:
             made = command if isinstance(command, tuple) else command()
-            packed = None if made is None else pack(made)
-        except Exception as error:
+        except Exception as error:  # it must not keep what waits behind it
             answer.set_exception(error)
             continue
-        if packed is None:
+        if made is None:
             answer.cancel()
         else:
-            yield packed, answer
+            yield made, answer

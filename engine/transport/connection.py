@@ -12,7 +12,7 @@ from engine.errors import ErrorReply, Misconfigured, OutcomeUnknown, Unavailable
 from engine.settings.settings import Settings
 from engine.transport.batcher import Opener
 from engine.transport.client import RedisClient, open_client, pool_of
-from engine.transport.wire import Answer, Command, Wire, pack
+from engine.transport.wire import Answer, Command, Wire, packed
 
 BLOCK_MS_MAX = 2000
 """A blocking read must end well before the socket timeout, or redis-py fails it."""
@@ -45,7 +45,7 @@ def opener_of(settings: Settings) -> Opener:
             raise Unavailable(f"Redis cannot be reached: {error}") from error
         for command in greeting:
             answer: Answer = loop.create_future()
-            wire.send([(pack(command), answer)])
+            wire.send(list(packed([(command, answer)])))
             if isinstance(refused := await answer, ErrorReply):
                 raise Unavailable(f"Redis rejects the connection: {refused}")
 

@@ -13,7 +13,7 @@ be matched to their calls.
 import asyncio
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from socket import socket
 from typing import TypeAlias
@@ -30,9 +30,15 @@ CHECKS = 4
 """How often the oldest call is checked within its deadline."""
 
 
-def pack(command: Command) -> bytes:
-    """A command in RESP. Raises UnicodeEncodeError for text with a lone surrogate."""
-    return bytes(hiredis.pack_command(command))  # type: ignore[arg-type]
+def packed(calls: Iterable[tuple[Command, Answer]]) -> Iterator[tuple[bytes, Answer]]:
+    """Commands in RESP. One that cannot be packed, as text with a lone surrogate, fails alone."""
+    for command, answer in calls:
+        try:
+            data: bytes = hiredis.pack_command(command)  # type: ignore[arg-type]
+        except UnicodeEncodeError as error:
+            answer.set_exception(error)
+        else:
+            yield data, answer
 
 
 class Wire(asyncio.Protocol):

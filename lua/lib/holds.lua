@@ -56,8 +56,8 @@ function holds.new(box, list, texts)
   end
   seats.read_ahead(box, seat_ids)
   box.fresh, box.held_places = {}, {}
-  local expires = string.format("%d", box.now_ms + box.state.hold_ttl_ms)
-  local terms = string.format(',"currency":"%s","held_at_ms":%d,"expires_at_ms":%s}',
+  local expires = string.format("%.0f", box.now_ms + box.state.hold_ttl_ms)
+  local terms = string.format(',"currency":"%s","held_at_ms":%.0f,"expires_at_ms":%s}',
     box.state.currency, box.now_ms, expires)
   return { box = box, texts = texts, expires = expires, terms = terms,
     closed = event.sales_refusal(box), request_ttl_ms = requests.ttl_ms(box),
@@ -147,7 +147,7 @@ function holds.json(batch, request)
   return '{"customer":' .. cjson.encode(request.customer) .. ',"status":"pending","places":'
     .. string.format("%d", request.places) .. ',"seats":"' .. request.seat_text .. '","areas":"'
     .. request.area_text .. '","amount_minor":'
-    .. string.format("%d", claims.amount_minor(batch.box, request)) .. batch.terms
+    .. string.format("%.0f", claims.amount_minor(batch.box, request)) .. batch.terms
 end
 
 -- Write what the holds of all requests have in common.
