@@ -311,6 +311,11 @@ PLANTED = (
         "    local _ =\n      requests",
     ),
     _p(
+        "places of an expired hold given twice in one call",
+        "lib/claims",
+        "    box.overdue_areas = nil\n",
+    ),
+    _p(
         "booking of the same call not found",
         "lib/holds",
         "  box.fresh[ulid] = json\n",

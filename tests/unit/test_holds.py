@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 
 from engine import Engine, Settings
 from engine.errors import (
+    AreaFull,
     EventNotFound,
     Overloaded,
     RateLimited,
@@ -36,9 +37,10 @@ async def hall(engine: Engine) -> Engine:
     return engine
 
 
-async def _calls(redis: Redis) -> int:
+async def _calls(redis: Redis, *names: str) -> int:
     stats = await redis.info("commandstats")
-    return sum(stats.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ("eval", "evalsha"))
+    found = (stats.get(f"cmdstat_{name}", {"calls": 0}) for name in names or ("eval", "evalsha"))
+    return sum(counts["calls"] for counts in found)
 
 
 async def _warm(engine: Engine, event: EventId = GALA) -> None:
@@ -199,3 +201,26 @@ async def test_a_request_id_stands_for_one_selection_in_any_sequence(
     for other in (SEATS[50:52], [*seats, SEATS[60]], [*seats[1:], SEATS[61]]):
         with pytest.raises(RequestReused):
             await hold(selection("ann", *other), request_id="r")
+
+
+async def test_overdue_holds_of_areas_are_read_once_for_all_requests(
+    engine: Engine, redis: Redis
+) -> None:
+    await engine.events.load_event(GALA, layout(areas={"floor": 1}), terms())
+    hold = engine.bookings.hold_seats
+    await hold(selection("ann", areas={"floor": 1}))
+    before = await _calls(redis, "zrange")
+    outcomes = await _outcomes(*(hold(selection(f"b{n}", areas={"floor": 1})) for n in range(3)))
+    assert outcomes == [AreaFull] * 3
+    assert await _calls(redis, "zrange") - before == 1
+
+
+async def test_place_of_an_overdue_hold_goes_to_one_request_of_a_call(engine: Engine) -> None:
+    await engine.events.load_event(GALA, layout(areas={"floor": 1}), terms())
+    hold, began_ms = engine.bookings.hold_seats, 1_800_000_000_000
+    engine.bookings.now_ms = began_ms
+    await hold(selection("ann", areas={"floor": 1}))
+    engine.bookings.now_ms = began_ms + 60_000
+    outcomes = await _outcomes(*(hold(selection(f"b{n}", areas={"floor": 1})) for n in range(3)))
+    assert outcomes == [Booking, AreaFull, AreaFull]
+    assert (await engine.events.read_event(GALA)).counts.held == 1
