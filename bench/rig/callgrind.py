@@ -1,6 +1,6 @@
 """Servers that run under valgrind's callgrind, which counts the instructions they execute.
 
-Counts do not depend on the load of the machine, and two runs differ by about 1 %. A server takes
+Counts do not depend on the load of the machine, and two runs differ by 1 to 3 %. A server takes
 some 50 times as long as without callgrind, so times that are measured meanwhile mean nothing.
 """
 

@@ -1,7 +1,7 @@
 """Instructions that Valkey and the API execute for a call, counted by callgrind.
 
-A rate depends on what else the machine does, a count of instructions does not: two commits can be
-compared with it, one after the other, on a busy machine. Eight requests of one event-loop tick
+A rate depends on what else the machine does, a count of instructions hardly does: two commits can
+be compared with it, one after the other, on a busy machine. Eight requests of one event-loop tick
 share a call of `hold_seats`; a single request has a call of its own.
 """
 
@@ -48,7 +48,7 @@ class CountsInstructions(Protocol):
 
 
 async def measure(options: BenchOptions) -> BenchSection:
-    """Once: the counts of two runs differ by about 1 %."""
+    """Once: the counts of two runs differ by 1 to 3 %."""
     figures = Figures()
     conditions = await _count_valkey(options, figures)
     await _count_api(options, figures)
