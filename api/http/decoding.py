@@ -84,7 +84,8 @@ def body_reader(body: Body | None, bytes_max: int, waiting: Waiting = nullcontex
         with suppress(Problem):
             arrived = arrived_body(receive, bytes_max)
             text = await receive_rest(receive, headers) if arrived is None else arrived
-            if not text.strip():
+            text = text.strip()
+            if not text:
                 return
         refuse_body(text, headers)
 
