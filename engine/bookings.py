@@ -32,7 +32,6 @@ from engine.transport.wire import Argument
 EXPIRE_MAX = 256
 """Bookings that one `expire_bookings` call releases at most."""
 UNCHECKED = PaymentReport()
-_DIGEST_BYTES = 16
 PaymentUpdate = Literal["processing", "failed", "refunded", "disputed"]
 
 
@@ -231,14 +230,8 @@ def _count_expired(path: str, late_ms: Sequence[int]) -> None:
 
 
 def _digest(seats: list[str], areas: Sequence[AreaQuantity]) -> str:
-    """A digest of the selection in any sequence, without a space; a short selection is its own.
-
-    Ids contain neither `,` nor `=`.
-    """
+    """A digest of the selection in any sequence. Ids contain neither space nor `=`."""
     wanted = sorted(seats)
     if areas:
         wanted += sorted([f"{area.area_id}={area.quantity}" for area in areas])
-    text = ",".join(wanted)
-    if len(text) < 2 * _DIGEST_BYTES:
-        return text
-    return blake2b(text.encode(), digest_size=_DIGEST_BYTES).hexdigest()
+    return blake2b(" ".join(wanted).encode(), digest_size=16).hexdigest()

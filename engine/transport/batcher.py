@@ -105,8 +105,8 @@ class Batcher:
             if self._opening is None:
                 self._opening = asyncio.create_task(self._open())
         elif not self._wire.full:
-            calls = list(packed(made(self._waiting)))
-            self._waiting.clear()
+            waiting, self._waiting = self._waiting, []
+            calls = list(packed(made(waiting)))
             if calls:
                 metrics.batch_calls.observe(len(calls))
                 self._wire.send(calls)

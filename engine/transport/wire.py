@@ -31,11 +31,14 @@ CHECKS = 4
 
 
 def packed(calls: Iterable[tuple[Command, Answer]]) -> Iterator[tuple[bytes, Answer]]:
-    """Commands in RESP. One that cannot be packed, as text with a lone surrogate, fails alone."""
+    """Commands in RESP. One that cannot be packed fails alone: it must not keep what waits behind.
+
+    An example is text with a lone surrogate.
+    """
     for command, answer in calls:
         try:
             data: bytes = hiredis.pack_command(command)  # type: ignore[arg-type]
-        except UnicodeEncodeError as error:
+        except Exception as error:
             answer.set_exception(error)
         else:
             yield data, answer

@@ -2,9 +2,13 @@
 -- Letters: a = available, h = held, s = sold, b = blocked. The map has the same letter at `index`.
 local seats = {}
 
--- `booking` and `deadline_ms` are those of a held or sold seat. A ULID has 26 characters.
+-- `booking` and `deadline_ms` are those of a held or sold seat. A ULID has 26 characters. A damaged
+-- value is an error: a payment must not confirm a booking whose seat cannot be sold to it.
 function seats.parse(id, text)
   local index, category, letter, owner = string.match(text, "^(%d+),(%d+),(%l),?()")
+  if not letter then
+    error({ err = "ERR the value of seat " .. id .. " is damaged: " .. text })
+  end
   if letter ~= "h" and letter ~= "s" then
     return { id = id, index = index, category = category, letter = letter }
   end

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -61,10 +62,13 @@ async def test_call_with_an_error_reply_leaves_the_others_alone(batcher: Batcher
     assert right == b"x"
 
 
-async def test_call_that_cannot_be_packed_fails_alone(batcher: Batcher) -> None:
-    echoes = [batcher.call(("ECHO", text)) for text in ("a", "\ud800", "b")]
+@pytest.mark.parametrize(("bad", "error"), [("\ud800", UnicodeEncodeError), (None, TypeError)])
+async def test_call_that_cannot_be_packed_fails_alone(
+    batcher: Batcher, bad: Any, error: type[Exception]
+) -> None:
+    echoes = [batcher.call(("ECHO", text)) for text in ("a", bad, "b")]
     first, alone, last = await asyncio.gather(*echoes, return_exceptions=True)
-    assert isinstance(alone, UnicodeEncodeError)
+    assert isinstance(alone, error)
     assert (first, last) == (b"a", b"b")
 
 

@@ -193,7 +193,6 @@ async def test_more_holds_than_may_wait_are_rejected_untried(
 async def test_a_request_id_stands_for_one_selection_in_any_sequence(
     hall: Engine, seats: list[str]
 ) -> None:
-    """Three seats are short enough to be their own digest, forty are not."""
     hold = hall.bookings.hold_seats
     first = await hold(selection("ann", *seats), request_id="r")
     again = await hold(selection("ann", *reversed(seats)), request_id="r")
@@ -224,3 +223,15 @@ async def test_place_of_an_overdue_hold_goes_to_one_request_of_a_call(engine: En
     outcomes = await _outcomes(*(hold(selection(f"b{n}", areas={"floor": 1})) for n in range(3)))
     assert outcomes == [Booking, AreaFull, AreaFull]
     assert (await engine.events.read_event(GALA)).counts.held == 1
+
+
+async def test_a_seat_of_a_damaged_value_is_neither_held_nor_paid(
+    hall: Engine, redis: Redis
+) -> None:
+    held = await hall.bookings.hold_seats(selection("ann", "A-1-1"))
+    await redis.hset("{gala}:seats", "A-1-1", "damaged")
+    with pytest.raises(ScriptDefect, match="A-1-1"):
+        await hall.bookings.hold_seats(selection("bob", "A-1-1"))
+    with pytest.raises(ScriptDefect, match="A-1-1"):
+        await hall.bookings.confirm_booking(held.id, held.customer_id)
+    assert await hall.bookings.read_booking(held.id, held.customer_id) == held
