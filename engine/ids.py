@@ -92,7 +92,7 @@ def new_ulid() -> str:
     """A new local booking id: unique, and sorted by time.
 
     A ULID: 48 bits of Unix milliseconds and 80 random ones, in Crockford's base 32. Every hold
-    needs one: python-ulid takes ten times as long.
+    needs one: python-ulid takes several times as long.
     """
     return _letters_of(time_ns() // 1_000_000) + _RANDOM.take()
 

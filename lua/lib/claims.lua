@@ -135,15 +135,15 @@ function claims.refusal(box, claim)
     or claims.check_limit(box, claim)
 end
 
--- The price of a category, which has its number as text: "0" is the first of "1500,900".
+-- The price of a category by its number: 0 is the first of "1500,900".
 function claims.price(box, category)
-  box.prices = box.prices or {}
-  local price = box.prices[category]
-  if not price then
-    price = tonumber(string.match(box.state.prices, string.rep("%d+,", category) .. "(%d+)"))
-    box.prices[category] = price
+  if not box.price_list then
+    box.price_list = {}
+    for price in string.gmatch(box.state.prices, "%d+") do
+      box.price_list[#box.price_list + 1] = tonumber(price)
+    end
   end
-  return price
+  return box.price_list[category + 1]
 end
 
 -- The price of the claimed places, in minor units. Call it after `refusal` returned nil.

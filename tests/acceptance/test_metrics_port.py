@@ -144,6 +144,7 @@ async def test_killed_worker_leaves_its_counts_and_takes_its_gauges_along(
             return len(list(folder.glob("gauge_livesum_*.db"))) == 3 and bool(await scraped(port))
 
         await until(both_run)
+        files = {path.name for path in folder.iterdir()}
         size = sum(path.stat().st_size for path in folder.glob("*.db"))
         before = (await scraped(port))["http_requests_total"]
         for _ in range(2):
@@ -158,4 +159,5 @@ async def test_killed_worker_leaves_its_counts_and_takes_its_gauges_along(
             await until(all_again)
         await until(both_run)
         assert (await scraped(port))["http_requests_total"] > before
+        assert {path.name for path in folder.iterdir()} == files
         assert sum(path.stat().st_size for path in folder.glob("*.db")) == size

@@ -175,7 +175,7 @@ async def _fires(prometheus: Prometheus, alert: str, **labels: str) -> None:
         return any(labels.items() <= one.items() for one in found)
 
     try:
-        await until(fires)
+        await until(fires, timeout_s=25)
     except TimeoutError as error:
         seen = await prometheus.query('{__name__=~"reconcile_.*|writer_.*|ALERTS"} != 0')
         raise AssertionError(f"{alert} {labels} did not fire: {seen}") from error
@@ -185,7 +185,7 @@ async def _ends(prometheus: Prometheus, alert: str) -> None:
     async def is_over() -> bool:
         return not await prometheus.firing(alert)
 
-    await until(is_over)
+    await until(is_over, timeout_s=25)
 
 
 @pytest.mark.parametrize("query", [HOLDS, SOLD, LAG, FIRED])

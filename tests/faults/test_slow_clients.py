@@ -151,7 +151,7 @@ async def test_client_that_reads_nothing_is_given_up(port: int, office: BoxOffic
                 return True
             return False
 
-        await until(is_given_up)
+        await until(is_given_up, timeout_s=20)
     assert (await _send(port, b"GET /healthz HTTP/1.1\r\nHost: a\r\n" + CLOSE))[9:12] == b"200"
 
 
