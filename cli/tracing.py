@@ -18,8 +18,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.http.router import Resource
 from engine import logs
 from engine.errors import EngineError
-from engine.holds import Holds
 from engine.scripts import Script, Scripts
+from engine.shared_calls import SharedCalls
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -78,14 +78,14 @@ def trace_engine(tracer: "Tracer") -> Callable[[], None]:
     """
     from persistence.journal.tables import Store
 
-    call, hold, write = Scripts.call, Holds.outcome, Store.write
+    call, shared, write = Scripts.call, SharedCalls.outcome, Store.write
     Scripts.call = _traced_call(call, tracer)  # type: ignore[method-assign]
-    Holds.outcome = _traced_hold(hold, tracer)  # type: ignore[method-assign]
+    SharedCalls.outcome = _traced_shared(shared, tracer)  # type: ignore[method-assign]
     Store.write = _traced_write(write, tracer)  # type: ignore[method-assign]
     logs.trace_ids = _active_ids
 
     def untrace() -> None:
-        Scripts.call, Holds.outcome = call, hold  # type: ignore[method-assign]
+        Scripts.call, SharedCalls.outcome = call, shared  # type: ignore[method-assign]
         Store.write = write  # type: ignore[method-assign]
         logs.trace_ids = None
 
@@ -121,11 +121,11 @@ def _traced_call(call: _Call, tracer: "Tracer") -> Any:
     return traced
 
 
-def _traced_hold(hold: _Call, tracer: "Tracer") -> Any:
+def _traced_shared(outcome: _Call, tracer: "Tracer") -> Any:
     """A span for each request: their call is shared with others."""
 
-    async def traced(*arguments: Any) -> Any:
-        return await _with_span(tracer, "hold_seats", hold(*arguments))
+    async def traced(calls: SharedCalls, script: str, *arguments: Any) -> Any:
+        return await _with_span(tracer, script, outcome(calls, script, *arguments))
 
     return traced
 

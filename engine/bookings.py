@@ -11,7 +11,6 @@ from typing import Literal, Self
 from engine import keys
 from engine.booking_json import booking_of, json_of
 from engine.errors import BookingNotFound, Unavailable
-from engine.holds import HoldRequest, Holds
 from engine.ids import BookingId, CustomerId, EventId, local_ids, new_ulid, split_booking
 from engine.limits import LimitCheck
 from engine.metrics import metrics
@@ -25,7 +24,15 @@ from engine.models import (
     PaymentReport,
     Selection,
 )
-from engine.scripts import Scripts, checked
+from engine.scripts import Outcome, Scripts, checked
+from engine.shared_calls import (
+    CONFIRM,
+    HOLD,
+    ConfirmRequest,
+    HoldRequest,
+    SharedCalls,
+    SharedRequest,
+)
 from engine.transport.batcher import Batcher
 from engine.transport.wire import Argument
 
@@ -46,18 +53,18 @@ class Bookings:
         self,
         scripts: Scripts,
         batcher: Batcher,
-        holds: Holds,
+        shared_calls: SharedCalls,
         limit_check: LimitCheck | None = None,
     ) -> None:
         self._scripts = scripts
         self._batcher = batcher
-        self._holds = holds
+        self._shared_calls = shared_calls
         self._limit_check = limit_check
         self.now_ms: int | str = ""
 
     def under(self, limit_check: LimitCheck) -> Self:
         """The same bookings under these rate limits. Their calls also raise RateLimited."""
-        limited = type(self)(self._scripts, self._batcher, self._holds, limit_check)
+        limited = type(self)(self._scripts, self._batcher, self._shared_calls, limit_check)
         limited.now_ms = self.now_ms
         return limited
 
@@ -78,9 +85,7 @@ class Bookings:
             areas=selection.areas,
             limit_check=self._limit_check,
         )
-        code, found = await self._holds.outcome(event, request, self.now_ms)
-        if self._limit_check:
-            code, found = await self._scripts.read_limits(self._limit_check, code, found)
+        code, found = await self._outcome(HOLD, event, request)
         if code in ("seat_taken", "seat_not_found"):  # the script knows seats without their event
             found = [b"%b:%b" % (event.encode(), seat) for seat in found]
         return _answer(event, checked(code, found))
@@ -113,7 +118,9 @@ class Bookings:
         Raises: BookingNotFound, BookingCancelled, AmountDiffers, RefundDue, PaidTwice,
         PaymentRefunded, TooManyPayments; NotOwner of a box office, PaymentByProvider of `free`.
         """
-        return await self._run("confirm_booking", booking, customer, *_told(payment))
+        event, ulid = split_booking(booking)
+        request = ConfirmRequest(ulid, customer, _told(payment), self._limit_check)
+        return _answer(event, checked(*await self._outcome(CONFIRM, event, request)))
 
     async def update_payment(
         self, booking: BookingId, what: PaymentUpdate, payment: PaymentReport
@@ -194,6 +201,13 @@ class Bookings:
             if json  # it may have ended in between
         )
         return Page(bookings, shown[-1] if len(ulids) > limit else None)
+
+    async def _outcome(self, script: str, event: EventId, request: SharedRequest) -> Outcome:
+        """The reply to a request whose call others may share."""
+        code, found = await self._shared_calls.outcome(script, event, request, self.now_ms)
+        if self._limit_check:
+            return await self._scripts.read_limits(self._limit_check, code, found)
+        return code, found
 
     async def _run(
         self, script: str, booking: BookingId, customer: CustomerId | None, *more: Argument

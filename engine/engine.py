@@ -9,7 +9,6 @@ from engine.availability import AvailabilityReader
 from engine.bookings import Bookings
 from engine.errors import Unavailable
 from engine.events import Events
-from engine.holds import Holds
 from engine.idempotency import KeptAnswers
 from engine.journal import Journal
 from engine.limits import LimitCheck
@@ -18,6 +17,7 @@ from engine.restore.staging import Restores
 from engine.revocations import Revocations
 from engine.scripts import TAKE_LIMITS, Scripts
 from engine.settings.settings import Settings
+from engine.shared_calls import SharedCalls
 from engine.transport import connection
 from engine.transport.batcher import Batcher
 from engine.transport.client import RedisClient
@@ -36,7 +36,7 @@ class Engine:
         self._batcher = batcher
         self._scripts = runner = Scripts(batcher)
         self.events = Events(runner, batcher, client)
-        self.bookings = Bookings(runner, batcher, Holds(runner, batcher))
+        self.bookings = Bookings(runner, batcher, SharedCalls(runner, batcher))
         self.availability = AvailabilityReader(runner, batcher)
         self.journal = Journal(client)
         self.idempotency = KeptAnswers(batcher)

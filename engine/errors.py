@@ -4,6 +4,7 @@ EngineError
     Refused            a business "no", nothing was written: one subclass a script code
     OutcomeUnknown     the answer was lost: repeat with the same request id to learn the outcome
     Unavailable        Redis cannot be reached, nothing was tried
+        OtherFormat    the event belongs to another release, nothing was tried
     Overloaded         rejected before anything was tried
     RequestInProgress  the first call with this request id is still running
     Restoring          the event is fenced until it is restored, nothing was tried
@@ -38,6 +39,10 @@ class Unavailable(EngineError):
     """Redis cannot be reached or cannot run the command now; nothing was tried."""
 
     code = "unavailable"
+
+
+class OtherFormat(Unavailable):
+    """The event has keys in the form of another release, which serves it; nothing was tried."""
 
 
 class Overloaded(EngineError):

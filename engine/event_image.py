@@ -18,6 +18,8 @@ from engine.plans import layout as layouts
 from engine.transport.client import Pipeline, RedisClient
 from engine.transport.wire import Argument
 
+FORMAT = 1
+"""The form of an event's keys, `event.FORMAT` of the scripts: they do not touch another."""
 STAGE_VALUES = 1000
 STAGE_TTL_S = 600
 
@@ -68,6 +70,7 @@ def image_of(event: EventId, layout: Layout, terms: Terms, gzipped: bytes = b"")
     values = layouts.values_of(layout)
     capacity, blocked = layouts.capacity(layout), values.map.count("b")
     fields: dict[str, Argument] = {
+        "format": FORMAT,
         **msgspec.structs.asdict(terms),
         "currency": layout.currency,
         "hold_max_ms": terms.hold_max_ms or 2 * terms.hold_ttl_ms,

@@ -15,7 +15,7 @@ from engine import keys, logs
 from engine.agent import Agent
 from engine.bookings import EXPIRE_MAX
 from engine.engine import Engine
-from engine.errors import ErrorReply, EventNotFound, Restoring
+from engine.errors import ErrorReply, EventNotFound, OtherFormat, Restoring
 from engine.gauges import Gauges
 from engine.ids import EventId
 from engine.metrics import metrics
@@ -144,6 +144,8 @@ class Expirer(Agent):
         except EventNotFound:  # listed, but its load failed or is not finished
             return None
         except Restoring:  # the restore ends its holds
+            return None
+        except OtherFormat:  # the expirer of the other release ends them
             return None
 
 

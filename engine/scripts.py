@@ -15,7 +15,14 @@ from importlib import resources
 from time import perf_counter
 from typing import NamedTuple, TypeAlias
 
-from engine.errors import REFUSALS, ErrorReply, Restoring, ScriptDefect, Unavailable
+from engine.errors import (
+    REFUSALS,
+    ErrorReply,
+    OtherFormat,
+    Restoring,
+    ScriptDefect,
+    Unavailable,
+)
 from engine.keys import LIMITS
 from engine.limits import LimitCheck
 from engine.metrics import metrics
@@ -230,6 +237,8 @@ def outcome_of(name: str, reply: object) -> Outcome:
         raise ScriptDefect(f"{name} returned {reply[0].decode()!r}, which its header does not name")
     if isinstance(reply, ErrorReply) and reply.is_transient:
         raise Unavailable(f"Redis cannot run {name}: {reply}")
+    if isinstance(reply, ErrorReply) and reply.prefix == "FORMAT":
+        raise OtherFormat(f"{name}: {str(reply).removeprefix('FORMAT ')}")
     if isinstance(reply, ErrorReply) and reply.prefix == "RESTORING":
         raise Restoring(f"{name}: the event is fenced until it is restored")
     raise ScriptDefect(f"{name}: {reply!r}")

@@ -33,25 +33,10 @@ Returns  {"OK", reply, ...}   one reply a request, in their order:
          A refusal writes nothing but the limits.
 ]]
 -- @include lib/holds
--- @include lib/limits
-local list, texts = holds.requests(KEYS, ARGV, 9, 2)
-local now_ms, replies = clock.now_ms(ARGV[1]), { "OK" }
-for i = 1, #list do
-  local request = list[i]
-  if request.limits then
-    request.rate_limited, request.left, request.full_in_ms =
-      limits.take(now_ms, request.limits, texts)
-  end
+local batch = batches.open(KEYS, ARGV, holds.FORM)
+if batch.box then
+  holds.prepare(batch)
 end
-local box = event.open(KEYS, now_ms)
-local batch = box and holds.new(box, list, texts)
 
 -- Writes.
-local decided, damage = pcall(holds.decide, batch, list, replies)
-if batch then
-  holds.write(batch)
-end
-if not decided then -- damaged state: what the requests before it were given is kept whole
-  error({ err = damage })
-end
-return replies
+return batches.run(batch, holds.reply, holds.write)

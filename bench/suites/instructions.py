@@ -146,13 +146,13 @@ class CallCounter:
         for at_once, calls in ((AT_ONCE, _WARM_UP), (1, _WARM_UP // 4)):
             await self._run(self._hold, range(start, start + calls), at_once)
             start += calls
-        await self._run(self._confirm, range(_WARM_UP // 4), 1)
+        await self._run(self._confirm, range(_WARM_UP), AT_ONCE)
         for at_once, calls in ((AT_ONCE, count), (1, count // 4)):
             seats = range(start, start + calls)
             start += calls
             await self._count("hold", self._hold, seats, at_once)
             await self._count("refusal", self._fail, seats, at_once)
-        await self._count("confirm", self._confirm, seats, 1)
+            await self._count("confirm", self._confirm, seats, at_once)
 
     async def _count(
         self, name: str, call: Callable[[int], Awaitable[None]], seats: range, at_once: int

@@ -81,8 +81,11 @@ call_duration = Histogram(
 batch_calls = Histogram(
     "engine_batch_calls", "Calls that shared one pipeline.", buckets=_SIZES[:-2]
 )
-hold_requests = Histogram(
-    "engine_hold_requests", "Requests that shared one call of hold_seats.", buckets=(1, 2, 4, 8, 16)
+shared_requests = Histogram(
+    "engine_shared_requests",
+    "Requests that shared one call of the script.",
+    ["script"],
+    buckets=(1, 2, 4, 8, 16),
 )
 release_delay = _from_the_start(
     Histogram(

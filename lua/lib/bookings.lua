@@ -71,16 +71,6 @@ function bookings.write_owed(box, ulid, record)
   return bookings.write(box, "refund_due", ulid, record)
 end
 
--- Sell what a pending booking holds.
-function bookings.sell_held(box, ulid, claim)
-  seats.put(box, claim.seat_rows, "s", ulid, 0)
-  for _, area in ipairs(claim.areas) do
-    areas.move(box, area.id, "held", "sold", area.quantity)
-  end
-  event.move(box, "held", "sold", claim.places)
-  redis.call("ZREM", box.deadlines, ulid)
-end
-
 -- Another deadline for a pending booking, in all the places that name it.
 function bookings.move_deadline(box, hold_key, ulid, record, expires_at_ms)
   seats.put(box, bookings.own_seats(box, ulid, record), "h", ulid, expires_at_ms)

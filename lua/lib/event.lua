@@ -2,6 +2,10 @@
 -- The event hash: its sales settings, and the number of places in each status.
 local event = {}
 
+-- The form of the keys that these scripts read and write. It changes when a script of the release
+-- before would read them wrongly; an event without a number has the first.
+event.FORMAT = "1"
+
 -- The box office: keys, settings and counts of the event, and the time. nil = no such event.
 -- A fenced event raises an error before anything is written, as a server does while LOADING. The
 -- check is here and not in each script, so that no script can leave it out.
@@ -24,9 +28,12 @@ function event.read(keys, given_ms)
   local number = event.number
   local row = redis.call("HMGET", keys[1], "sales", "opens_at_ms", "closes_at_ms", "hold_ttl_ms",
     "seats_max", "customer_max", "ended_ttl_ms", "currency", "prices", "epoch", "available", "held",
-    "sold", "blocked")
+    "sold", "blocked", "format")
   if not row[1] then
     return nil
+  elseif row[15] and row[15] ~= event.FORMAT then
+    error({ err = "FORMAT the event has format " .. row[15] .. ", this release knows "
+      .. event.FORMAT })
   end
   return {
     now_ms = clock.now_ms(given_ms),

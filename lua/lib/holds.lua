@@ -1,53 +1,29 @@
--- @include lib/event
+-- @include lib/batches
 -- @include lib/seats
 -- @include lib/bookings
 -- @include lib/claims
 -- @include lib/requests
--- @include lib/limits
--- Decides requests to hold, one after another, as if each were a call of its own. What they read is
--- read once; what they write is collected and written once, but for what must be in order: the
--- journal entries, and the end of overdue holds in the way.
+-- Decides requests to hold. What they read is read once; what they write is collected and written
+-- once, but for what must be in order: journal entries, and the end of overdue holds in the way.
 local holds = {}
 
--- Read the requests from `args` and `keys` behind the given places, in the form of hold_seats: each
--- is a claim with { digest, hold_key, request_key, limits }; `limits` is nil if there are none.
--- Returns them, and what the keys of their request ids and limits hold, by key.
-function holds.requests(keys, args, key_at, at)
-  local list, text_keys = {}, {}
-  for i = 1, tonumber(args[at]) do
-    if args[at + 1] ~= "seats" then
-      error({ err = "ERR hold_seats knows no request of kind " .. tostring(args[at + 1]) })
-    end
-    local request = claims.new(args[at + 2], args[at + 3], args[at + 5], args[at + 6])
-    request.digest, request.hold_key, request.request_key =
-      args[at + 4], keys[key_at + 1], keys[key_at + 2]
-    if request.digest ~= "" then
-      text_keys[#text_keys + 1] = request.request_key
-    end
-    local count = args[at + 7]
-    key_at, at = key_at + 2, at + 7
-    if count ~= "0" then
-      request.limits = limits.of(keys, key_at, args, at, count)
-      for _, limit in ipairs(request.limits) do
-        text_keys[#text_keys + 1] = limit.key
-      end
-      key_at, at = key_at + count, at + 2 * count
-    end
-    list[i] = request
+-- A request in the form of hold_seats: a claim with { digest, hold_key, request_key }.
+function holds.new(keys, key_at, args, at)
+  if args[at + 1] ~= "seats" then
+    error({ err = "ERR hold_seats knows no request of kind " .. tostring(args[at + 1]) })
   end
-  local texts = #text_keys > 0 and redis.call("MGET", unpack(text_keys)) or {}
-  local text_of = {}
-  for i = 1, #text_keys do
-    if texts[i] then
-      text_of[text_keys[i]] = texts[i]
-    end
-  end
-  return list, text_of
+  local request = claims.new(args[at + 2], args[at + 3], args[at + 5], args[at + 6])
+  request.digest, request.hold_key, request.request_key =
+    args[at + 4], keys[key_at + 1], keys[key_at + 2]
+  request.text_key = request.digest ~= "" and request.request_key or nil
+  return request
 end
 
--- What the requests of one call share.
-function holds.new(box, list, texts)
-  local seat_ids = {}
+holds.FORM = { keys = 2, args = 6, new = holds.new }
+
+-- Read what the requests of a call share, into the batch.
+function holds.prepare(batch)
+  local box, list, seat_ids = batch.box, batch.list, {}
   for i = 1, #list do
     local ids = list[i].seats
     for j = 1, #ids do
@@ -56,27 +32,12 @@ function holds.new(box, list, texts)
   end
   seats.read_ahead(box, seat_ids)
   box.fresh, box.held_places = {}, {}
-  local expires = string.format("%.0f", box.now_ms + box.state.hold_ttl_ms)
-  local terms = string.format(',"currency":"%s","held_at_ms":%.0f,"expires_at_ms":%s}',
-    box.state.currency, box.now_ms, expires)
-  return { box = box, texts = texts, expires = expires, terms = terms,
-    closed = event.sales_refusal(box), request_ttl_ms = requests.ttl_ms(box),
-    seats = seats.writes(), bookings = {}, deadlines = {}, customers = {}, n = 0 }
-end
-
--- The reply of each request into `replies`, behind its first item. `batch` nil = no such event.
-function holds.decide(batch, list, replies)
-  for i = 1, #list do
-    local request = list[i]
-    local reply = request.rate_limited
-    if not reply then
-      reply = batch and holds.reply(batch, request) or { "EVENT_NOT_FOUND" }
-      if request.limits then
-        limits.add_left(reply, request.left, request.full_in_ms)
-      end
-    end
-    replies[i + 1] = reply
-  end
+  batch.expires = string.format("%.0f", box.now_ms + box.state.hold_ttl_ms)
+  batch.terms = string.format(',"currency":"%s","held_at_ms":%.0f,"expires_at_ms":%s}',
+    box.state.currency, box.now_ms, batch.expires)
+  batch.closed, batch.request_ttl_ms = event.sales_refusal(box), requests.ttl_ms(box)
+  batch.seats, batch.bookings, batch.deadlines, batch.customers, batch.n =
+    seats.writes(), {}, {}, {}, 0
 end
 
 -- The reply of one request.
@@ -88,12 +49,9 @@ function holds.reply(batch, request)
     if earlier_digest and earlier_digest ~= digest then
       return { "REQUEST_REUSED" }
     end
-    if earlier_ulid then
-      request.ulid = earlier_ulid
-      local _, earlier = bookings.read(box, earlier_ulid, request.customer)
-      if earlier then
-        return { "OK", earlier_ulid, earlier, "repeated" }
-      end
+    local _, earlier = bookings.read(box, earlier_ulid or "", request.customer)
+    if earlier then
+      return { "OK", earlier_ulid, earlier, "repeated" }
     end
   end
   if batch.closed then
@@ -160,5 +118,4 @@ function holds.write(batch)
   redis.call("HSET", box.bookings, unpack(batch.bookings))
   redis.call("ZADD", box.deadlines, unpack(batch.deadlines))
   redis.call("ZADD", box.customers, unpack(batch.customers))
-  event.save(box)
 end

@@ -8,9 +8,9 @@ import pytest
 
 from engine import Engine, Settings
 from engine.bookings import Bookings
-from engine.holds import Holds
 from engine.limits import Limit, LimitCheck
 from engine.scripts import Script, Scripts
+from engine.shared_calls import SharedCalls
 from engine.transport.batcher import Batcher
 from tests.support.crowd import Answer, Crowd, EngineDesk, aftermath, seats_of
 from tests.support.factories import GALA, layout, selection, terms
@@ -111,7 +111,7 @@ async def test_two_releases_sell_the_same_seats_side_by_side(
     async with await Engine.connect(msgspec.structs.replace(settings)) as older:
         batcher: Batcher = older._batcher
         release = OlderScripts(batcher)
-        older.bookings = Bookings(release, batcher, Holds(release, batcher))
+        older.bookings = Bookings(release, batcher, SharedCalls(release, batcher))
         history: list[Call] = []
         desks = [EngineDesk(engine, history), EngineDesk(older, history)]
 

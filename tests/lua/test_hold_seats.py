@@ -260,7 +260,7 @@ async def test_hold_seats_knows_a_request_no_longer_than_an_unpaid_booking(
     assert 0 < await raw(office.engine).pttl(request) <= UNPAID_TTL_MS
 
 
-async def test_hold_seats_of_a_request_whose_booking_was_lost_holds_under_its_id(
+async def test_hold_seats_of_a_request_whose_booking_was_lost_is_a_new_booking(
     office: BoxOffice,
 ) -> None:
     await office.open()
@@ -272,5 +272,6 @@ async def test_hold_seats_of_a_request_whose_booking_was_lost_holds_under_its_id
     await office.open()
     await redis.set(name, remembered)
     again = await office.hold("ann", "A-1-1", request="r1")
-    assert again == lost
-    assert (await office.state()).seats["A-1-1"].booking == lost.id[5:]
+    assert again.id != lost.id
+    assert (await office.state()).seats["A-1-1"].booking == again.id[5:]
+    assert await redis.exists(f"{{gala}}:hold:{again.id[5:]}"), "its own key ends it"

@@ -151,6 +151,17 @@ class BoxOfficeMachine(RuleBasedStateMachine):
     def pay_in_full(self, pick: int, payment: str) -> None:
         self._pay(pick, None, PaymentReport(source=PaymentSource.PROVIDER, id=payment))
 
+    @rule(calls=st.lists(st.tuples(PICK, choices.payments()), min_size=2, max_size=6))
+    def pay_together(self, calls: list[tuple[int, PaymentReport]]) -> None:
+        """One call of the script: each payment has the outcome that it has one after another."""
+        told = [(self._picked(pick), self._priced(pick, report)) for pick, report in calls]
+        self._both(
+            _together(self.bookings.confirm_booking(_id(u), None, report) for u, report in told),
+            lambda: [
+                _said(partial(self.model.confirm_booking, u, None, report)) for u, report in told
+            ],
+        )
+
     @rule(
         pick=PICK,
         what=st.sampled_from(("processing", "failed", "refunded", "disputed")),

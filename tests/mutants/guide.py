@@ -51,6 +51,16 @@ class Guide:
         )
         self.machine.pay(pick=pick, report=report)
 
+    def pay_together(self, *calls: str) -> None:
+        """The provider's word in one tick: `0 pi_1` is the newest booking and a payment of it."""
+        told = [words.split() for words in calls]
+        self.machine.pay_together(
+            calls=[
+                (int(pick), PaymentReport(source=PaymentSource.PROVIDER, id=payment))
+                for pick, payment in told
+            ]
+        )
+
     def tell(
         self, what: PaymentUpdate, payment: str, pick: int = 0, more: int | None = None
     ) -> None:

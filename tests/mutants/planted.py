@@ -60,13 +60,13 @@ PLANTED = (
     ),
     _p(
         "deadline compare flipped at payment",
-        "confirm_booking",
+        "lib/confirmations",
         "box.now_ms < record.expires_at_ms",
         "box.now_ms > record.expires_at_ms",
     ),
     _p(
         "payment taken at the deadline",
-        "confirm_booking",
+        "lib/confirmations",
         "box.now_ms < record.expires_at_ms",
         "box.now_ms <= record.expires_at_ms",
     ),
@@ -110,7 +110,7 @@ PLANTED = (
     ),
     _p(
         "count not moved",
-        "lib/bookings",
+        "lib/confirmations",
         '  event.move(box, "held", "sold", claim.places)\n',
     ),
     _p("map not written", "lib/seats", '    redis.call("SETRANGE", box.map, indexes[i], letter)\n'),
@@ -127,7 +127,11 @@ PLANTED = (
         "lib/holds",
         '  redis.call("ZADD", box.deadlines, unpack(batch.deadlines))\n',
     ),
-    _p("deadline not taken off", "lib/bookings", '  redis.call("ZREM", box.deadlines, ulid)\n'),
+    _p(
+        "deadline not taken off",
+        "lib/confirmations",
+        '    redis.call("ZREM", batch.box.deadlines, unpack(batch.sold))\n',
+    ),
     _p(
         "customer not listed",
         "lib/holds",
@@ -156,12 +160,17 @@ PLANTED = (
         "lib/bookings",
         "    journal.booking(box, kind, item.ulid, jsons[i])\n",
     ),
-    _p("hold not cleared on confirm", "confirm_booking", 'redis.call("DEL", hold_key)\n'),
+    _p(
+        "hold not cleared on confirm",
+        "lib/confirmations",
+        'redis.call("DEL", unpack(batch.hold_keys))\n',
+    ),
     _p("hold not cleared on release", "release_booking", 'redis.call("DEL", hold_key)\n'),
     _p(
         "late payment takes the seat",
-        "confirm_booking",
-        "  refusal = event.late_refusal(box) or claims.refusal(box, claim)\n",
+        "lib/confirmations",
+        "event.late_refusal(box) or claims.refusal(box, claim)\n",
+        "nil\n",
     ),
     _p(
         "late payment after the event has begun",
@@ -175,12 +184,15 @@ PLANTED = (
         "\n    or claims.check_limit(box, claim)",
     ),
     _p(
-        "refund twice", "confirm_booking", "if is_judged and not is_unchecked then", "if false then"
+        "refund twice",
+        "lib/confirmations",
+        "if is_judged and not is_unchecked then",
+        "if false then",
     ),
     _p(
         "refund not recorded",
-        "confirm_booking",
-        "  payments.owe(record, entry, refusal and string.lower(refusal[1]) or outcome)\n",
+        "lib/confirmations",
+        "    payments.owe(record, entry, refusal and string.lower(refusal[1]) or outcome)\n",
     ),
     _p("second payment lost", "lib/payments", '    return "paid_twice"\n', "    return nil\n"),
     _p("payment of a cancelled booking lost", "lib/payments", '    return "booking_cancelled"\n'),
@@ -210,7 +222,7 @@ PLANTED = (
     ),
     _p(
         "anybody confirms where a provider does",
-        "confirm_booking",
+        "lib/confirmations",
         'elseif source == "free" and record.amount_minor > 0 then',
         _FALSE,
     ),
@@ -314,6 +326,18 @@ PLANTED = (
         "places of an expired hold given twice in one call",
         "lib/claims",
         "    box.overdue_areas = nil\n",
+    ),
+    _p(
+        "overdue places of one payment counted for another of the call",
+        "lib/confirmations",
+        "  box.overdue_areas = nil --",
+        "  --",
+    ),
+    _p(
+        "hold of one payment of a call not cleared",
+        "lib/confirmations",
+        "batch.hold_keys[#batch.hold_keys + 1]",
+        "batch.hold_keys[1]",
     ),
     _p(
         "booking of the same call not found",

@@ -23,6 +23,8 @@ def tour(stage: Stage) -> None:
         _together,
         _lives,
         _money,
+        _paid_together,
+        _areas_paid_together,
         _late,
         _late_areas,
         _times,
@@ -150,6 +152,34 @@ def _money(guide: Guide) -> None:
         guide.hold("dan", "A-2-1")
         guide.machine.pass_to_a_deadline(pick=0, past=0)
         guide.pay(payment="pi_7")
+
+
+def _paid_together(guide: Guide) -> None:
+    guide.open(layout=1, customer_max=4)
+    guide.hold_together("ann A-1-1 pit=1", "ann A-1-2", "bob A-1-3", "cid A-2-1")
+    guide.pay_together("0 pi_1", "2 pi_2", "0 pi_1", "0 pi_3", "9 pi_4")
+    guide.wait(TTL_MS)
+    guide.hold("eve", "A-1-3")
+    guide.pay_together("4 pi_5", "2 pi_6", "3 pi_7", "2 pi_8", "0 pi_9", "2 pi_6")
+    guide.hold_together("bob pit=2", "cid pit=2 floor=1", "ann A-2-2")
+    guide.wait(TTL_MS)
+    guide.pay_together("0 pi_1", "1 pi_2", "2 pi_3")  # the places of the second are free again
+    guide.hold_together("bob pit=1", "cid pit=1")
+    guide.wait(TTL_MS)
+    guide.hold("eve", pit=1)
+    guide.pay_together("1 pi_1", "2 pi_2", "2 pi_3", "0 pi_4")
+
+
+def _areas_paid_together(guide: Guide) -> None:
+    guide.open(layout=1, customer_max=4)
+    guide.hold("bob", floor=2)
+    guide.wait(TTL_MS)
+    guide.machine.expire(picks=[])
+    guide.hold("ann", floor=1)
+    guide.machine.reinstate(pick=9, basket=Basket("ann", ("A-2-1", "A-2-2"), (("pit", 2),)))
+    guide.wait(TTL_MS)
+    guide.hold("cid", floor=1)
+    guide.pay_together("2 pi_1", "3 pi_2")  # the limit ends the first, the second needs both places
 
 
 def _late(guide: Guide) -> None:

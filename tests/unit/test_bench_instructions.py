@@ -29,12 +29,13 @@ async def test_each_figure_is_the_mean_of_its_calls(engine: Engine) -> None:
         "instructions/refusal/8": 12_500,
         "instructions/hold/1": 50_000,
         "instructions/refusal/1": 50_000,
+        "instructions/confirm/8": 12_500,
         "instructions/confirm/1": 50_000,
     }
     state = await read_state(engine, EVENT)
     statuses = [booking.status for booking in state.bookings.values()]
     assert len(statuses) == 200
-    assert statuses.count(BookingStatus.CONFIRMED) == 40
+    assert statuses.count(BookingStatus.CONFIRMED) == 180
 
 
 def test_sum_of_a_profile_is_its_last_line() -> None:

@@ -1,4 +1,4 @@
-"""The holds of one tick: one call an event, and each caller has its own outcome."""
+"""Holds and payments of one tick: one call an event and script, an outcome for each caller."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -9,9 +9,12 @@ from redis.asyncio import Redis
 
 from engine import Engine, Settings
 from engine.errors import (
+    AmountDiffers,
     AreaFull,
+    BookingNotFound,
     EventNotFound,
     Overloaded,
+    PaidTwice,
     RateLimited,
     RequestReused,
     Restoring,
@@ -20,11 +23,11 @@ from engine.errors import (
     SeatTaken,
     TooManySeats,
 )
-from engine.holds import PLACES_MAX, REQUESTS_MAX
-from engine.ids import EventId
+from engine.ids import CustomerId, EventId
 from engine.limits import Limit, LimitCheck
-from engine.models import Booking
+from engine.models import Booking, BookingStatus, PaymentReport, PaymentSource
 from engine.restore.staging import Stub
+from engine.shared_calls import PLACES_MAX, REQUESTS_MAX
 from tests.support.factories import GALA, layout, selection, terms
 
 SEATS = [f"A-{row}-{number}" for row in (1, 2) for number in range(1, 51)]
@@ -235,3 +238,67 @@ async def test_a_seat_of_a_damaged_value_is_neither_held_nor_paid(
     with pytest.raises(ScriptDefect, match="A-1-1"):
         await hall.bookings.confirm_booking(held.id, held.customer_id)
     assert await hall.bookings.read_booking(held.id, held.customer_id) == held
+
+
+async def test_payments_of_one_tick_are_one_call_with_an_outcome_each(
+    hall: Engine, redis: Redis
+) -> None:
+    await _warm(hall)
+    held = [await hall.bookings.hold_seats(selection("ann", seat)) for seat in SEATS[:3]]
+    pay = hall.bookings.confirm_booking
+    await pay(held[0].id, held[0].customer_id)
+    before = await _calls(redis)
+    by_provider = PaymentReport(source=PaymentSource.PROVIDER, id="pi_1")
+    outcomes = await _outcomes(
+        pay(held[0].id, held[0].customer_id),
+        pay(held[1].id, CustomerId("bob")),
+        pay(held[1].id, None, by_provider),
+        pay(held[1].id, None, replace(by_provider, id="pi_2")),
+        pay(held[2].id, None, replace(by_provider, amount_minor=1)),
+        pay(held[2].id, held[2].customer_id),
+    )
+    assert outcomes == [Booking, BookingNotFound, Booking, PaidTwice, AmountDiffers, Booking]
+    assert await _calls(redis) == before + 1
+    assert (await hall.events.read_event(GALA)).counts.sold == 3
+    assert not await redis.keys("{gala}:hold:*")
+
+
+async def test_payments_of_one_call_are_limited_one_by_one(hall: Engine) -> None:
+    held = [await hall.bookings.hold_seats(selection("ann", seat)) for seat in SEATS[:4]]
+
+    def paid(number: int, limit: int = 2) -> Awaitable[Booking]:
+        check = LimitCheck((Limit("payments", "ann", 60_000, limit),))
+        booking = held[number]
+        return hall.bookings.under(check).confirm_booking(booking.id, booking.customer_id)
+
+    unlimited = hall.bookings.confirm_booking(held[3].id, held[3].customer_id)
+    outcomes = await _outcomes(paid(0), paid(1), paid(2), unlimited)
+    assert outcomes == [Booking, Booking, RateLimited, Booking]
+
+
+async def test_holds_and_payments_of_one_tick_have_a_call_each(hall: Engine, redis: Redis) -> None:
+    await _warm(hall)
+    held = await hall.bookings.hold_seats(selection("ann", "A-1-1"))
+    await hall.bookings.confirm_booking(held.id, held.customer_id)
+    before = await _calls(redis)
+    outcomes = await _outcomes(
+        hall.bookings.hold_seats(selection("bob", "A-1-2")),
+        hall.bookings.confirm_booking(held.id, held.customer_id),
+        hall.bookings.hold_seats(selection("bob", "A-1-3")),
+    )
+    assert outcomes == [Booking] * 3
+    assert await _calls(redis) == before + 2
+
+
+async def test_damage_that_one_payment_meets_leaves_the_ones_before_it_whole(
+    hall: Engine, redis: Redis
+) -> None:
+    first, second = [await hall.bookings.hold_seats(selection("ann", seat)) for seat in SEATS[:2]]
+    await redis.hset("{gala}:seats", "A-1-2", "damaged")
+    pay = hall.bookings.confirm_booking
+    outcomes = await _outcomes(pay(first.id, first.customer_id), pay(second.id, second.customer_id))
+    assert outcomes == [ScriptDefect, ScriptDefect]
+    event = await hall.events.read_event(GALA)
+    assert (event.counts.held, event.counts.sold) == (1, 1)
+    assert (await pay(first.id, first.customer_id)).status == BookingStatus.CONFIRMED
+    assert await redis.keys("{gala}:hold:*") == [f"{{gala}}:hold:{second.id[5:]}".encode()]

@@ -1,4 +1,4 @@
-"""The holds of one tick, in one script call an event: `hold_seats` takes several requests.
+"""The holds of one tick and event in one script call, and its payments in another.
 
 A script call costs Redis several times what one request in it costs, so requests that arrive
 together travel together. Each stays a call of its own for its caller: it has its own reply, refusal
@@ -8,11 +8,12 @@ is cancelled later does not disturb the others.
 
 import asyncio
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 from time import perf_counter
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from msgspec import Struct
+from prometheus_client import Histogram
 
 from engine import keys
 from engine.errors import EngineError, Overloaded, ScriptDefect
@@ -30,8 +31,25 @@ PLACES_MAX = 128
 """A call with so many seats and areas is sent: no script occupies Redis for more than about 2 ms.
 The last request may exceed it by its own places.
 """
-_SEATS = "seats"
-_SCRIPT = "hold_seats"
+HOLD, CONFIRM = "hold_seats", "confirm_booking"
+
+
+class SharedRequest(Protocol):
+    """One request of a call. A script documents what it reads of each, in this sequence."""
+
+    @property
+    def limit_check(self) -> LimitCheck | None:
+        """Its rate limits."""
+
+    @property
+    def places(self) -> int:
+        """Seats and areas that it names: most of what it costs."""
+
+    def own_keys(self, event: EventId) -> list[str]:
+        """The keys in front of those of its limits."""
+
+    def own_arguments(self) -> list[Argument]:
+        """The arguments in front of its limits."""
 
 
 class HoldRequest(Struct, frozen=True, gc=False):
@@ -45,14 +63,47 @@ class HoldRequest(Struct, frozen=True, gc=False):
     areas: Sequence[AreaQuantity]
     limit_check: LimitCheck | None
 
+    @property
+    def places(self) -> int:
+        return len(self.seats) + len(self.areas)
 
-Waiting: TypeAlias = "tuple[HoldRequest, asyncio.Future[Outcome]]"
+    def own_keys(self, event: EventId) -> list[str]:
+        request_key = keys.request(event, self.customer, self.request_id)
+        return [keys.hold(event, self.ulid), request_key]
+
+    def own_arguments(self) -> list[Argument]:
+        areas = " ".join([f"{area.area_id}={area.quantity}" for area in self.areas])
+        return ["seats", self.ulid, self.customer, self.digest, " ".join(self.seats), areas]
+
+
+class ConfirmRequest(Struct, frozen=True, gc=False):
+    """What `confirm_booking` reads of one payment."""
+
+    ulid: str
+    customer: CustomerId | None
+    payment: list[Argument]
+    limit_check: LimitCheck | None
+
+    @property
+    def places(self) -> int:
+        return 1  # those of the booking are not known here
+
+    def own_keys(self, event: EventId) -> list[str]:
+        return [keys.hold(event, self.ulid)]
+
+    def own_arguments(self) -> list[Argument]:
+        return [self.ulid, self.customer or "", *self.payment]
+
+
+Waiting: TypeAlias = "tuple[SharedRequest, asyncio.Future[Outcome]]"
+_Key: TypeAlias = tuple[str, EventId, Argument]
 
 
 class _Batch:
     """The requests of one call."""
 
-    def __init__(self, event: EventId, now_ms: Argument) -> None:
+    def __init__(self, script: str, event: EventId, now_ms: Argument) -> None:
+        self.script = script
         self.event = event
         self.now_ms = now_ms
         self.waiting: list[Waiting] = []
@@ -62,13 +113,17 @@ class _Batch:
         self.began_s = perf_counter()
 
     @property
+    def key(self) -> _Key:
+        return self.script, self.event, self.now_ms
+
+    @property
     def is_full(self) -> bool:
         return self.count >= REQUESTS_MAX or self.places >= PLACES_MAX
 
-    def add(self, request: HoldRequest, outcome: "asyncio.Future[Outcome]") -> None:
+    def add(self, request: SharedRequest, outcome: "asyncio.Future[Outcome]") -> None:
         self.waiting.append((request, outcome))
         self.count += 1
-        self.places += len(request.seats) + len(request.areas)
+        self.places += request.places
 
     def drop_cancelled(self) -> bool:
         """Leave out the callers that wait no more. Whether any is left."""
@@ -81,12 +136,9 @@ class _Batch:
         named: list[str] = [*keys.of_event(event)]
         arguments: list[Argument] = [self.now_ms, len(self.waiting)]
         for request, _ in self.waiting:
+            named += request.own_keys(event)
+            arguments += request.own_arguments()
             limit_check = request.limit_check
-            named.append(keys.hold(event, request.ulid))
-            named.append(keys.request(event, request.customer, request.request_id))
-            areas = " ".join([f"{area.area_id}={area.quantity}" for area in request.areas])
-            arguments += (_SEATS, request.ulid, request.customer, request.digest)
-            arguments += (" ".join(request.seats), areas)
             if limit_check is None:
                 arguments.append(0)
             else:
@@ -96,19 +148,19 @@ class _Batch:
         return (len(named), *named, *arguments)
 
 
-class Holds:
-    """Collects requests to hold until the batcher sends: the first of them calls it."""
+class SharedCalls:
+    """Collects the requests of a script until the batcher sends: the first of them calls it."""
 
     def __init__(self, scripts: Scripts, batcher: Batcher) -> None:
         self._scripts = scripts
         self._batcher = batcher
         self._loop = asyncio.get_running_loop()
-        self._open: dict[tuple[EventId, Argument], _Batch] = {}
+        self._open: dict[_Key, _Batch] = {}
         self._count = 0
         self._retries: set[asyncio.Task[None]] = set()
 
     def outcome(
-        self, event: EventId, request: HoldRequest, now_ms: Argument
+        self, script: str, event: EventId, request: SharedRequest, now_ms: Argument
     ) -> "asyncio.Future[Outcome]":
         """The code of the reply, in lower case, and what it names, as `Scripts.call` returns it.
 
@@ -116,23 +168,17 @@ class Holds:
         ScriptDefect.
         """
         if self._count >= self._batcher.waiting_max:
-            raise Overloaded(f"{self._batcher.waiting_max} holds are waiting for Redis")
+            raise Overloaded(f"{self._batcher.waiting_max} requests are waiting for Redis")
         outcome: asyncio.Future[Outcome] = self._loop.create_future()
-        self._add(event, request, now_ms, outcome)
+        self._add((script, event, now_ms), request, outcome)
         return outcome
 
-    def _add(
-        self,
-        event: EventId,
-        request: HoldRequest,
-        now_ms: Argument,
-        outcome: "asyncio.Future[Outcome]",
-    ) -> None:
-        batch = self._open.get((event, now_ms))
+    def _add(self, key: _Key, request: SharedRequest, outcome: "asyncio.Future[Outcome]") -> None:
+        batch = self._open.get(key)
         if batch:
             batch.add(request, outcome)
         else:
-            batch = self._open[event, now_ms] = _Batch(event, now_ms)
+            batch = self._open[key] = _Batch(*key)
             batch.add(request, outcome)  # first: the batcher may make the command at once
             answer = self._batcher.call(partial(self._command, batch))
             answer.add_done_callback(partial(self._read, batch))
@@ -143,16 +189,16 @@ class Holds:
 
     def _close(self, batch: _Batch) -> None:
         """No request joins the batch any more."""
-        if self._open.get((batch.event, batch.now_ms)) is batch:
-            del self._open[batch.event, batch.now_ms]
+        if self._open.get(batch.key) is batch:
+            del self._open[batch.key]
 
     def _command(self, batch: _Batch) -> Command | None:
         """The call, made when it is sent; None if no caller waits any more."""
         self._close(batch)
         if not batch.drop_cancelled():
             return None
-        metrics.hold_requests.observe(len(batch.waiting))
-        return ("EVALSHA", self._scripts.script(_SCRIPT).sha, *batch.call())
+        _sizes(batch.script).observe(len(batch.waiting))
+        return ("EVALSHA", self._scripts.script(batch.script).sha, *batch.call())
 
     def _read(self, batch: _Batch, answer: Answer) -> None:
         self._close(batch)
@@ -173,7 +219,8 @@ class Holds:
         if not batch.drop_cancelled():
             return
         try:
-            reply = await self._scripts.run_uncached(self._scripts.script(_SCRIPT), batch.call())
+            script = self._scripts.script(batch.script)
+            reply = await self._scripts.run_uncached(script, batch.call())
         except EngineError as error:
             self._fail(batch, error)
         else:
@@ -182,8 +229,8 @@ class Holds:
     def _settle(self, batch: _Batch, reply: object) -> None:
         """Give each caller its own reply."""
         try:
-            _, replies = outcome_of(_SCRIPT, reply)
-            outcomes = [outcome_of(_SCRIPT, one) for one in replies]
+            _, replies = outcome_of(batch.script, reply)
+            outcomes = [outcome_of(batch.script, one) for one in replies]
             if len(outcomes) != len(batch.waiting):
                 raise ScriptDefect(f"{len(outcomes)} replies to {len(batch.waiting)} requests")
         except EngineError as error:
@@ -191,13 +238,19 @@ class Holds:
             return
         seconds = perf_counter() - batch.began_s
         for (_, waiting), outcome in zip(batch.waiting, outcomes, strict=True):
-            count_call(_SCRIPT, batch.event, outcome[0], seconds)
+            count_call(batch.script, batch.event, outcome[0], seconds)
             if not waiting.done():
                 waiting.set_result(outcome)
 
     def _fail(self, batch: _Batch, error: BaseException) -> None:
         seconds = perf_counter() - batch.began_s
         for _, waiting in batch.waiting:
-            count_call(_SCRIPT, batch.event, UNANSWERED, seconds)
+            count_call(batch.script, batch.event, UNANSWERED, seconds)
             if not waiting.done():
                 waiting.set_exception(error)
+
+
+@cache
+def _sizes(script: str) -> Histogram:
+    """The histogram of one script: looking it up costs more than adding to it."""
+    return metrics.shared_requests.labels(script)

@@ -1,0 +1,80 @@
+-- @include lib/event
+-- @include lib/limits
+-- The requests of one call, decided one after another, each as if it were a call of its own: a
+-- refusal of one changes nothing for the others. KEYS[10] on and ARGV[3] on have them, ARGV[2]
+-- their number; each ends with the number of its limits and their rates.
+local batches = {}
+
+-- Read the requests, count each against its limits, and open the event. `form` is
+-- { keys, args, new }: how many of both a request has before its limits, and what makes a table of
+-- them; `text_key` in it names a key whose text is read along. A batch is
+-- { box, list, texts }: `box` nil = no such event; `texts` has what those keys hold, by key.
+function batches.open(keys, args, form)
+  local list, text_keys = {}, {}
+  local key_at, at = 9, 2
+  for i = 1, tonumber(args[2]) do
+    local request = form.new(keys, key_at, args, at)
+    text_keys[#text_keys + 1] = request.text_key
+    key_at, at = key_at + form.keys, at + form.args + 1
+    local count = args[at]
+    if count ~= "0" then
+      request.limits = limits.of(keys, key_at, args, at, count)
+      for _, limit in ipairs(request.limits) do
+        text_keys[#text_keys + 1] = limit.key
+      end
+      key_at, at = key_at + count, at + 2 * count
+    end
+    list[i] = request
+  end
+  local now_ms, texts = clock.now_ms(args[1]), batches.texts(text_keys)
+  for i = 1, #list do
+    local request = list[i]
+    if request.limits then
+      request.rate_limited, request.left, request.full_in_ms =
+        limits.take(now_ms, request.limits, texts)
+    end
+  end
+  return { box = event.open(keys, now_ms), list = list, texts = texts }
+end
+
+-- What the keys hold, by key.
+function batches.texts(keys)
+  local texts = #keys > 0 and redis.call("MGET", unpack(keys)) or {}
+  local text_of = {}
+  for i = 1, #keys do
+    if texts[i] then
+      text_of[keys[i]] = texts[i]
+    end
+  end
+  return text_of
+end
+
+-- The replies of a call: `decide(batch, request)` makes that of one request, and `write(batch)`
+-- writes what they have in common. Damaged state is an error of the call: the requests before it
+-- keep what they were given.
+function batches.run(batch, decide, write)
+  local box, replies = batch.box, { "OK" }
+  local decided, damage = pcall(batches.reply_to_all, batch, decide, replies)
+  if box and box.position ~= "" then
+    write(batch)
+    event.save(box)
+  end
+  if not decided then
+    error({ err = damage })
+  end
+  return replies
+end
+
+-- Put the reply of each request behind the first item of `replies`.
+function batches.reply_to_all(batch, decide, replies)
+  for i, request in ipairs(batch.list) do
+    local reply = request.rate_limited
+    if not reply then
+      reply = batch.box and decide(batch, request) or { "EVENT_NOT_FOUND" }
+      if request.limits then
+        limits.add_left(reply, request.left, request.full_in_ms)
+      end
+    end
+    replies[i + 1] = reply
+  end
+end
