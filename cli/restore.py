@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from cli import output
 from cli.sources import data_option, event_id_of, json_option, refuse_without_database, settings_for
 from engine.engine import Engine
-from engine.errors import EventNotFound, Misconfigured
+from engine.errors import EventNotFound, Malformed, Misconfigured
 from engine.ids import EventId
 from engine.models import Event
 from engine.settings.settings import Settings
@@ -103,8 +103,8 @@ async def _restore(
 async def _agrees(engine: Engine, event: EventId, asker: _Asker, progress: "_ProgressView") -> bool:
     try:
         found = await engine.events.read_event(event)
-    except EventNotFound:
-        return True  # restore reports that Postgres has none either
+    except (EventNotFound, Malformed):
+        return True  # not on sale; restore reports it if Postgres has none either
     progress.pause()
     return asker.agrees(found)
 

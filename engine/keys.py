@@ -89,6 +89,11 @@ def restored(event: EventId, restore: str, name: str) -> str:
     return f"{{{event}}}:restoring:{restore}:{name}"
 
 
+def damaged(event: EventId, name: str) -> str:
+    """A key that a restore could not read, set aside for a week. `name` is its own, as `seats`."""
+    return f"{{{event}}}:damaged:{name}"
+
+
 def dead_letters(event: EventId) -> str:
     """Journal entries that Postgres rejected, with the reason."""
     return f"{{{event}}}:dead"

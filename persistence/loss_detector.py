@@ -42,6 +42,7 @@ class LossDetector:
         self._newest: dict[EventId, Newest] = {}
         self._handed_out: dict[EventId, Position] = {}
         self._read: dict[EventId, list[JournalEntry]] = {}
+        self._unreadable: dict[EventId, str] = {}
 
     async def check(self) -> list[EventId]:
         """Fence every event that is missing or behind in Redis; returns them.
@@ -58,8 +59,9 @@ class LossDetector:
         for event, newest in self._newest.items():
             head = heads.get(event)
             if isinstance(head, Malformed):  # the reconciler reports it; the others are checked
-                _log.error("head_not_read", event_id=event, why=str(head))
+                self._log_unreadable(event, str(head))
                 continue
+            self._unreadable.pop(event, None)
             if head is None:
                 why = "Redis does not have the event"
             elif event not in listed:  # also of a process that ended between its fence and its list
@@ -75,6 +77,12 @@ class LossDetector:
             if await self._fence(event, head, why):
                 behind.append(event)
         return behind
+
+    def _log_unreadable(self, event: EventId, why: str) -> None:
+        """Once, not at every check."""
+        if self._unreadable.get(event) != why:
+            _log.error("head_not_read", event_id=event, why=why, repair=f"engine restore {event}")
+        self._unreadable[event] = why
 
     async def before_reading(self, events: list[EventId]) -> None:
         """Note the newest entry that was delivered to the writers so far."""

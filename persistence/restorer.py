@@ -154,6 +154,8 @@ class Restorer:
         read here or outdated.
         """
         stored = await self._read_stored(event)
+        for name in await self._engine.restores.set_damage_aside(event):
+            _log.error("key_set_aside", event_id=event, key=name, why="it cannot be read")
         why = f"restore {restore}"
         await self._engine.restores.fence_event(
             event, why, stub_of(stored), restore=restore, epoch="*"

@@ -22,6 +22,20 @@ from engine.transport.client import RedisClient
 from engine.transport.wire import Argument
 
 _STAGED = ("seats", "bookings", "customers", "ended", "journal")
+_TYPES = {
+    "event": b"hash",
+    "seats": b"hash",
+    "map": b"string",
+    "areas": b"hash",
+    "bookings": b"hash",
+    "deadlines": b"zset",
+    "customers": b"zset",
+    "ended": b"zset",
+    "journal": b"stream",
+    "layout": b"string",
+}
+"""The type of each key that a restore writes."""
+DAMAGED_TTL_S = 7 * 86_400
 
 
 class EventHead(NamedTuple):
@@ -73,13 +87,12 @@ class Restores:
             raise Malformed(f"{event}: {error}") from error
         if code != "ok":
             return None
-        epoch, position, sales, *missing = answer
-        return EventHead(
-            int(epoch),
-            position_of(position.decode()),
-            SalesState(sales.decode()),
-            tuple(name.decode() for name in missing),
-        )
+        epoch, position, sales, *missing = (item.decode() for item in answer)
+        try:
+            place = int(epoch), position_of(position), SalesState(sales)
+        except ValueError as error:
+            raise Malformed(f"{event}: the event's own fields cannot be read: {error}") from error
+        return EventHead(*place, tuple(missing))
 
     async def _head_or_why_not(self, event: EventId) -> EventHead | Malformed | None:
         try:
@@ -137,6 +150,24 @@ class Restores:
         if code == "ok":  # after the stub: what is listed must not answer EVENT_NOT_FOUND
             await self._client.sadd(keys.EVENTS, event)
         return code == "ok"
+
+    async def set_damage_aside(self, event: EventId) -> list[str]:
+        """Rename the keys that no script can read, so that a restore can write them anew.
+
+        These are keys of another type, and the event hash or the areas if their values cannot be
+        read. Each is kept for DAMAGED_TTL_S. Returns their names. Raises: Unavailable.
+        """
+        named = {**keys.of_event(event)._asdict(), "layout": keys.layout(event)}
+        types = [await self._batcher.ask("TYPE", key) for key in named.values()]
+        known = {name: found for name, found in zip(named, types, strict=True) if found != b"none"}
+        damaged = [name for name, found in known.items() if found != _TYPES[name]]
+        if not damaged and isinstance(await self._head_or_why_not(event), Malformed):
+            damaged = [name for name in ("event", "areas") if name in known]
+        for name in damaged:
+            aside = keys.damaged(event, name)
+            await self._batcher.ask("RENAME", named[name], aside)
+            await self._batcher.ask("EXPIRE", aside, DAMAGED_TTL_S)
+        return damaged
 
     async def stage(self, image: EventImage, restore: str, progress: Progress) -> None:
         """Write the image to staging keys of this restore. Raises: Unavailable, OutcomeUnknown."""

@@ -206,15 +206,20 @@ async def test_a_redis_that_was_emptied_under_a_writer_is_fenced(
         assert await _fenced(engine)()
 
 
+@pytest.mark.parametrize("field", ["areas", "epoch", "position", "sales"])
 async def test_an_event_that_cannot_be_read_keeps_no_other_from_being_checked(
-    sale: Sale, engine: Engine, pool: Pool, writer: Writer
+    sale: Sale, engine: Engine, pool: Pool, writer: Writer, field: str
 ) -> None:
     derby = EventId("derby")
     await engine.events.load_event(derby, layout(), terms())
     async with running(writer):
         await drained(engine)
-    await sale.redis.delete("{gala}:areas", "{derby}:seats")
-    await sale.redis.set("{gala}:areas", "of another type")
+    await sale.redis.delete("{derby}:seats")
+    if field == "areas":
+        await sale.redis.delete("{gala}:areas")
+        await sale.redis.set("{gala}:areas", "of another type")
+    else:
+        await sale.redis.hset("{gala}:event", field, "x")
     assert await LossDetector(engine, pool).check() == [derby]
     with pytest.raises(Malformed, match="gala"):
         await engine.restores.read_head(GALA)

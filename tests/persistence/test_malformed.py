@@ -10,7 +10,9 @@ from cli.status.text import lines_of, status_of
 from engine import Engine, invariants, keys
 from engine.errors import Malformed
 from engine.ids import EventId
+from engine.restore.staging import DAMAGED_TTL_S
 from persistence.reconcile.rounds import Rounds
+from persistence.restorer import Restorer
 from tests.persistence.sale import Sale, ulid
 from tests.support.factories import GALA, layout, terms
 
@@ -50,6 +52,37 @@ async def _replace_key(sale: Sale, name: str) -> None:
     """Give a key another type."""
     await sale.redis.delete(f"{{gala}}:{name}")
     await sale.redis.sadd(f"{{gala}}:{name}", "x")
+
+
+@pytest.mark.parametrize("name", [*KEYS, "layout"])
+async def test_restore_of_an_event_with_a_key_of_another_type_mends_it(
+    sale: Sale, restorer: Restorer, name: str
+) -> None:
+    await sale.write()
+    await _replace_key(sale, name)
+    restored = await restorer.restore(GALA)
+    assert (restored.standing, restored.confirmed_count) == ((), 2)
+    assert await sale.redis.type(f"{{gala}}:damaged:{name}") == b"set"
+    assert 0 < await sale.redis.ttl(f"{{gala}}:damaged:{name}") <= DAMAGED_TTL_S
+    await sale.hold("A-1-5")
+    await sale.write()
+    assert await sale.found() == []
+
+
+@pytest.mark.parametrize(
+    ("key", "field", "value"),
+    [("event", "sold", "many"), ("event", "epoch", "x"), ("areas", "floor", "x")],
+)
+async def test_restore_of_an_event_with_a_value_that_cannot_be_read_mends_it(
+    sale: Sale, restorer: Restorer, key: str, field: str, value: str
+) -> None:
+    await sale.write()
+    await sale.redis.hset(f"{{gala}}:{key}", field, value)
+    restored = await restorer.restore(GALA)
+    assert (restored.standing, restored.confirmed_count) == ((), 2)
+    await sale.hold("A-1-5")
+    await sale.write()
+    assert await sale.found() == []
 
 
 def _poller(engine: Engine, tmp_path: Any, chosen: EventId | None) -> StatusPoller:
