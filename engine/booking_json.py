@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from engine.ids import AreaId, BookingId, CustomerId, EventId, local_ids, seat_ids
 from engine.models import AreaQuantity, Booking, BookingStatus, Payment
+from engine.payments import payment_said
 
 
 class BookingRecord(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
@@ -25,6 +26,8 @@ class BookingRecord(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=T
     late: bool = False
     refund_minor: int = 0
     refund_reason: str | None = None
+    payment: str = ""
+    """Of a sale without a list of payments: the source and the id of its one payment."""
     payments: tuple[Payment, ...] = ()
 
 
@@ -53,11 +56,24 @@ def booking_of(event: EventId, ulid: str, json: bytes) -> Booking:
         refund_minor=record.refund_minor,
         refund_reason=record.refund_reason,
     )
-    return replace(booking, payments=record.payments) if record.payments else booking
+    if record.payments:
+        return replace(booking, payments=record.payments)
+    if record.status == BookingStatus.CONFIRMED:
+        return replace(booking, payments=(payment_said(booking, record.payment),))
+    return booking
 
 
 def json_of(booking: Booking) -> bytes:
     """The JSON of a booking: what `booking_of` reads."""
+    listed, said = booking.payments, ""
+    if booking.status == BookingStatus.CONFIRMED and len(listed) == 1:
+        said = f"{listed[0].source} {listed[0].id}"
+        if listed == (payment_said(booking, ""),):
+            listed, said = (), ""
+        elif listed == (payment_said(booking, said),):
+            listed = ()
+        else:
+            said = ""
     record = BookingRecord(
         customer=booking.customer_id,
         status=booking.status,
@@ -73,7 +89,8 @@ def json_of(booking: Booking) -> bytes:
         late=booking.late,
         refund_minor=booking.refund_minor,
         refund_reason=booking.refund_reason,
-        payments=booking.payments,
+        payment=said,
+        payments=listed,
     )
     return _encode(record)
 

@@ -29,18 +29,22 @@ def payments_of(booking: Booking) -> tuple[Payment, ...]:
     is_sold = booking.status in _SOLD
     if booking.payments or not (is_sold or booking.refund_reason or booking.refund_minor):
         return booking.payments
+    return (payment_said(booking, ""),)
+
+
+def payment_said(booking: Booking, said: str) -> Payment:
+    """The one payment that a record without a list says of itself: its source and id in `said`."""
+    source, _, payment_id = said.partition(" ")
     outcome = PaymentOutcome.LATE_CONFIRMED if booking.late else PaymentOutcome.CONFIRMED
-    return (
-        Payment(
-            id=f"{PaymentSource.UNCHECKED}:{booking.id.rpartition(':')[2]}",
-            amount_minor=max(booking.amount_minor, booking.refund_minor),
-            currency=booking.currency,
-            source=PaymentSource.UNCHECKED,
-            outcome=outcome if is_sold else PaymentOutcome.REFUND_DUE,
-            at_ms=booking.confirmed_at_ms or booking.ended_at_ms or 0,
-            owed_minor=booking.refund_minor,
-            reason=booking.refund_reason,
-        ),
+    return Payment(
+        id=payment_id or f"{PaymentSource.UNCHECKED}:{booking.id.rpartition(':')[2]}",
+        amount_minor=max(booking.amount_minor, booking.refund_minor),
+        currency=booking.currency,
+        source=PaymentSource(source) if source else PaymentSource.UNCHECKED,
+        outcome=outcome if booking.status in _SOLD else PaymentOutcome.REFUND_DUE,
+        at_ms=booking.confirmed_at_ms or booking.ended_at_ms or 0,
+        owed_minor=booking.refund_minor,
+        reason=booking.refund_reason,
     )
 
 

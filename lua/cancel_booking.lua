@@ -41,7 +41,7 @@ if not by_organiser and box.now_ms >= until_ms then
 end
 
 -- Writes.
-record.payments = payments.of(ulid, record)
+payments.keep(record, payments.of(ulid, record))
 payments.give_back(record, "cancelled")
 local ending = { { ulid = ulid, record = record } }
 json = bookings.finish(box, "booking_cancelled", ending, "cancelled")[1]

@@ -51,7 +51,7 @@ elseif not known and #list >= payments.KEPT_MAX then
 end
 
 -- Writes.
-record.payments = list
+payments.keep(record, list)
 local entry = known or payments.put(list, nil, payment, change.outcome)
 if is_unchecked then
   payments.verify(record, list, entry, payment)

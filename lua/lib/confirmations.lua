@@ -48,9 +48,9 @@ function confirmations.decide(batch, request)
     return payments.answer(known, ulid, record, json)
   end
   local outcome, refusal, late_ms = confirmations.take(batch, request, record, payment)
-  record.payments = list
   local entry = payments.put(list, known, payment, outcome)
   if not payments.BUYS[outcome] then
+    payments.keep(record, list)
     payments.owe(record, entry, refusal and string.lower(refusal[1]) or outcome)
     bookings.write_owed(box, ulid, record)
     return payments.answer(entry, ulid, record)
@@ -58,6 +58,11 @@ function confirmations.decide(batch, request)
   batch.hold_keys = batch.hold_keys or {}
   batch.hold_keys[#batch.hold_keys + 1] = request.hold_key
   record.status, record.confirmed_at_ms = "confirmed", box.now_ms
+  if known or #list > 1 or entry.note then
+    payments.keep(record, list)
+  else
+    payments.keep_one(ulid, record, entry)
+  end
   json = bookings.write(box, "booking_confirmed", ulid, record)
   return { "OK", ulid, json, "new", unpack(late_ms) }
 end

@@ -30,17 +30,32 @@ function payments.new(box, ulid, record, given)
     note = given.note ~= "" and given.note or nil }
 end
 
--- The list of a record. A record of an earlier release has none: what it says of its payment.
+-- The list of a record. Without a list it is the one payment that the record says of itself, in
+-- `payment`: "<source> <id>", or nothing for the one unchecked payment.
 function payments.of(ulid, record)
   local sold = record.status == "confirmed" or record.status == "cancelled"
   if record.payments or not (sold or record.refund_reason) then
     return record.payments or {}
   end
   local outcome = not sold and "refund_due" or record.late and "late_confirmed" or "confirmed"
-  return { { id = "unchecked:" .. ulid, amount_minor = record.amount_minor,
-    currency = record.currency, source = "unchecked", outcome = outcome,
+  local source, id = string.match(record.payment or "", "^(%S+) (.+)$")
+  return { { id = id or "unchecked:" .. ulid, amount_minor = record.amount_minor,
+    currency = record.currency, source = source or "unchecked", outcome = outcome,
     at_ms = record.confirmed_at_ms or record.ended_at_ms, owed_minor = record.refund_minor,
     reason = record.refund_reason } }
+end
+
+-- Keep the list in the record.
+function payments.keep(record, list)
+  record.payments, record.payment = list, nil
+end
+
+-- Keep the one payment of a sale, which is new. Most sales have no other, and a list of it would be
+-- half of the record.
+function payments.keep_one(ulid, record, one)
+  if one.id ~= "unchecked:" .. ulid then
+    record.payment = one.source .. " " .. one.id
+  end
 end
 
 -- The entry of the list that a payment is, if it is known; and true for an unchecked one that this
@@ -83,7 +98,7 @@ end
 
 -- The provider's word, or the organiser's, for an unchecked payment.
 function payments.verify(record, list, one, payment)
-  record.payments = list
+  payments.keep(record, list)
   one.source, one.provider_id, one.note = payment.source, payment.id, payment.note
 end
 

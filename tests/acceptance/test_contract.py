@@ -5,6 +5,8 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
+
 from api.http.tokens import issue_token
 from engine import Settings
 from tests.support.box_office import BoxOffice
@@ -23,8 +25,9 @@ negative_data_rejection.expected-statuses = ["4xx"]
 """
 
 
+@pytest.mark.parametrize("phase", ["examples", "coverage", "fuzzing", "stateful"])
 async def test_schemathesis_finds_nothing(
-    settings: Settings, office: BoxOffice, database_url: str, tmp_path: Path
+    settings: Settings, office: BoxOffice, database_url: str, tmp_path: Path, phase: str
 ) -> None:
     await office.open(owner_id="root", areas={"floor": 50}, seats=40)
     config = tmp_path / "schemathesis.toml"
@@ -36,6 +39,7 @@ async def test_schemathesis_finds_nothing(
             f"http://127.0.0.1:{port}/api/openapi.json",
             *("--header", f"Authorization: Bearer {token}", "--checks", "all", "--no-color"),
             *("--seed", SEED, "--max-examples", EXAMPLES, "--generation-database", "none"),
+            *("--phases", phase),
             cwd=tmp_path,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

@@ -1,5 +1,6 @@
 """What is spoilt is found: each promise of tests/support/invariants with a planted fault."""
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -63,10 +64,10 @@ async def _answered_with_nothing(redis: Any, held: str, sold: str) -> None:
 
 
 async def _payment_forgotten(redis: Any, held: str, sold: str) -> None:
-    record = await redis.hget("{gala}:bookings", sold)
-    lost = record.replace(b'"outcome":"confirmed"', b'"outcome":"paid_twice"')
-    assert lost != record
-    await redis.hset("{gala}:bookings", sold, lost)
+    record = json.loads(await redis.hget("{gala}:bookings", sold))
+    payment = {"id": "pi_1", "amount_minor": 1500, "currency": "EUR", "source": "provider"}
+    record["payments"] = [payment | {"outcome": "paid_twice"}]
+    await redis.hset("{gala}:bookings", sold, json.dumps(record))
 
 
 FAULTS: dict[str, tuple[Spoil, str]] = {
