@@ -1,6 +1,7 @@
 """Bookings over HTTP: hold, read, extend, release, confirm, cancel. One engine call each."""
 
-from typing import Annotated, cast
+from collections.abc import Iterable
+from typing import Annotated, Literal, cast
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -18,19 +19,30 @@ from api.http.payloads import (
     SeatIdText,
     encode,
 )
-from api.http.problems import checked, invalid
+from api.http.problems import Problem, checked, invalid
 from api.http.responses import Response
 from engine import ids
+from engine.availability import LoadedLayout
 from engine.booking_view import BookingView, view_of
-from engine.ids import CustomerId, EventId, SeatId
-from engine.models import AreaQuantity, Booking, PaymentReport, PaymentSource, Selection
+from engine.errors import LeavesSingle, NoSeatsTogether
+from engine.ids import BookingId, CustomerId, EventId, SeatId
+from engine.models import (
+    AreaQuantity,
+    BestSelection,
+    Booking,
+    PaymentReport,
+    PaymentSource,
+    Selection,
+    Together,
+)
+from engine.plans.builder import PRICE_MINOR_MAX
 
 PATH = f"{V1}/booking"
 _LINE = r"^[^\x00-\x1f\x7f]+$(?!\n)"
 PLACES_MAX = 50
 """The most seats or areas that one request may name; the limit of an event may be lower."""
 
-AreaIdText = Annotated[IdText, Meta(extra_json_schema={"pattern": f"^{ids.PLACE_PATTERN}$"})]
+PlaceIdText = Annotated[IdText, Meta(extra_json_schema={"pattern": f"^{ids.PLACE_PATTERN}$"})]
 
 
 class MineQuery(RequestBody, frozen=True):
@@ -44,17 +56,48 @@ class MineQuery(RequestBody, frozen=True):
 class AreaRequest(RequestBody, frozen=True):
     """A number of places in one standing area."""
 
-    area_id: AreaIdText
+    area_id: PlaceIdText
     quantity: Annotated[int, Meta(ge=1, le=PLACES_MAX)]
 
 
+class AccessibleRequest(RequestBody, frozen=True):
+    """Wheelchair places, and seats beside them for companions."""
+
+    wheelchair: Annotated[int, Meta(ge=1, le=PLACES_MAX)]
+    companions: Annotated[int, Meta(ge=0, le=PLACES_MAX)] = 0
+
+
+class BestBody(RequestBody, frozen=True):
+    """The best free places, side by side. Without a filter, of the whole event.
+
+    `accessible`: the party is its wheelchair places and companions. `fallback`: how the party may
+    be parted if no row has room: one row behind the other, in parts of one section, apart, or all
+    standing; left out, it is not parted. `beside`: a pending booking of the caller to sit next to.
+    """
+
+    quantity: Annotated[int, Meta(ge=1, le=PLACES_MAX)]
+    category_ids: Annotated[tuple[PlaceIdText, ...], Meta(max_length=PLACES_MAX)] = ()
+    section_ids: Annotated[tuple[PlaceIdText, ...], Meta(max_length=PLACES_MAX)] = ()
+    price_max_minor: Annotated[int, Meta(ge=0, le=PRICE_MINOR_MAX)] | UnsetType = UNSET
+    accessible: AccessibleRequest | UnsetType = UNSET
+    restricted_view: bool = False
+    fallback: Annotated[
+        tuple[Literal["rows", "section", "apart", "standing"], ...], Meta(max_length=4)
+    ] = ()
+    beside: IdText | UnsetType = UNSET
+
+
 class HoldBody(RequestBody, frozen=True):
-    """What to hold, all or nothing. A seat id names its event; areas need `eventId`."""
+    """What to hold, all or nothing: seats, areas, or the best that are free.
+
+    A seat id names its event; areas and `bestAvailable` need `eventId`.
+    """
 
     seat_id: SeatIdText | UnsetType = UNSET
     seat_ids: Annotated[tuple[SeatIdText, ...], Meta(min_length=1, max_length=PLACES_MAX)] = ()
     event_id: EventIdText | UnsetType = UNSET
     areas: Annotated[tuple[AreaRequest, ...], Meta(min_length=1, max_length=PLACES_MAX)] = ()
+    best_available: BestBody | UnsetType = UNSET
 
 
 class ConfirmBody(RequestBody, frozen=True):
@@ -74,9 +117,47 @@ class BookingList(Struct, frozen=True):
 async def hold_seats(call: Call[NoQuery, HoldBody]) -> Response:
     """Hold every seat and standing place of the body for the caller, or none of them."""
     request_id = request_id_of(call.headers)
-    selection = _selection(call.body, call.caller.customer_id)
-    booking = await call.bookings.hold_seats(selection, request_id=request_id)
+    if call.body.best_available is not UNSET:
+        booking = await _hold_best(call, call.body.best_available, request_id)
+    else:
+        booking = await _hold_picked(call, request_id)
     return Response(encode(view_of(booking)), ((b"location", f"{PATH}/{booking.id}".encode()),))
+
+
+async def _hold_picked(call: Call[NoQuery, HoldBody], request_id: str | None) -> Booking:
+    selection = _selection(call.body, call.caller.customer_id)
+    try:
+        return await call.bookings.hold_seats(selection, request_id=request_id)
+    except LeavesSingle as refused:
+        event = selection.event_id
+        loaded = await call.engine.availability.read_layout(event)
+        alone, count, starts = ([int(item) for item in text.split()] for text in refused.found)
+        told = {
+            "seatIds": _seats_at(event, loaded, alone),
+            "suggestions": [
+                _seats_at(event, loaded, range(start, start + count[0])) for start in starts
+            ],
+        }
+        raise Problem(refused.code, refused.says, told) from refused
+
+
+def _seats_at(event: EventId, loaded: LoadedLayout, indexes: Iterable[int]) -> list[str]:
+    """The seats at these indexes of the map."""
+    places = (loaded.place(index) for index in indexes)
+    return [f"{event}:{place.seat.id}" for place in places if place]
+
+
+async def _hold_best(
+    call: Call[NoQuery, HoldBody], wanted: BestBody, request_id: str | None
+) -> Booking:
+    selection = _best_selection(call.body, wanted, call.caller.customer_id)
+    try:
+        return await call.bookings.hold_best(selection, request_id=request_id)
+    except NoSeatsTogether as refused:
+        availability, loaded = await call.engine.availability.read_both(selection.event_id)
+        free = {category: found.available for category, found in loaded.count(availability).items()}
+        told = {"largest": int(refused.found[0]), "freeByCategory": free}
+        raise Problem(refused.code, refused.says, told) from refused
 
 
 async def list_bookings(call: Call[MineQuery, None]) -> Response:
@@ -168,6 +249,50 @@ def _selection(body: HoldBody, customer: CustomerId) -> Selection:
         seats=cast("tuple[SeatId, ...]", seats),
         areas=areas,
     )
+
+
+def _best_selection(body: HoldBody, wanted: BestBody, customer: CustomerId) -> BestSelection:
+    if body.seat_id is not UNSET or body.seat_ids or body.areas:
+        raise invalid("bestAvailable", "give seats and areas, or bestAvailable")
+    if body.event_id is UNSET:
+        raise invalid("eventId", "bestAvailable needs an eventId")
+    event = checked("eventId", ids.event_id, body.event_id)
+    wheelchair = 0
+    if wanted.accessible is not UNSET:
+        wheelchair = wanted.accessible.wheelchair
+        if wheelchair + wanted.accessible.companions != wanted.quantity:
+            detail = "wheelchair places and companions are not the quantity"
+            raise invalid("bestAvailable.accessible", detail)
+        if wanted.fallback:
+            raise invalid("bestAvailable.fallback", "an accessible party is not parted")
+    beside = None
+    if wanted.beside is not UNSET:
+        beside = BookingId(wanted.beside)
+        if checked("bestAvailable.beside", ids.split_booking, beside)[0] != event:
+            raise invalid("bestAvailable.beside", "a booking of another event")
+        if wheelchair or wanted.fallback:
+            raise invalid("bestAvailable.beside", "not with accessible or fallback")
+    return BestSelection(
+        event_id=event,
+        customer_id=customer,
+        quantity=wanted.quantity,
+        category_ids=_distinct("bestAvailable.categoryIds", wanted.category_ids),
+        section_ids=_distinct("bestAvailable.sectionIds", wanted.section_ids),
+        price_max_minor=None if wanted.price_max_minor is UNSET else wanted.price_max_minor,
+        wheelchair=wheelchair,
+        restricted_view=wanted.restricted_view,
+        fallback=tuple(Together(word) for word in wanted.fallback),
+        beside=beside,
+    )
+
+
+def _distinct(field: str, named: tuple[str, ...]) -> tuple[str, ...]:
+    """Ids of places, which contain no space."""
+    for name in named:
+        checked(field, ids.area_id, name)
+    if len(set(named)) < len(named):
+        raise invalid(field, "named twice")
+    return named
 
 
 def _areas(body: HoldBody) -> tuple[AreaQuantity, ...]:

@@ -43,6 +43,7 @@ from engine.models import (
     PaymentMs,
     Sales,
     SalesState,
+    SingleSeats,
     TimeZoneText,
 )
 from engine.plans import PlanOptions, parse_event
@@ -136,6 +137,20 @@ class TermsBody(RequestBody, frozen=True):
             "than the hold; 0 or null: off, a slow payment does not move the deadline."
         ),
     ] = UNSET
+    single_seats: Annotated[
+        SingleSeats | UnsetType | None,
+        Meta(
+            description="A free seat that a booking would leave alone between others: `allow` it, "
+            "`avoid` it where the engine chooses, or `refuse` picked seats too; null: `avoid`."
+        ),
+    ] = UNSET
+    accessible_release_at: Annotated[
+        Instant | UnsetType | None,
+        Meta(
+            description="From when on wheelchair places and those of companions are for everybody; "
+            "null: never."
+        ),
+    ] = UNSET
 
 
 class EventView(View, frozen=True):
@@ -153,12 +168,14 @@ class EventView(View, frozen=True):
     layout_version: str
     position: str
     late_payment: LatePayment
+    single_seats: SingleSeats
     opens_at: str | None = None
     closes_at: str | None = None
     starts_at: str | None = None
     time_zone: str = ""
     cancel_until: str | None = None
     payment_max_ms: int = 0
+    accessible_release_at: str | None = None
     customer_max: int = 0
 
 
@@ -282,6 +299,8 @@ def _change(body: TermsBody) -> TermsChange:
         cancel_until_ms=_milliseconds("cancelUntil", body.cancel_until),
         late_payment=_or_default(body.late_payment, LatePayment.CONFIRM),
         payment_max_ms=_or_default(body.payment_max_ms, 0),
+        single_seats=_or_default(body.single_seats, SingleSeats.AVOID),
+        accessible_release_at_ms=_milliseconds("accessibleReleaseAt", body.accessible_release_at),
     )
 
 
@@ -348,6 +367,8 @@ def view_of(event: Event) -> EventView:
         cancel_until=rfc3339_or_none(event.cancel_until_ms),
         late_payment=event.late_payment,
         payment_max_ms=event.payment_max_ms,
+        single_seats=event.single_seats,
+        accessible_release_at=rfc3339_or_none(event.accessible_release_at_ms),
     )
 
 

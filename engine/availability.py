@@ -10,13 +10,14 @@ reads and decodes each version once.
 import asyncio
 import time
 from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from cachetools import LRUCache
 
 from engine import keys
-from engine.errors import EventNotFound
+from engine.errors import EventNotFound, Unavailable
 from engine.ids import AreaId, EventId
 from engine.models import (
     AreaCounts,
@@ -41,6 +42,7 @@ PLACE_BYTES = 300
 _FREED_ROWS = 10
 _PAUSE_S = 0.001
 """Between two pieces of a layout that is decoded or freed: the event loop has its turn first."""
+_TRIES = 5
 DECODING_MAX = 1
 """Layouts decoded at once: each needs a thread, and its memory before it counts in the cache."""
 
@@ -60,6 +62,21 @@ class LoadedLayout:
     gzipped: bytes
     layout: Layout
     rows: list[tuple[str, LayoutRow]] = field(repr=False)
+    stretches: list[tuple[str, int, int]] = field(repr=False)
+    """Runs of the map of one category: its id, the first index, one past the last."""
+
+    def count(self, availability: Availability) -> dict[str, Counts]:
+        """Places by category and status, of an availability of this layout."""
+        counted = {category.id: [0, 0, 0, 0] for category in self.layout.categories}
+        for category, first, past in self.stretches:
+            for at, letter in enumerate("ahsb"):
+                counted[category][at] += availability.map.count(letter, first, past)
+        category_of = {area.id: area.category for area in self.layout.areas}
+        for area in availability.areas:
+            counts = counted[category_of[area.area_id]]
+            for at, more in enumerate((area.available, area.held, area.sold)):
+                counts[at] += more
+        return {category: Counts(*counts) for category, counts in counted.items()}
 
     def place(self, index: int) -> Place | None:
         """The seat at this index of the map; None between two rows and beyond the last."""
@@ -79,6 +96,23 @@ class _LayoutCache(LRUCache[tuple[EventId, str], LoadedLayout]):
         key, found = super().popitem()
         asyncio.get_running_loop().run_in_executor(None, _free, [found])
         return key, found
+
+
+def _stretches(rows: Iterable[LayoutRow]) -> Iterator[tuple[str, int, int]]:
+    """Runs of the map of one category, `/` between rows included: category, first, past the last.
+
+    The rows are in the order of the map.
+    """
+    category, first, past = "", 0, 0
+    for row in rows:
+        for index, seat in enumerate(row.seats, row.index):
+            if seat.category != category:
+                if past > first:
+                    yield category, first, past
+                category, first = seat.category, index
+            past = index + 1
+    if past > first:
+        yield category, first, past
 
 
 def _free(evicted: list[LoadedLayout]) -> None:
@@ -124,6 +158,18 @@ class AvailabilityReader:
         found = self._known[event] = _availability(event, reply)
         return found
 
+    async def read_both(self, event: EventId) -> tuple[Availability, LoadedLayout]:
+        """Map and layout of one version; retries, as seats may be added between the two reads.
+
+        Raises: EventNotFound, Unavailable.
+        """
+        for _ in range(_TRIES):
+            availability = await self.read_map(event)
+            loaded = await self.read_layout(event, availability.layout_version)
+            if loaded.layout.version == availability.layout_version:
+                return availability, loaded
+        raise Unavailable("the layout changes faster than it can be read")
+
     async def read_layout(self, event: EventId, version: str = "") -> LoadedLayout:
         """The layout of this version, or the newest. Raises: EventNotFound.
 
@@ -167,7 +213,8 @@ def _layout_bytes(found: LoadedLayout) -> int:
 def _load(gzipped: bytes, parts: SplitLayout) -> LoadedLayout:
     layout = layouts.join(parts, _PAUSE_S)
     rows = [(section.id, row) for section in layout.sections for row in section.rows]
-    return LoadedLayout(gzipped, layout, sorted(rows, key=lambda row: row[1].index))
+    rows.sort(key=lambda row: row[1].index)
+    return LoadedLayout(gzipped, layout, rows, [*_stretches(row for _, row in rows)])
 
 
 def _availability(event: EventId, reply: list[bytes]) -> Availability:

@@ -5,7 +5,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.ids import AreaId, BookingId, CustomerId, EventId, local_ids, seat_ids
-from engine.models import AreaQuantity, Booking, BookingStatus, Payment
+from engine.models import AreaQuantity, Booking, BookingStatus, Payment, Together
 from engine.payments import payment_said
 
 
@@ -29,6 +29,7 @@ class BookingRecord(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=T
     payment: str = ""
     """Of a sale without a list of payments: the source and the id of its one payment."""
     payments: tuple[Payment, ...] = ()
+    together: Together | None = None
 
 
 _decode = msgspec.json.Decoder(BookingRecord, strict=False).decode
@@ -38,7 +39,7 @@ _encode = msgspec.json.Encoder().encode
 def booking_of(event: EventId, ulid: str, json: bytes) -> Booking:
     """The booking in its JSON."""
     record = _decode(json)
-    # Without `payments`: with more than 15 keywords CPython makes a dict for a call.
+    # Without what few have: with more than 15 keywords CPython makes a dict for a call.
     booking = Booking(
         id=BookingId(f"{event}:{ulid}"),
         event_id=event,
@@ -56,6 +57,8 @@ def booking_of(event: EventId, ulid: str, json: bytes) -> Booking:
         refund_minor=record.refund_minor,
         refund_reason=record.refund_reason,
     )
+    if record.together:
+        booking = replace(booking, together=record.together)
     if record.payments:
         return replace(booking, payments=record.payments)
     if record.status == BookingStatus.CONFIRMED:
@@ -91,6 +94,7 @@ def json_of(booking: Booking) -> bytes:
         refund_reason=booking.refund_reason,
         payment=said,
         payments=listed,
+        together=booking.together,
     )
     return _encode(record)
 

@@ -5,8 +5,9 @@ language reads one shape.
 """
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from engine.models import AreaQuantity, Booking, BookingStatus
+from engine.models import AreaQuantity, Booking, BookingStatus, Together
 from engine.payments import is_processing
 from engine.ports.webhooks import MessageKind
 from engine.timestamps import rfc3339, rfc3339_or_none
@@ -22,7 +23,8 @@ class AreaView(Struct, frozen=True, gc=False, rename="camel"):
 class BookingView(Struct, frozen=True, gc=False, kw_only=True, rename="camel"):
     """A booking. `late`: its payment came after the deadline, and its places were still free.
 
-    `paymentProcessing`: a payment takes days, and `expiresAt` waits for it.
+    `paymentProcessing`: a payment takes days, and `expiresAt` waits for it. `together`: how the
+    party sits, if the engine chose the places.
     """
 
     id: str
@@ -40,6 +42,7 @@ class BookingView(Struct, frozen=True, gc=False, kw_only=True, rename="camel"):
     refund_minor: int = 0
     refund_reason: str | None = None
     payment_processing: bool = False
+    together: Together | None = None
 
 
 class MessageBooking(BookingView, frozen=True, gc=False, kw_only=True):
@@ -58,7 +61,7 @@ class Message(Struct, frozen=True):
 
 def view_of(booking: Booking) -> BookingView:
     """The public form of a booking."""
-    return BookingView(
+    view = BookingView(
         id=booking.id,
         event_id=booking.event_id,
         status=booking.status,
@@ -75,6 +78,8 @@ def view_of(booking: Booking) -> BookingView:
         refund_reason=booking.refund_reason,
         payment_processing=is_processing(booking),
     )
+    # With more than 15 keywords CPython makes a dict for a call.
+    return replace(view, together=booking.together) if booking.together else view
 
 
 def _area(area: AreaQuantity) -> AreaView:

@@ -17,6 +17,7 @@ from engine.metrics import metrics
 from engine.metrics.per_tick import observe_all
 from engine.models import (
     AreaQuantity,
+    BestSelection,
     Booking,
     BookingStatus,
     Expired,
@@ -26,12 +27,15 @@ from engine.models import (
 )
 from engine.scripts import Outcome, Scripts, checked
 from engine.shared_calls import (
+    BEST,
     CONFIRM,
     HOLD,
+    BestRequest,
     ConfirmRequest,
     HoldRequest,
     SharedCalls,
     SharedRequest,
+    best_arguments,
 )
 from engine.transport.batcher import Batcher
 from engine.transport.wire import Argument
@@ -88,6 +92,19 @@ class Bookings:
         code, found = await self._outcome(HOLD, event, request)
         if code in ("seat_taken", "seat_not_found"):  # the script knows seats without their event
             found = [b"%b:%b" % (event.encode(), seat) for seat in found]
+        return _answer(event, checked(code, found))
+
+    async def hold_best(self, wanted: BestSelection, *, request_id: str | None = None) -> Booking:
+        """Hold the best free places, or none. The same request id has the same outcome.
+
+        Raises: EventNotFound, SalesClosed, TooManySeats, CategoryNotFound, SectionNotFound,
+        NoSeatsTogether, LimitReached, RequestReused; of `beside`: BookingNotFound, BookingExpired,
+        AlreadyConfirmed, BookingReleased, BookingCancelled.
+        """
+        event = wanted.event_id
+        digest = _digest_of("best", *best_arguments(wanted)) if request_id else ""
+        request = BestRequest(new_ulid(), request_id, digest, wanted, self._limit_check)
+        code, found = await self._outcome(BEST, event, request)
         return _answer(event, checked(code, found))
 
     async def extend_booking(self, booking: BookingId, customer: CustomerId | None) -> Booking:
@@ -249,3 +266,7 @@ def _digest(seats: list[str], areas: Sequence[AreaQuantity]) -> str:
     if areas:
         wanted += sorted([f"{area.area_id}={area.quantity}" for area in areas])
     return blake2b(" ".join(wanted).encode(), digest_size=16).hexdigest()
+
+
+def _digest_of(*values: Argument) -> str:
+    return blake2b("|".join(map(str, values)).encode(), digest_size=16).hexdigest()

@@ -157,6 +157,13 @@ class TermsContradict(Refused):
     code, says = "terms_contradict", "these terms contradict each other"
 
 
+class LeavesSingle(Refused):
+    """`found`: map indexes of the seats that would be alone, spaces between them; how many seats;
+    the first indexes of up to two other runs of so many seats."""
+
+    code, says = "leaves_single", "these seats would leave one alone, and others beside do not"
+
+
 class SeatNotFound(Refused):
     """`found`: the seats."""
 
@@ -179,6 +186,25 @@ class AreaFull(Refused):
     """`found`: the areas."""
 
     code, says = "area_full", "not enough places are left"
+
+
+class NoSeatsTogether(Refused):
+    """`found`: the largest party that fits side by side, by the same filters; 0 with wheelchair
+    places and beside a booking."""
+
+    code, says = "no_seats_together", "no seats side by side are left; the most that fit"
+
+
+class CategoryNotFound(Refused):
+    """`found`: the categories."""
+
+    code, says = "category_not_found", "the event has no such categories"
+
+
+class SectionNotFound(Refused):
+    """`found`: the sections."""
+
+    code, says = "section_not_found", "the event has no such sections"
 
 
 class SalesClosed(Refused):

@@ -15,11 +15,14 @@ from engine.booking_json import json_of
 from engine.ids import EventId, local_id
 from engine.models import Booking, BookingStatus, JournalEntry, Layout, Terms
 from engine.plans import layout as layouts
+from engine.plans.quality import search_keys
 from engine.transport.client import Pipeline, RedisClient
 from engine.transport.wire import Argument
 
 FORMAT = 1
 """The form of an event's keys, `event.FORMAT` of the scripts: they do not touch another."""
+STAGED = ("seats", "rows", "order", "bookings", "customers", "ended", "journal")
+"""The keys that are staged; a load has the first three."""
 STAGE_VALUES = 1000
 STAGE_TTL_S = 600
 
@@ -38,6 +41,8 @@ class EventImage(Struct, frozen=True, kw_only=True):
     gzipped: bytes
     fields: dict[str, Argument]
     seats: dict[str, str]
+    rows: dict[str, bytes]
+    order: dict[str, str]
     map: str
     areas: dict[str, str]
     bookings: dict[str, Booking] = {}
@@ -56,7 +61,10 @@ class EventImage(Struct, frozen=True, kw_only=True):
     @property
     def staged_counts(self) -> list[int]:
         """The number of values in each staging key."""
-        parts = (self.seats, self.bookings, self.customers, self.ended, self.entries)
+        parts = (
+            *(self.seats, self.rows, self.order),
+            *(self.bookings, self.customers, self.ended, self.entries),
+        )
         return [len(part) for part in parts]
 
     @property
@@ -67,7 +75,7 @@ class EventImage(Struct, frozen=True, kw_only=True):
 
 def image_of(event: EventId, layout: Layout, terms: Terms, gzipped: bytes = b"") -> EventImage:
     """The event before any sale. The script adds epoch, position and the time of the load."""
-    values = layouts.values_of(layout)
+    values, search = layouts.values_of(layout), search_keys(layout)
     capacity, blocked = layouts.capacity(layout), values.map.count("b")
     fields: dict[str, Argument] = {
         "format": FORMAT,
@@ -87,6 +95,8 @@ def image_of(event: EventId, layout: Layout, terms: Terms, gzipped: bytes = b"")
         gzipped=gzipped or layouts.encode(layout),
         fields=fields,
         seats=values.seats,
+        rows=search.rows,
+        order=search.order,
         map=values.map,
         areas=values.areas,
     )
@@ -95,12 +105,14 @@ def image_of(event: EventId, layout: Layout, terms: Terms, gzipped: bytes = b"")
 async def stage(
     client: RedisClient, image: EventImage, staging_keys: Sequence[str], progress: Progress
 ) -> None:
-    """Write seats, bookings, customers, ended and journal to these keys, in this sequence.
+    """Write each part to the key of its place in STAGED.
 
-    A load has only seats, so it passes one key. Raises what the client raises.
+    A load has no bookings, so it passes the first three keys. Raises what the client raises.
     """
     parts: tuple[tuple[_Write, Iterable[tuple[str, Any]]], ...] = (
         (_add_to_hash, image.seats.items()),
+        (_add_to_hash, image.rows.items()),
+        (_add_to_hash, image.order.items()),
         (_add_to_hash, ((ulid, json_of(booking)) for ulid, booking in image.bookings.items())),
         (_add_to_sorted_set, ((member, 0) for member in image.customers)),
         (_add_to_sorted_set, image.ended.items()),
@@ -116,7 +128,9 @@ async def stage(
             progress(len(chunk))
 
 
-def flat(pairs: Mapping[str, Argument] | Mapping[str, str]) -> Iterator[Argument]:
+def flat(
+    pairs: Mapping[str, Argument] | Mapping[str, str] | Mapping[str, bytes],
+) -> Iterator[Argument]:
     """Name, value, name, value: the form in which scripts read pairs."""
     return chain.from_iterable(pairs.items())
 

@@ -11,7 +11,7 @@ from ulid import ULID
 
 from engine import keys
 from engine.errors import EngineError, EventNotFound, Malformed, SeatExists, SeatNotFound, SeatTaken
-from engine.event_image import Progress, flat, image_of, stage
+from engine.event_image import STAGED, Progress, flat, image_of, stage
 from engine.ids import EventId, SeatId, local_ids, seat_ids
 from engine.models import Counts, Event, Layout, Terms, TermsChange, Versions
 from engine.plans.addition import Addition
@@ -55,22 +55,23 @@ class Events:
         """
         image = image_of(event, layout, terms)
         mode = "replace" if replace else "new"
-        staged = keys.staged_seats(event, str(ULID()))
+        load = str(ULID())
+        staged = [keys.loading(event, load, name) for name in STAGED[:3]]
         try:
             await self._client.sadd(keys.EVENTS, event)
-            await stage(self._client, image, [staged], progress or (lambda _: None))
+            await stage(self._client, image, staged, progress or (lambda _: None))
             await self._scripts.run(
                 "load_event",
-                [*keys.of_event(event), staged, keys.layout(event)],
-                ["", mode, len(image.seats), *image.arguments],
+                [*keys.of_event(event), *_of_layout(event), *staged],
+                ["", mode, *image.staged_counts[:3], *image.arguments],
             )
         finally:
-            await self._forget(staged)
+            await self._forget(*staged)
         return await self.read_event(event)
 
-    async def _forget(self, staged: str) -> None:
-        with suppress(EngineError):  # it has a TTL
-            await self._client.unlink(staged)
+    async def _forget(self, *staged: str) -> None:
+        with suppress(EngineError):  # they have a TTL
+            await self._client.unlink(*staged)
 
     async def add_seats(self, event: EventId, addition: Addition, *, owner_id: str = "") -> Event:
         """Add seats and areas to the end of the map.
@@ -79,11 +80,12 @@ class Events:
         """
         arguments: list[Argument] = ["", owner_id, addition.known_version, addition.gzipped]
         arguments += [addition.version, addition.prices, addition.map]
-        arguments += [addition.available, addition.blocked, addition.added, len(addition.seats)]
-        arguments += [*flat(addition.seats), *flat(addition.areas)]
+        arguments += [addition.available, addition.blocked, addition.added]
+        for values in (addition.seats, addition.areas, addition.rows, addition.order):
+            arguments += [len(values), *flat(values)]
         try:
             await self._scripts.run(
-                "add_seats", [*keys.of_event(event), keys.layout(event)], arguments
+                "add_seats", [*keys.of_event(event), *_of_layout(event)], arguments
             )
         except SeatExists as refused:
             raise SeatExists(*seat_ids(event, refused.found)) from None
@@ -151,6 +153,10 @@ class Events:
         """Every event that is loaded or being loaded, sorted by id."""
         members = await self._batcher.ask("SMEMBERS", keys.EVENTS)
         return sorted(EventId(member.decode()) for member in members)
+
+
+def _of_layout(event: EventId) -> tuple[str, str, str]:
+    return keys.layout(event), keys.rows(event), keys.order(event)
 
 
 def event_of(event: EventId, fields: dict[str, str]) -> Event:

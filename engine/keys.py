@@ -79,9 +79,19 @@ def layout(event: EventId) -> str:
     return f"{{{event}}}:layout"
 
 
-def staged_seats(event: EventId, load: str) -> str:
-    """The staging hash of one load, until `load_event` puts its seats in place."""
-    return f"{{{event}}}:loading:{load}"
+def rows(event: EventId) -> str:
+    """The record of each row, by the index of its first seat: what best available looks at."""
+    return f"{{{event}}}:rows"
+
+
+def order(event: EventId) -> str:
+    """The stretches of the map by category, and the rows of each section."""
+    return f"{{{event}}}:order"
+
+
+def loading(event: EventId, load: str, name: str) -> str:
+    """The staging key of one load for the key of this name, until `load_event` puts it in place."""
+    return f"{{{event}}}:loading:{load}:{name}"
 
 
 def restored(event: EventId, restore: str, name: str) -> str:

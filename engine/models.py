@@ -9,7 +9,7 @@ Redis' clock; money is in minor units.
 from enum import StrEnum
 from typing import Annotated
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 from msgspec.structs import asdict
 
 from engine.ids import CUSTOMER_PATTERN, AreaId, BookingId, CustomerId, EventId, SeatId
@@ -37,6 +37,8 @@ TimeZoneName = Annotated[str, Meta(max_length=64, pattern=rf"^[A-Za-z0-9_+/-]*{_
 TimeZoneText = Annotated[TimeZoneName, Meta(min_length=1)]
 """A name that a caller gives: null unsets it, not ""."""
 PaymentMs = Annotated[int, Meta(ge=0, le=PAYMENT_MS_MAX)]
+RANK_MAX = 10_000_000
+Rank = Annotated[int, Meta(ge=0, le=RANK_MAX, description="The organiser's: 0 is the best seat.")]
 
 
 class BookingStatus(StrEnum):
@@ -58,6 +60,16 @@ class LatePayment(StrEnum):
 
     CONFIRM = "confirm"
     REFUND = "refund"
+
+
+class SingleSeats(StrEnum):
+    """What an event does about a free seat that a booking would leave alone between others."""
+
+    ALLOW = "allow"
+    AVOID = "avoid"
+    """The engine chooses other places where it can; who picks seats may pick them."""
+    REFUSE = "refuse"
+    """Picked seats too are refused, where others would do."""
 
 
 class SalesState(StrEnum):
@@ -152,6 +164,8 @@ class Booking(Struct, frozen=True, gc=False, kw_only=True):
     refund_minor: int = 0
     refund_reason: str | None = None
     payments: tuple[Payment, ...] = ()
+    together: "Together | None" = None
+    """How the party sits, if the engine chose the places."""
 
     @property
     def place_count(self) -> int:
@@ -197,6 +211,8 @@ class Event(Struct, frozen=True, kw_only=True):
     cancel_until_ms: int = 0
     late_payment: LatePayment = LatePayment.CONFIRM
     payment_max_ms: int = 0
+    single_seats: SingleSeats = SingleSeats.AVOID
+    accessible_release_at_ms: int = 0
 
     @property
     def version(self) -> str:
@@ -227,6 +243,8 @@ class Terms(Struct, frozen=True, kw_only=True):
     cancel_until_ms: Milliseconds = 0
     late_payment: LatePayment = LatePayment.CONFIRM
     payment_max_ms: PaymentMs = 0
+    single_seats: SingleSeats = SingleSeats.AVOID
+    accessible_release_at_ms: Milliseconds = 0
 
 
 class TermsChange(Struct, frozen=True, kw_only=True):
@@ -240,6 +258,8 @@ class TermsChange(Struct, frozen=True, kw_only=True):
     cancel_until_ms: Milliseconds | None = None
     late_payment: LatePayment | None = None
     payment_max_ms: PaymentMs | None = None
+    single_seats: SingleSeats | None = None
+    accessible_release_at_ms: Milliseconds | None = None
 
     @property
     def fields(self) -> dict[str, int | str]:
@@ -304,6 +324,34 @@ class LayoutSeat(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True
     y: float | UnsetType = UNSET
     accessible: Annotated[bool, Meta(description="Left out if false.")] = False
     blocked: Annotated[bool, Meta(description="Left out if false.")] = False
+    rank: Rank | UnsetType = UNSET
+    companion_of: Annotated[
+        str,
+        Meta(description="The wheelchair place beside it, whose companion it is for."),
+    ] = field(default="", name="companionOf")
+    restricted_view: Annotated[bool, Meta(description="Left out if false.")] = field(
+        default=False, name="restrictedView"
+    )
+
+
+class QualityBy(StrEnum):
+    """What the quality of a seat is."""
+
+    FOCUS = "focus"
+    RANK = "rank"
+    ROW = "row"
+
+
+class Quality(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How seats are judged: by their distance to a point, by rank, or by their row in the plan.
+
+    A seat that is `step` farther away, or `step` ranks behind, is one step worse.
+    """
+
+    by: QualityBy
+    x: float = 0.0
+    y: float = 0.0
+    step: float = 1.0
 
 
 class LayoutRow(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
@@ -331,7 +379,7 @@ class LayoutArea(Struct, frozen=True, kw_only=True):
     capacity: int
 
 
-class Layout(Struct, frozen=True, kw_only=True):
+class Layout(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where every seat is and what it costs. A `version` never changes."""
 
     version: str
@@ -339,6 +387,50 @@ class Layout(Struct, frozen=True, kw_only=True):
     categories: tuple[LayoutCategory, ...]
     sections: tuple[LayoutSection, ...]
     areas: tuple[LayoutArea, ...]
+    quality: Quality | None = None
+    """None of a layout that an older release built: its rows are judged in their order."""
+
+
+class Together(StrEnum):
+    """How a party sits that got the best places there were."""
+
+    ROW = "row"
+    """Side by side."""
+    ROWS = "rows"
+    """In two halves, one row behind the other."""
+    SECTION = "section"
+    """In parts in one section."""
+    APART = "apart"
+    """In parts anywhere."""
+    STANDING = "standing"
+    """All of it in a standing area."""
+
+
+class BestSelection(Struct, frozen=True, gc=False, kw_only=True):
+    """The best places of one event that a customer asks for: how many, of what, and how together.
+
+    `wheelchair` of the `quantity` are wheelchair places, the others then are companions beside
+    them. `fallback` says how the party may be parted, ROW excepted; without it, it is not. `beside`
+    is a pending booking of the customer. Raises ValueError for a quantity below 1, and for more
+    wheelchair places than places.
+    """
+
+    event_id: EventId
+    customer_id: CustomerId
+    quantity: int
+    category_ids: tuple[str, ...] = ()
+    section_ids: tuple[str, ...] = ()
+    price_max_minor: int | None = None
+    wheelchair: int = 0
+    restricted_view: bool = False
+    fallback: tuple[Together, ...] = ()
+    beside: BookingId | None = None
+
+    def __post_init__(self) -> None:
+        if self.quantity < 1 or not 0 <= self.wheelchair <= self.quantity:
+            raise ValueError("a party has at least one place, and no more wheelchair places")
+        if self.beside and not self.beside.startswith(f"{self.event_id}:"):
+            raise ValueError(f"the booking is not one of {self.event_id}")
 
 
 class AreaCounts(Struct, frozen=True):

@@ -20,7 +20,7 @@ from engine.errors import EngineError, Overloaded, ScriptDefect
 from engine.ids import CustomerId, EventId
 from engine.limits import LimitCheck
 from engine.metrics import metrics
-from engine.models import AreaQuantity
+from engine.models import AreaQuantity, BestSelection
 from engine.scripts import UNANSWERED, Outcome, Scripts, count_call, is_unknown, outcome_of
 from engine.transport.batcher import Batcher
 from engine.transport.wire import Answer, Argument, Command
@@ -31,7 +31,11 @@ PLACES_MAX = 128
 """A call with so many seats and areas is sent: no script occupies Redis for more than about 2 ms.
 The last request may exceed it by its own places.
 """
-HOLD, CONFIRM = "hold_seats", "confirm_booking"
+HOLD, BEST, CONFIRM = "hold_seats", "hold_best", "confirm_booking"
+
+
+BEST_PLACES = 8
+"""A search of the map takes about as long as so many places."""
 
 
 class SharedRequest(Protocol):
@@ -76,6 +80,47 @@ class HoldRequest(Struct, frozen=True, gc=False):
         return ["seats", self.ulid, self.customer, self.digest, " ".join(self.seats), areas]
 
 
+class BestRequest(Struct, frozen=True, gc=False):
+    """What `hold_best` reads of one request."""
+
+    ulid: str
+    request_id: str | None
+    digest: str
+    wanted: BestSelection
+    limit_check: LimitCheck | None
+
+    @property
+    def places(self) -> int:
+        return BEST_PLACES + self.wanted.quantity
+
+    def own_keys(self, event: EventId) -> list[str]:
+        request_key = keys.request(event, self.wanted.customer_id, self.request_id)
+        return [keys.hold(event, self.ulid), request_key, keys.rows(event), keys.order(event)]
+
+    def own_arguments(self) -> list[Argument]:
+        return [
+            "best",
+            self.ulid,
+            self.wanted.customer_id,
+            self.digest,
+            *best_arguments(self.wanted),
+        ]
+
+
+def best_arguments(wanted: BestSelection) -> list[Argument]:
+    """What is wanted, as `hold_best` reads it."""
+    return [
+        wanted.quantity,
+        " ".join(wanted.category_ids),
+        " ".join(wanted.section_ids),
+        "" if wanted.price_max_minor is None else wanted.price_max_minor,
+        wanted.wheelchair,
+        int(wanted.restricted_view),
+        " ".join(wanted.fallback),
+        wanted.beside.rpartition(":")[2] if wanted.beside else "",
+    ]
+
+
 class ConfirmRequest(Struct, frozen=True, gc=False):
     """What `confirm_booking` reads of one payment."""
 
@@ -92,7 +137,7 @@ class ConfirmRequest(Struct, frozen=True, gc=False):
         return [keys.hold(event, self.ulid)]
 
     def own_arguments(self) -> list[Argument]:
-        return [self.ulid, self.customer or "", *self.payment]
+        return ["payment", self.ulid, self.customer or "", *self.payment]
 
 
 Waiting: TypeAlias = "tuple[SharedRequest, asyncio.Future[Outcome]]"

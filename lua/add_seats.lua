@@ -3,6 +3,8 @@ Add seats and areas to an event that may be on sale. Existing seats keep their i
 
 KEYS[1-9]  event seats map areas bookings deadlines customers ended journal
 KEYS[10]   layout     string   gzipped JSON
+KEYS[11]   rows       hash     records of rows, for lib/best
+KEYS[12]   order      hash     stretches of the map, for lib/best
 
 ARGV[1]    now_ms          "" = the clock of Redis
 ARGV[2]    owner           the event must belong to this organiser; "" = not checked
@@ -14,8 +16,8 @@ ARGV[7]    map             text to append to the map, its separator included
 ARGV[8]    available       number of available places added, areas included
 ARGV[9]    blocked         number of blocked places added
 ARGV[10]   added           gzipped JSON of a layout with only what is new, for the journal
-ARGV[11]   seat count      1 to 2,000
-ARGV[12...] seat, value pairs, then area, value pairs
+ARGV[11...] four times a count and so many pairs: seat, value; area, value; row, record;
+           field, value of the whole order
 
 Returns  {"OK"}
          {"EVENT_NOT_FOUND"} {"NOT_OWNER"} {"LAYOUT_CHANGED"} {"SEAT_EXISTS", seat, ...}
@@ -26,7 +28,7 @@ Returns  {"OK"}
 local box = event.open(KEYS, ARGV[1])
 local owner, known_version, layout, version, prices = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local map, available, blocked = ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9])
-local added, areas_from = ARGV[10], 12 + 2 * tonumber(ARGV[11])
+local added = ARGV[10]
 
 if not box then
   return { "EVENT_NOT_FOUND" }
@@ -35,20 +37,26 @@ elseif owner ~= "" and owner ~= event.owner_id(box) then
 elseif redis.call("HGET", box.event, "layout_version") ~= known_version then
   return { "LAYOUT_CHANGED" }
 end
-local there = {}
-for i = 12, #ARGV, 2 do
-  local key = i < areas_from and box.seats or box.areas
-  if redis.call("HEXISTS", key, ARGV[i]) == 1 then
-    there[#there + 1] = ARGV[i]
+local targets, there, at = { box.seats, box.areas, KEYS[11], KEYS[12] }, {}, 11
+for target = 1, 2 do
+  for i = at + 1, at + 2 * tonumber(ARGV[at]), 2 do
+    if redis.call("HEXISTS", targets[target], ARGV[i]) == 1 then
+      there[#there + 1] = ARGV[i]
+    end
   end
+  at = at + 1 + 2 * tonumber(ARGV[at])
 end
 if #there > 0 then
   return { "SEAT_EXISTS", unpack(there) }
 end
 
 -- Writes.
-for i = 12, #ARGV, 2 do
-  redis.call("HSET", i < areas_from and box.seats or box.areas, ARGV[i], ARGV[i + 1])
+at = 11
+for target = 1, 4 do
+  for i = at + 1, at + 2 * tonumber(ARGV[at]), 2 do
+    redis.call("HSET", targets[target], ARGV[i], ARGV[i + 1])
+  end
+  at = at + 1 + 2 * tonumber(ARGV[at])
 end
 redis.call("APPEND", box.map, map)
 redis.call("SET", KEYS[10], layout)

@@ -16,6 +16,7 @@ KEYS       limit      string   rate limits of the call: none, one or more
 ARGV[1]    now_ms     "" = the clock of Redis
 ARGV[2]    count      of payments
 Then for each payment:
+ARGV       kind       "payment"
 ARGV       ulid
 ARGV       caller     the booking must be this customer's, for box_office the event this owner's;
                       "" = not checked
@@ -42,7 +43,7 @@ Returns  {"OK", reply, ...}   one reply a payment, in their order:
          {"RATE_LIMITED", retry_after_ms}            the payment was not looked at
 ]]
 -- @include lib/confirmations
-local batch = batches.open(KEYS, ARGV, confirmations.FORM)
+local batch = batches.open(KEYS, ARGV, confirmations.FORMS)
 
 -- Writes.
 return batches.run(batch, confirmations.decide, confirmations.write)

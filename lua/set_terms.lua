@@ -9,7 +9,8 @@ ARGV[3]    if_match       the event must be at one of these versions; "" = not c
 ARGV[4]    if_none_match  it must be at none of these; "" = not checked
                           each version `<epoch>-<position>`, between spaces; " * " = every version
 ARGV[5..]  field, value pairs of the event hash: sales opens_at_ms closes_at_ms starts_at_ms
-           time_zone cancel_until_ms late_payment payment_max_ms; 0 or "" = not set
+           time_zone cancel_until_ms late_payment payment_max_ms single_seats
+           accessible_release_at_ms; 0 or "" = not set
 
 Returns  {"OK"}
          {"EVENT_NOT_FOUND"} {"NOT_OWNER"}
@@ -21,9 +22,10 @@ Returns  {"OK"}
 -- @include lib/terms
 -- @include lib/journal
 local FIELDS = { "sales", "opens_at_ms", "closes_at_ms", "starts_at_ms", "time_zone",
-  "cancel_until_ms", "late_payment", "payment_max_ms" }
+  "cancel_until_ms", "late_payment", "payment_max_ms", "single_seats", "accessible_release_at_ms" }
 local DEFAULTS = { starts_at_ms = "0", time_zone = "", cancel_until_ms = "0",
-  late_payment = "confirm", payment_max_ms = "0" }
+  late_payment = "confirm", payment_max_ms = "0", single_seats = "avoid",
+  accessible_release_at_ms = "0" }
 
 local box = event.open(KEYS, ARGV[1])
 local owner, if_match, if_none_match = ARGV[2], ARGV[3], ARGV[4]

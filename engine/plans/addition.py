@@ -5,7 +5,7 @@ in a thread.
 """
 
 import asyncio
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -17,6 +17,7 @@ from engine.plans import layout as layouts
 from engine.plans.child_process import CHILD_PROCESS_BYTES
 from engine.plans.event_json import add_sections
 from engine.plans.problems import PlanError
+from engine.plans.quality import search_keys
 
 ADD_SEATS_MAX = 2000
 _one_at_a_time = asyncio.Semaphore(1)
@@ -26,7 +27,8 @@ class Addition(Struct, frozen=True, tag=True):
     """The seats and areas that are new, and the whole layout with them, gzipped.
 
     `added` is a layout with only what is new, gzipped (see `layout.difference`). `map` is what the
-    map grows by, its separator included; `available` and `blocked` count places.
+    map grows by, its separator included; `available` and `blocked` count places. `order` is that of
+    the whole layout.
     """
 
     known_version: str
@@ -39,6 +41,8 @@ class Addition(Struct, frozen=True, tag=True):
     blocked: int
     seats: dict[str, str]
     areas: dict[str, str]
+    rows: dict[str, bytes]
+    order: dict[str, str]
 
 
 class _Refused(Struct, frozen=True, tag=True):
@@ -49,6 +53,7 @@ class _Refused(Struct, frozen=True, tag=True):
 
 
 _Result: TypeAlias = Addition | _Refused
+T = TypeVar("T")
 
 
 def addition_of(layout: Layout, known: Layout) -> Addition:
@@ -60,7 +65,7 @@ def addition_of(layout: Layout, known: Layout) -> Addition:
     seats = _beyond(before.seats, after.seats)
     if len(seats) > ADD_SEATS_MAX:
         raise PlanError([f"at most {ADD_SEATS_MAX} seats can be added at once"])
-    added = layouts.difference(layout, known)
+    added, search = layouts.difference(layout, known), search_keys(layout)
     if layouts.extended(known, added) != layout:
         raise ValueError(f"layout {layout.version} does not extend {known.version}")
     grown = after.map[len(before.map) :]
@@ -76,6 +81,8 @@ def addition_of(layout: Layout, known: Layout) -> Addition:
         blocked=blocked,
         seats=seats,
         areas=_beyond(before.areas, after.areas),
+        rows=_beyond(search_keys(known).rows, search.rows),
+        order=search.order,
     )
 
 
@@ -111,5 +118,5 @@ def _checked(result: _Result) -> Addition:
     raise PlanError(result.problems)
 
 
-def _beyond(before: dict[str, str], after: dict[str, str]) -> dict[str, str]:
+def _beyond(before: dict[str, T], after: dict[str, T]) -> dict[str, T]:
     return {name: value for name, value in after.items() if name not in before}

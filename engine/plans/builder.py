@@ -18,11 +18,20 @@ from msgspec.structs import replace
 
 from engine.errors import SeatExists
 from engine.ids import PLACE_PATTERN
-from engine.models import Layout, LayoutArea, LayoutCategory, LayoutRow, LayoutSeat, LayoutSection
+from engine.models import (
+    Layout,
+    LayoutArea,
+    LayoutCategory,
+    LayoutRow,
+    LayoutSeat,
+    LayoutSection,
+    Quality,
+)
 from engine.plans.derived_ids import SeatLabel, seat_ids
 from engine.plans.labels import LABEL_MAX, as_read
 from engine.plans.layout import capacity, map_length, rows_of, with_version
 from engine.plans.problems import LISTED_MAX, PlanError
+from engine.plans.quality import Focus, indexes_of, quality_of
 
 PLACES_MAX = 1_000_000
 """Seats and standing places one event may have."""
@@ -37,6 +46,8 @@ COORDINATE_MAX = 1_000_000.0
 
 _PLACE = re.compile(PLACE_PATTERN)
 _LABEL = re.compile(rf"[^\x00-\x1f\x7f]{{1,{LABEL_MAX}}}")
+_NEW = -1
+"""The index of a row that gets one when the layout is built."""
 _DERIVED = ""
 """The id of a seat that gets one when the layout is built."""
 
@@ -60,6 +71,10 @@ class LayoutBuilder:
         self._base_place_count = 0
         self._base_seats: frozenset[str] = frozenset()
         self._base_areas: frozenset[str] = frozenset()
+        self._base_quality: Quality | None = None
+        self._focus: Focus | None = None
+        self._ranked: dict[int, tuple[str, tuple[str, str] | None]] = {}
+        self._unranked: list[str] = []
         self._in_base: list[str] = []
         if base:
             self._extend(base)
@@ -94,13 +109,13 @@ class LayoutBuilder:
         for seat_where, seat in seats:
             if self._check_seat(seat_where, seat):
                 self._check_seat_label(seat_where, section_id, row_id, seat)
+        self._check_ranks(where, (section_id, row_id), seats)
         self._count_places(len(seats))
         run = tuple(seat for _, seat in seats)
         rows = self._rows[section_id]
         if any(seat.id == _DERIVED for seat in run):
             self._derived_rows.append((section_id, len(rows)))
-        rows.append(LayoutRow(id=row_id, index=self._next_index, seats=run))
-        self._next_index += len(run) + 1
+        rows.append(LayoutRow(id=row_id, index=_NEW, seats=run))
 
     def add_area(self, where: str, area: LayoutArea) -> None:
         """Add a standing area."""
@@ -125,11 +140,16 @@ class LayoutBuilder:
         """
         if not self._place_count and not allow_empty and not self.problems:
             self.problems.append("the plan has no seats and no standing areas")
+        if self._ranked and self._unranked:
+            count, first = len(self._unranked), self._unranked[0]
+            self.problems.append(f"{first}: there is no rank, and other seats have one ({count})")
         if self.problems:
             raise PlanError(self.problems)
         if self._in_base:
             raise SeatExists(*self._in_base[:LISTED_MAX])
         self._derive_seat_ids()
+        self._check_companions()
+        quality = self._place_rows()
         sections = tuple(
             LayoutSection(id=section_id, name=self._names[section_id], rows=tuple(rows))
             for section_id, rows in self._rows.items()
@@ -141,8 +161,32 @@ class LayoutBuilder:
                 categories=tuple(self._categories.values()),
                 sections=sections,
                 areas=tuple(self._areas.values()),
+                quality=quality,
             )
         )
+
+    def set_focus(self, where: str, x: float, y: float) -> None:
+        """Judge seats by their distance to this point. Only for a layout without a base."""
+        if not (abs(x) <= COORDINATE_MAX and abs(y) <= COORDINATE_MAX):
+            self.problems.append(f"{where}: x and y must be within ±{COORDINATE_MAX:.0f}")
+        self._focus = Focus(x, y)
+
+    def _place_rows(self) -> Quality | None:
+        """Give the new rows their places in the map: by category, the best first."""
+        places = [
+            (section_id, at)
+            for section_id, rows in self._rows.items()
+            for at, row in enumerate(rows)
+            if row.index == _NEW
+        ]
+        new = [self._rows[section_id][at] for section_id, at in places]
+        quality = self._base_quality or (quality_of(new, self._focus) if new else None)
+        if quality:
+            numbers = {category: number for number, category in enumerate(self._categories)}
+            indexes = indexes_of(quality, new, numbers, self._next_index)
+            for (section_id, at), row, index in zip(places, new, indexes, strict=True):
+                self._rows[section_id][at] = replace(row, index=index)
+        return quality
 
     def _extend(self, base: Layout) -> None:
         self._categories = {category.id: category for category in base.categories}
@@ -152,6 +196,7 @@ class LayoutBuilder:
         self._base_areas = frozenset(self._areas)
         self._base_seats = frozenset(seat.id for row in rows_of(base) for seat in row.seats)
         self._base_place_count = capacity(base)
+        self._base_quality = base.quality
         self._next_index = map_length(base) + 1 if self._base_seats else 0
         for kind, named in (("section", base.sections), ("area", base.areas)):
             for place in named:
@@ -177,6 +222,42 @@ class LayoutBuilder:
                 for seat in row.seats
             )
             self._rows[section][at] = replace(row, seats=tuple(seats))
+
+    def _check_ranks(
+        self, where: str, row: tuple[str, str], seats: Sequence[tuple[str, LayoutSeat]]
+    ) -> None:
+        """A rank is that of one seat, or of all seats of one row, in one run or several."""
+        is_of_row = len({seat.rank for _, seat in seats}) == 1
+        owner = row if is_of_row else None
+        for seat_where, seat in [(where, seats[0][1])] if is_of_row else seats:
+            if isinstance(seat.rank, UnsetType):
+                self._unranked.append(seat_where)
+                continue
+            first, known = self._ranked.setdefault(seat.rank, (seat_where, owner))
+            if first != seat_where and (known is None or known != owner):
+                self.problems.append(
+                    f"{seat_where}: the rank {seat.rank} is used before, at {first}"
+                )
+
+    def _check_companions(self) -> None:
+        """A companion's seat names a wheelchair place of the plan. Raises PlanError."""
+        new = [row for rows in self._rows.values() for row in rows]
+        companions = [seat for row in new for seat in row.seats if seat.companion_of]
+        if not companions:
+            return
+        wheelchair = {seat.id for row in new for seat in row.seats if seat.accessible}
+        problems = [
+            f"seat {seat.id!r}: companionOf {seat.companion_of[:100]!r} is no wheelchair place"
+            for seat in companions
+            if seat.companion_of not in wheelchair
+        ]
+        problems += [
+            f"seat {seat.id!r}: a wheelchair place is not a companion's seat"
+            for seat in companions
+            if seat.accessible
+        ]
+        if problems:
+            raise PlanError(problems)
 
     def _check_seat(self, where: str, seat: LayoutSeat) -> bool:
         """Check one seat by itself and its id; whether the id is new, or is to be derived."""

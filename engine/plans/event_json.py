@@ -22,7 +22,9 @@ from engine.models import (
     LayoutCategory,
     LayoutSeat,
     PaymentMs,
+    Rank,
     Sales,
+    SingleSeats,
     TimeZoneText,
 )
 from engine.plans.builder import COORDINATE_MAX, PLACES_MAX, PRICE_MINOR_MAX, LayoutBuilder
@@ -62,8 +64,16 @@ class Seat(_Part, frozen=True):
     ] = None
     x: Coordinate | UnsetType = UNSET
     y: Coordinate | UnsetType = UNSET
-    accessible: bool = False
+    accessible: Annotated[bool, Meta(description="A wheelchair place.")] = False
     blocked: Annotated[bool, Meta(description="Not for sale.")] = False
+    rank: Annotated[
+        Rank | UnsetType,
+        Meta(description="0 is the best seat. All seats have one, or none; no two the same."),
+    ] = UNSET
+    companion_of: Annotated[
+        Id | None, Meta(description="The id of the wheelchair place whose companion sits here.")
+    ] = None
+    restricted_view: bool = False
 
 
 class Row(_Part, frozen=True):
@@ -72,6 +82,7 @@ class Row(_Part, frozen=True):
     id: Annotated[Label, Meta(description="The label on the row, of any letters.")]
     seats: Annotated[tuple[Seat, ...], Meta(min_length=1)]
     category: Id | None = None
+    rank: Annotated[Rank | UnsetType, Meta(description="Of all its seats that have none.")] = UNSET
 
 
 class Section(_Part, frozen=True):
@@ -81,6 +92,13 @@ class Section(_Part, frozen=True):
     rows: Annotated[tuple[Row, ...], Meta(min_length=1)]
     name: Label | None = None
     category: Id | None = None
+
+
+class FocusPoint(_Part, frozen=True):
+    """Where everybody looks at. The nearer a seat, the better."""
+
+    x: Coordinate
+    y: Coordinate
 
 
 class Area(_Part, frozen=True):
@@ -102,6 +120,10 @@ class EventPlan(_Part, frozen=True):
     categories: tuple[Category, ...] = ()
     sections: tuple[Section, ...] = ()
     areas: tuple[Area, ...] = ()
+    focus: Annotated[
+        FocusPoint | None,
+        Meta(description="Left out: the middle of the first row. Not used where seats have ranks."),
+    ] = None
     sales: Sales = Sales.OPEN
     opens_at: Moment | None = None
     closes_at: Moment | None = None
@@ -142,6 +164,19 @@ class EventPlan(_Part, frozen=True):
             "than the hold; 0 is off: a slow payment does not move the deadline."
         ),
     ] = 0
+    single_seats: Annotated[
+        SingleSeats,
+        Meta(
+            description="A free seat that a booking would leave alone between others: `allow` it, "
+            "`avoid` it where the engine chooses places, or `refuse` picked seats that leave one."
+        ),
+    ] = SingleSeats.AVOID
+    accessible_release_at: Annotated[
+        Moment | None,
+        Meta(
+            description="From when on wheelchair places and those of companions are for everybody."
+        ),
+    ] = None
 
 
 class MoreSeats(_Part, frozen=True):
@@ -159,6 +194,8 @@ def parse_event_json(
     event = decode_json(body, EventPlan)
     builder = LayoutBuilder()
     _add_places(builder, event)
+    if event.focus:
+        builder.set_focus("focus", event.focus.x, event.focus.y)
     stated: dict[str, object] = {
         "name": event.name,
         "currency": event.currency,
@@ -172,6 +209,8 @@ def parse_event_json(
         "cancel_until_ms": milliseconds(event.cancel_until),
         "late_payment": event.late_payment,
         "payment_max_ms": event.payment_max_ms,
+        "single_seats": event.single_seats,
+        "accessible_release_at_ms": milliseconds(event.accessible_release_at),
     }
     if event.customer_max is not UNSET:
         stated["customer_max"] = event.customer_max
@@ -232,6 +271,9 @@ def _seats(where: str, section: Section, row: Row) -> Iterator[tuple[str, Layout
                 y=seat.y,
                 accessible=seat.accessible,
                 blocked=seat.blocked,
+                rank=row.rank if seat.rank is UNSET else seat.rank,
+                companion_of=seat.companion_of or "",
+                restricted_view=seat.restricted_view,
             ),
         )
 

@@ -15,7 +15,14 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from engine.models import Layout, LayoutArea, LayoutCategory, LayoutRow, LayoutSection
+from engine.models import (
+    Layout,
+    LayoutArea,
+    LayoutCategory,
+    LayoutRow,
+    LayoutSection,
+    Quality,
+)
 
 
 def rows_of(layout: Layout) -> Iterator[LayoutRow]:
@@ -128,6 +135,7 @@ class SplitLayout(Struct, frozen=True):
     categories: tuple[LayoutCategory, ...]
     sections: tuple[SplitSection, ...]
     areas: tuple[LayoutArea, ...]
+    quality: Quality | None = None
 
 
 def split(gzipped: bytes) -> SplitLayout:
@@ -137,7 +145,7 @@ def split(gzipped: bytes) -> SplitLayout:
         SplitSection(section.id, section.name, tuple(_pieces(section.rows)))
         for section in raw.sections
     )
-    return SplitLayout(raw.version, raw.currency, raw.categories, sections, raw.areas)
+    return SplitLayout(raw.version, raw.currency, raw.categories, sections, raw.areas, raw.quality)
 
 
 def _pieces(rows: Iterable[msgspec.Raw]) -> Iterator[bytes]:
@@ -170,6 +178,7 @@ def join(parts: SplitLayout, pause_s: float = 0.0) -> Layout:
         categories=parts.categories,
         sections=sections,
         areas=parts.areas,
+        quality=parts.quality,
     )
 
 
@@ -199,6 +208,7 @@ class _RawLayout(Struct, frozen=True):
     categories: tuple[LayoutCategory, ...]
     sections: tuple[_RawSection, ...]
     areas: tuple[LayoutArea, ...]
+    quality: Quality | None = None
 
 
 _decode_rows = msgspec.json.Decoder(tuple[LayoutRow, ...]).decode

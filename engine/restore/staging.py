@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from engine import keys
 from engine.errors import EngineError, Malformed, ScriptDefect
-from engine.event_image import EventImage, Progress, flat, stage
+from engine.event_image import STAGED, EventImage, Progress, flat, stage
 from engine.ids import EventId
 from engine.journal import GROUP
 from engine.models import Sales, SalesState
@@ -21,7 +21,6 @@ from engine.transport.batcher import Batcher
 from engine.transport.client import RedisClient
 from engine.transport.wire import Argument
 
-_STAGED = ("seats", "bookings", "customers", "ended", "journal")
 _TYPES = {
     "event": b"hash",
     "seats": b"hash",
@@ -33,6 +32,8 @@ _TYPES = {
     "ended": b"zset",
     "journal": b"stream",
     "layout": b"string",
+    "rows": b"hash",
+    "order": b"hash",
 }
 """The type of each key that a restore writes."""
 DAMAGED_TTL_S = 7 * 86_400
@@ -157,7 +158,10 @@ class Restores:
         These are keys of another type, and the event hash or the areas if their values cannot be
         read. Each is kept for DAMAGED_TTL_S. Returns their names. Raises: Unavailable.
         """
-        named = {**keys.of_event(event)._asdict(), "layout": keys.layout(event)}
+        named = keys.of_event(event)._asdict() | {
+            name: key(event)
+            for name, key in (("layout", keys.layout), ("rows", keys.rows), ("order", keys.order))
+        }
         types = [await self._batcher.ask("TYPE", key) for key in named.values()]
         known = {name: found for name, found in zip(named, types, strict=True) if found != b"none"}
         damaged = [name for name, found in known.items() if found != _TYPES[name]]
@@ -183,7 +187,11 @@ class Restores:
         event = image.event_id
         await self._scripts.run(
             "restore_event",
-            [*keys.of_event(event), keys.layout(event), *_staging_keys(event, restore)],
+            [
+                *keys.of_event(event),
+                *(keys.layout(event), keys.rows(event), keys.order(event)),
+                *_staging_keys(event, restore),
+            ],
             ["", restore, *image.staged_counts, *image.arguments],
         )
 
@@ -198,4 +206,4 @@ class Restores:
 
 
 def _staging_keys(event: EventId, restore: str) -> list[str]:
-    return [keys.restored(event, restore, name) for name in _STAGED]
+    return [keys.restored(event, restore, name) for name in STAGED]

@@ -3,9 +3,10 @@ local areas = {}
 
 function areas.read(box, id)
   local text = redis.call("HGET", box.areas, id)
-  if not text then
-    return nil
-  end
+  return text and areas.parse(text) or nil
+end
+
+function areas.parse(text)
   local capacity, category, held, sold = string.match(text, "^(%d+),(%d+),(%d+),(%d+)$")
   return { capacity = tonumber(capacity), category = category, held = tonumber(held),
     sold = tonumber(sold) }

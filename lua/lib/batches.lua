@@ -5,14 +5,19 @@
 -- their number; each ends with the number of its limits and their rates.
 local batches = {}
 
--- Read the requests, count each against its limits, and open the event. `form` is
--- { keys, args, new }: how many of both a request has before its limits, and what makes a table of
--- them; `text_key` in it names a key whose text is read along. A batch is
--- { box, list, texts }: `box` nil = no such event; `texts` has what those keys hold, by key.
-function batches.open(keys, args, form)
+-- Read the requests, count each against its limits, and open the event. The first argument of a
+-- request is its kind, and `forms` has { keys, args, new } of each: how many of both a request has
+-- before its limits, and what makes a table of them; `text_key` in it names a key whose text is
+-- read along. A batch is { box, list, texts }: `box` nil = no such event; `texts` has what those
+-- keys hold, by key.
+function batches.open(keys, args, forms)
   local list, text_keys = {}, {}
   local key_at, at = 9, 2
   for i = 1, tonumber(args[2]) do
+    local form = forms[args[at + 1]]
+    if not form then
+      error({ err = "ERR there is no request of kind " .. tostring(args[at + 1]) })
+    end
     local request = form.new(keys, key_at, args, at)
     text_keys[#text_keys + 1] = request.text_key
     key_at, at = key_at + form.keys, at + form.args + 1

@@ -18,16 +18,17 @@ function bookings.read(box, ulid, customer)
   end
 end
 
--- A list of the seats in `text`. Most have one, and a pattern costs more than the rest of a claim.
-function bookings.seat_ids(text)
+-- A list of the words in `text`, as of seats. Most have one, and a pattern costs more than the rest
+-- of a claim.
+function bookings.words(text)
   if text ~= "" and not string.find(text, " ", 1, true) then
     return { text }
   end
-  local ids = {}
-  for id in string.gmatch(text, "%S+") do
-    ids[#ids + 1] = id
+  local list = {}
+  for word in string.gmatch(text, "%S+") do
+    list[#list + 1] = word
   end
-  return ids
+  return list
 end
 
 bookings.NO_AREAS = {}
@@ -47,7 +48,7 @@ end
 -- The seats of the record whose value still has the id of this booking.
 function bookings.own_seats(box, ulid, record)
   local own = {}
-  for _, seat in ipairs((seats.read(box, bookings.seat_ids(record.seats)))) do
+  for _, seat in ipairs((seats.read(box, bookings.words(record.seats)))) do
     if seat.booking == ulid then
       own[#own + 1] = seat
     end

@@ -12,7 +12,7 @@ claims.OVERDUE_MAX = 500
 
 -- The table has room for what is added later: growing would allocate it again.
 function claims.new(ulid, customer, seat_text, area_text)
-  local seat_ids, area_list = bookings.seat_ids(seat_text), bookings.areas(area_text)
+  local seat_ids, area_list = bookings.words(seat_text), bookings.areas(area_text)
   local places = #seat_ids
   for i = 1, #area_list do
     places = places + area_list[i].quantity

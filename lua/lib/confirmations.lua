@@ -9,12 +9,12 @@ local confirmations = {}
 
 -- A payment in the form of confirm_booking.
 function confirmations.new(keys, key_at, args, at)
-  return { hold_key = keys[key_at + 1], ulid = args[at + 1], caller = args[at + 2],
-    payment = { id = args[at + 3], amount = args[at + 4], currency = args[at + 5],
-      source = args[at + 6], note = args[at + 7] } }
+  return { hold_key = keys[key_at + 1], ulid = args[at + 2], caller = args[at + 3],
+    payment = { id = args[at + 4], amount = args[at + 5], currency = args[at + 6],
+      source = args[at + 7], note = args[at + 8] } }
 end
 
-confirmations.FORM = { keys = 1, args = 7, new = confirmations.new }
+confirmations.FORMS = { payment = { keys = 1, args = 8, new = confirmations.new } }
 
 -- The reply to one payment.
 function confirmations.decide(batch, request)

@@ -28,7 +28,7 @@ function event.read(keys, given_ms)
   local number = event.number
   local row = redis.call("HMGET", keys[1], "sales", "opens_at_ms", "closes_at_ms", "hold_ttl_ms",
     "seats_max", "customer_max", "ended_ttl_ms", "currency", "prices", "epoch", "available", "held",
-    "sold", "blocked", "format")
+    "sold", "blocked", "format", "single_seats")
   if not row[1] then
     return nil
   elseif row[15] and row[15] ~= event.FORMAT then
@@ -44,7 +44,7 @@ function event.read(keys, given_ms)
       hold_ttl_ms = number(row[4]), seats_max = number(row[5]), customer_max = number(row[6]),
       ended_ttl_ms = number(row[7]), currency = row[8], prices = row[9], epoch = number(row[10]),
       available = number(row[11]), held = number(row[12]), sold = number(row[13]),
-      blocked = number(row[14]),
+      blocked = number(row[14]), single_seats = row[16] or "avoid",
     },
   }
 end
@@ -70,6 +70,11 @@ function event.terms(box)
     late_payment = row[3] or "confirm", payment_max_ms = tonumber(row[4]) or 0,
     hold_max_ms = tonumber(row[5]),
   }
+end
+
+-- When wheelchair places and those of companions are for everybody; 0 = never.
+function event.accessible_release_at_ms(box)
+  return tonumber(redis.call("HGET", box.event, "accessible_release_at_ms") or 0)
 end
 
 function event.owner_id(box)

@@ -3,15 +3,13 @@
 -- @include lib/bookings
 -- @include lib/claims
 -- @include lib/requests
+-- @include lib/singles
 -- Decides requests to hold. What they read is read once; what they write is collected and written
 -- once, but for what must be in order: journal entries, and the end of overdue holds in the way.
 local holds = {}
 
 -- A request in the form of hold_seats: a claim with { digest, hold_key, request_key }.
 function holds.new(keys, key_at, args, at)
-  if args[at + 1] ~= "seats" then
-    error({ err = "ERR hold_seats knows no request of kind " .. tostring(args[at + 1]) })
-  end
   local request = claims.new(args[at + 2], args[at + 3], args[at + 5], args[at + 6])
   request.digest, request.hold_key, request.request_key =
     args[at + 4], keys[key_at + 1], keys[key_at + 2]
@@ -19,7 +17,8 @@ function holds.new(keys, key_at, args, at)
   return request
 end
 
-holds.FORM = { keys = 2, args = 6, new = holds.new }
+-- The kinds of requests. `lib/best` adds one.
+holds.FORMS = { seats = { keys = 2, args = 6, new = holds.new } }
 
 -- Read what the requests of a call share, into the batch.
 function holds.prepare(batch)
@@ -59,7 +58,11 @@ function holds.reply(batch, request)
   elseif request.places > box.state.seats_max then
     return { "TOO_MANY_SEATS", tostring(box.state.seats_max) }
   end
-  local refusal = claims.refusal(box, request)
+  local refusal = request.choose and holds.choose(batch, request) or claims.refusal(box, request)
+  if not refusal and not request.choose and #request.seats > 0 and singles.are_refused(box) then
+    holds.write_seats(batch)
+    refusal = singles.refusal(box, request)
+  end
   if refusal then
     return refusal
   end
@@ -75,6 +78,19 @@ function holds.reply(batch, request)
   end
   holds.take(batch, request, json)
   return reply
+end
+
+-- Let a request choose its places in the map, as the requests before it leave it. Returns a
+-- refusal, or nil.
+function holds.choose(batch, request)
+  holds.write_seats(batch)
+  return request.choose(batch.box, request) or claims.refusal(batch.box, request)
+end
+
+-- Write the seats of the requests so far, for a request that reads the map.
+function holds.write_seats(batch)
+  seats.write(batch.box, batch.seats, "h")
+  batch.seats = seats.writes()
 end
 
 -- Give the places of a request to its booking, whose record is `json`.
@@ -105,7 +121,8 @@ function holds.json(batch, request)
   return '{"customer":' .. cjson.encode(request.customer) .. ',"status":"pending","places":'
     .. string.format("%d", request.places) .. ',"seats":"' .. request.seat_text .. '","areas":"'
     .. request.area_text .. '","amount_minor":'
-    .. string.format("%.0f", claims.amount_minor(batch.box, request)) .. batch.terms
+    .. string.format("%.0f", claims.amount_minor(batch.box, request))
+    .. (request.together and ',"together":"' .. request.together .. '"' or "") .. batch.terms
 end
 
 -- Write what the holds of all requests have in common.

@@ -51,6 +51,20 @@ function seats.read(box, ids)
   return found, unknown
 end
 
+-- Read seats that are not read yet, for `seats.read` in the same call. Returns those there are.
+function seats.read_more(box, ids)
+  local missing = {}
+  for i = 1, #ids do
+    if not box.rows[ids[i]] then
+      missing[#missing + 1] = ids[i]
+    end
+  end
+  for i, text in ipairs(#missing > 0 and redis.call("HMGET", box.seats, unpack(missing)) or {}) do
+    box.rows[missing[i]] = text
+  end
+  return (seats.read(box, ids))
+end
+
 -- Seats that get the same letter: the fields of the hash, and the places in the map.
 function seats.writes()
   return { fields = {}, indexes = {} }

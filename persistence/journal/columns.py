@@ -132,6 +132,7 @@ def booking_columns(entries: Iterable[JournalEntry]) -> Columns:
             booking.late,
             booking.refund_minor,
             booking.refund_reason,
+            booking.together,
             entry.epoch,
             at.ms,
             at.sequence,
@@ -207,6 +208,8 @@ def event_values(row: EventRow) -> tuple[object, ...]:
         terms.cancel_until_ms,
         terms.late_payment,
         terms.payment_max_ms,
+        terms.single_seats,
+        terms.accessible_release_at_ms,
     )
 
 

@@ -15,7 +15,8 @@ ORDER BY epoch, entry_ms, entry_seq;
 -- The event as folded so far, without its layout, which may have megabytes.
 SELECT event_id, name, currency, owner_id, sales, opens_at_ms, closes_at_ms, hold_ttl_ms,
     hold_max_ms, seats_max, customer_max, ended_ttl_ms, loaded_at_ms, epoch, capacity,
-    layout_version, starts_at_ms, time_zone, cancel_until_ms, late_payment, payment_max_ms
+    layout_version, starts_at_ms, time_zone, cancel_until_ms, late_payment, payment_max_ms,
+    single_seats, accessible_release_at_ms
 FROM events WHERE event_id = $1;
 
 -- name: put_event
@@ -23,9 +24,10 @@ FROM events WHERE event_id = $1;
 INSERT INTO events (
     event_id, name, currency, owner_id, sales, opens_at_ms, closes_at_ms, hold_ttl_ms, hold_max_ms,
     seats_max, customer_max, ended_ttl_ms, loaded_at_ms, epoch, capacity, layout_version, layout,
-    starts_at_ms, time_zone, cancel_until_ms, late_payment, payment_max_ms)
+    starts_at_ms, time_zone, cancel_until_ms, late_payment, payment_max_ms, single_seats,
+    accessible_release_at_ms)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
-    $21, $22)
+    $21, $22, $23, $24)
 ON CONFLICT (event_id) DO UPDATE SET
     name = excluded.name, currency = excluded.currency, owner_id = excluded.owner_id,
     sales = excluded.sales, opens_at_ms = excluded.opens_at_ms,
@@ -37,7 +39,8 @@ ON CONFLICT (event_id) DO UPDATE SET
     layout_version = excluded.layout_version, layout = excluded.layout,
     starts_at_ms = excluded.starts_at_ms, time_zone = excluded.time_zone,
     cancel_until_ms = excluded.cancel_until_ms, late_payment = excluded.late_payment,
-    payment_max_ms = excluded.payment_max_ms;
+    payment_max_ms = excluded.payment_max_ms, single_seats = excluded.single_seats,
+    accessible_release_at_ms = excluded.accessible_release_at_ms;
 
 -- name: update_event
 -- As `put_event`, of an event whose layout as loaded stays: $17 is not read.
@@ -46,7 +49,7 @@ UPDATE events SET
     hold_ttl_ms = $8, hold_max_ms = $9, seats_max = $10, customer_max = $11, ended_ttl_ms = $12,
     loaded_at_ms = $13, epoch = greatest(epoch, $14), capacity = $15, layout_version = $16,
     starts_at_ms = $18, time_zone = $19, cancel_until_ms = $20, late_payment = $21,
-    payment_max_ms = $22
+    payment_max_ms = $22, single_seats = $23, accessible_release_at_ms = $24
 WHERE event_id = $1 AND $17::bytea IS NULL;
 
 -- name: set_blocked

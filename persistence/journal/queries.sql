@@ -50,18 +50,18 @@ FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[], $5::text[])
 -- are now at the entry, and whether they had a row before: a new booking owns no seats yet.
 INSERT INTO bookings (
     booking_id, event_id, customer_id, status, seats, areas, amount_minor, currency, held_at_ms,
-    expires_at_ms, confirmed_at_ms, ended_at_ms, late, refund_minor, refund_reason,
+    expires_at_ms, confirmed_at_ms, ended_at_ms, late, refund_minor, refund_reason, together,
     epoch, entry_ms, entry_seq)
 SELECT b.booking_id, b.event_id, b.customer_id, b.status, string_to_array(b.seats, ' '), b.areas,
     b.amount_minor, b.currency, b.held_at_ms, b.expires_at_ms, b.confirmed_at_ms, b.ended_at_ms,
-    b.late, b.refund_minor, b.refund_reason, b.epoch, b.entry_ms, b.entry_seq
+    b.late, b.refund_minor, b.refund_reason, b.together, b.epoch, b.entry_ms, b.entry_seq
 FROM unnest(
     $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::bigint[],
     $8::text[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::boolean[],
-    $14::bigint[], $15::text[], $16::int[], $17::bigint[], $18::bigint[]
+    $14::bigint[], $15::text[], $16::text[], $17::int[], $18::bigint[], $19::bigint[]
 ) AS b (
     booking_id, event_id, customer_id, status, seats, areas, amount_minor, currency, held_at_ms,
-    expires_at_ms, confirmed_at_ms, ended_at_ms, late, refund_minor, refund_reason,
+    expires_at_ms, confirmed_at_ms, ended_at_ms, late, refund_minor, refund_reason, together,
     epoch, entry_ms, entry_seq)
 ORDER BY b.booking_id
 ON CONFLICT (booking_id) DO UPDATE SET
@@ -70,7 +70,7 @@ ON CONFLICT (booking_id) DO UPDATE SET
     held_at_ms = excluded.held_at_ms, expires_at_ms = excluded.expires_at_ms,
     confirmed_at_ms = excluded.confirmed_at_ms, ended_at_ms = excluded.ended_at_ms,
     late = excluded.late, refund_minor = excluded.refund_minor,
-    refund_reason = excluded.refund_reason, epoch = excluded.epoch,
+    refund_reason = excluded.refund_reason, together = excluded.together, epoch = excluded.epoch,
     entry_ms = excluded.entry_ms, entry_seq = excluded.entry_seq
 WHERE (bookings.epoch, bookings.entry_ms, bookings.entry_seq)
     <= (excluded.epoch, excluded.entry_ms, excluded.entry_seq)

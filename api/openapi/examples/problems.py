@@ -22,6 +22,18 @@ _ERRORS: dict[str, Exception] = {
     "body_too_large": Problem("body_too_large", "at most 65536 bytes", {"limit": 65_536}),
     "rate_limited": Problem("rate_limited", "too many calls", {"retryAfterMs": 100}),
     "seat_taken": errors.SeatTaken("gala:SC-A-1"),
+    "no_seats_together": Problem(
+        "no_seats_together",
+        errors.NoSeatsTogether.says,
+        {"largest": 3, "freeByCategory": {"premium": 12, "stalls": 40}},
+    ),
+    "leaves_single": Problem(
+        "leaves_single",
+        errors.LeavesSingle.says,
+        {"seatIds": ["gala:SC-A-1"], "suggestions": [["gala:SC-A-1", "gala:SC-A-2"]]},
+    ),
+    "category_not_found": errors.CategoryNotFound("premum"),
+    "section_not_found": errors.SectionNotFound("SX"),
     "seat_not_found": errors.SeatNotFound("gala:SC-Z-9"),
     "seat_exists": errors.SeatExists("gala:SC-A-1"),
     "area_not_found": errors.AreaNotFound("balcony"),

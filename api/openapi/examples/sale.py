@@ -29,6 +29,7 @@ _BOOKING = {
     "refundMinor": 0,
     "refundReason": None,
     "paymentProcessing": False,
+    "together": None,
 }
 _SEAT = {
     "id": "gala:SC-A-1",
@@ -60,6 +61,8 @@ _EVENT = {
     "timeZone": "Europe/Berlin",
     "cancelUntil": None,
     "paymentMaxMs": 0,
+    "singleSeats": "avoid",
+    "accessibleReleaseAt": "2030-06-08T17:30:00.000Z",
     "customerMax": 0,
 }
 _ROLE: dict[str, Any] = {
@@ -96,6 +99,8 @@ SALE: dict[type, Any] = {
         "cancelUntil": "2030-06-07T21:30:00+02:00",
         "latePayment": "confirm",
         "paymentMaxMs": 86_400_000,
+        "singleSeats": "avoid",
+        "accessibleReleaseAt": "2030-06-08T19:30:00+02:00",
     },
     events.SeatIdsBody: {"seatIds": ["gala:SC-C-1"]},
     SalesView: {

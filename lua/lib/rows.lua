@@ -1,0 +1,212 @@
+-- @include lib/event
+-- @include lib/seats
+-- @include lib/bookings
+-- Rows as best available sees them: their records, their letters in the map, and the windows of
+-- neighbouring seats in them. engine/plans/quality.py writes the records.
+local rows = {}
+
+-- What one step of quality counts for against one seat's width from the middle of the row.
+rows.WIDTH = 65536
+-- Bytes of the map that are read first, and then at a time.
+rows.PIECE_FIRST, rows.PIECE = 4096, 16384
+-- Overdue holds whose seats are counted as free.
+rows.OVERDUE_MAX = 50
+
+-- The kinds of seats that a party may get: all plain ones; those with a restricted view if it asks;
+-- wheelchair places and those of companions from the time on at which they are released.
+function rows.kinds(box, wanted)
+  local release_at_ms = event.accessible_release_at_ms(box)
+  local is_released = release_at_ms > 0 and box.now_ms >= release_at_ms
+  return { ["-"] = true, r = wanted.restricted, w = is_released, c = is_released }
+end
+
+-- The record of the row whose first seat has this index.
+function rows.read(search, index)
+  local row = search.records[index]
+  if not row then
+    local text = redis.call("HGET", search.rows_key, index)
+    if not text then
+      error({ err = "ERR the record of the row at " .. index .. " is missing: restore the event" })
+    end
+    local length, lowest, section, position, category, past =
+      string.match(text, "^(%d+),(%d+),(%d+),(%d+),(%S+)\n()")
+    length = tonumber(length)
+    row = { index = index, length = length, lowest = tonumber(lowest), section = section,
+      position = tonumber(position), category = tonumber(category), text = text,
+      qualities_at = past, kinds = string.sub(text, past + 2 * length, past + 3 * length - 1) }
+    row.categories_at = not row.category and past + 3 * length
+    row.ids_at = past + (row.category and 3 or 5) * length
+    search.records[index] = row
+  end
+  return row
+end
+
+function rows.quality(row, i)
+  local high, low = string.byte(row.text, row.qualities_at + 2 * i - 2, row.qualities_at + 2 * i - 1)
+  return high * 256 + low
+end
+
+function rows.category(row, i)
+  if row.category then
+    return row.category
+  end
+  local at = row.categories_at + 2 * i - 2
+  local high, low = string.byte(row.text, at, at + 1)
+  return high * 256 + low
+end
+
+-- Letters of the map, an overdue hold's seats as `a`.
+function rows.letters(box, from, to)
+  local text = redis.call("GETRANGE", box.map, from, to)
+  for _, index in ipairs(box.overdue_indexes or {}) do
+    if index >= from and index <= to then
+      text = string.sub(text, 1, index - from) .. "a" .. string.sub(text, index - from + 2)
+    end
+  end
+  return text
+end
+
+-- The index of the first seat of the row around the seat at `index`.
+function rows.first_index(box, index)
+  local width = 64
+  while true do
+    local from = math.max(0, index - width)
+    local text = redis.call("GETRANGE", box.map, from, index)
+    local first = rows.start_of(text, #text)
+    if first > 1 or from == 0 then
+      return from + first - 1
+    end
+    width = 4 * width
+  end
+end
+
+-- Where the row around the letter at `hit` begins in a piece that begins with a row.
+function rows.start_of(piece, hit)
+  local width = 64
+  while true do
+    local from = math.max(1, hit - width)
+    local slash = string.match(string.sub(piece, from, hit - 1), ".*()/")
+    if slash then
+      return from + slash
+    elseif from == 1 then
+      return 1
+    end
+    width = 4 * width
+  end
+end
+
+-- Look at each row of a stretch that has `count` free letters side by side: `look(row)` says whether
+-- it fits (true), or that no row behind it can be better ("enough").
+function rows.scan(search, stretch, count, rows_max, look)
+  local needle, at, size, fitting = string.rep("a", count), stretch.from, rows.PIECE_FIRST, 0
+  while at <= stretch.to do
+    local piece = rows.letters(search.box, at, math.min(at + size, stretch.to + 1) - 1)
+    local past = #piece
+    if past == 0 then
+      return
+    elseif at + past <= stretch.to then
+      past = rows.start_of(piece, past + 1) - 1
+    end
+    local from = 1
+    while past > 0 do
+      local hit = string.find(piece, needle, from, true)
+      if not hit or hit > past then
+        break
+      end
+      local before = rows.start_of(piece, hit)
+      local after = string.find(piece, "/", hit, true) or #piece + 1
+      local said = look(at + before - 1, string.sub(piece, before, after - 1))
+      if said == "enough" then
+        return
+      end
+      fitting = fitting + (said and 1 or 0)
+      if fitting >= rows_max then
+        return
+      end
+      from = after + 1
+    end
+    at, size = at + past, math.max(rows.PIECE, past == 0 and 2 * size or 0)
+  end
+end
+
+-- Read which seats overdue holds have: the earliest ones. A claim decides about each.
+function rows.overlay_overdue(box)
+  local due = redis.call("ZRANGE", box.deadlines, "-inf", box.now_ms, "BYSCORE", "LIMIT", 0,
+    rows.OVERDUE_MAX)
+  box.overdue_indexes = nil
+  if #due == 0 then
+    return
+  end
+  local ids, indexes = {}, {}
+  for _, json in ipairs(redis.call("HMGET", box.bookings, unpack(due))) do
+    local record = json and cjson.decode(json)
+    local is_due = record and record.status == "pending" and record.expires_at_ms <= box.now_ms
+    for _, id in ipairs(is_due and bookings.words(record.seats) or {}) do
+      ids[#ids + 1] = id
+    end
+  end
+  for _, seat in ipairs(#ids > 0 and seats.read_more(box, ids) or {}) do
+    if seat.letter == "h" and seat.deadline_ms <= box.now_ms then
+      indexes[#indexes + 1] = tonumber(seat.index)
+    end
+  end
+  box.overdue_indexes = indexes
+end
+
+-- Whether the seat at `i` may be given: free, of a kind and a category that are asked for.
+function rows.may_give(search, row, letters, i)
+  return string.byte(letters, i) == 97 and search.kinds[string.sub(row.kinds, i, i)]
+    and search.categories[rows.category(row, i)]
+end
+
+-- Compare every window of `count` seats of the row with what was `found`: the best that leaves no
+-- single seat in `legal`, the best of the others in `spare`. Returns whether one fits.
+function rows.windows(search, row, letters, count, found)
+  local fits, run, sum = false, 0, 0
+  for i = 1, row.length do
+    if not rows.may_give(search, row, letters, i) then
+      run, sum = 0, 0
+    else
+      run, sum = run + 1, sum + rows.quality(row, i)
+      if run > count then
+        sum = sum - rows.quality(row, i - count)
+      end
+      if run >= count then
+        fits = true
+        rows.compare(search, row, letters, i - count + 1, count, sum, found)
+      end
+    end
+  end
+  return fits
+end
+
+function rows.compare(search, row, letters, first, count, sum, found)
+  local score = sum * rows.WIDTH + math.abs(2 * first + count - row.length - 2)
+  local slot = search.avoid and rows.leaves_single(letters, first, first + count - 1) and "spare"
+    or "legal"
+  if not found[slot] or score < found[slot].score then
+    found[slot] = { row = row, first = first, count = count, score = score }
+  end
+end
+
+-- Whether taking the seats from `first` to `last` leaves a free seat alone that was not alone.
+function rows.leaves_single(letters, first, last)
+  local function alone(at, step)
+    return string.byte(letters, at) == 97 and string.byte(letters, at + step) ~= 97
+  end
+  return alone(first - 1, -1) or alone(last + 1, 1)
+end
+
+-- Add the ids of a window's seats to a list. `skip` has the places in it that are not taken.
+function rows.add_ids(window, list)
+  local row, i = window.row, 0
+  local past = window.first + window.count
+  for id in string.gmatch(string.sub(row.text, row.ids_at), "%S+") do
+    i = i + 1
+    if i >= past then
+      return
+    elseif i >= window.first and not (window.skip and window.skip[i]) then
+      list[#list + 1] = id
+    end
+  end
+end
