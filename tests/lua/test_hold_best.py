@@ -260,7 +260,7 @@ async def test_beside_adds_to_the_hold_of_the_customer(office: BoxOffice) -> Non
     assert await best(office, 2, beside=own.id) == ["A-1-2", "A-1-3"]
     await take(office, "A-1-7", "A-1-8", "A-1-9")
     assert await largest(office, 3, beside=own.id) == 0
-    assert await best(office, 2, beside=own.id) == ["A-1-1", "A-1-6"]
+    assert await best(office, 1, beside=own.id) == ["A-1-6"]
 
 
 async def test_beside_of_what_is_not_a_hold_of_the_customer_is_refused(office: BoxOffice) -> None:
