@@ -5,16 +5,15 @@
 -- their quality (engine/plans/quality.py). It only reads; a claim then takes what it found.
 --
 -- What is wanted is { quantity, categories = {id}, sections = {id}, price_max, wheelchair,
--- restricted, fallback = {word}, beside }. A search is { box, rows_key, order_key, wanted, stretches,
--- section_rows, categories = the numbers that may be given, kinds = the kinds of seats, records,
--- avoid = whether a single seat should not be left }.
+-- restricted, fallback = {word}, beside }. A search is { box, rows_key, order_key, wanted,
+-- stretches, section_rows, categories = the numbers that may be given, kinds = the kinds of seats,
+-- records, avoid = whether a single seat should not be left }.
 local best = {}
 
 -- Rows of a stretch that fit and are looked at. More rows find a better place seldom, and cost.
 best.ROWS_MAX = 8
 
--- The stretches to search: { { from, to, category } }. nil and a refusal, if a category or a section
--- is unknown, or if nothing is left by the price.
+-- The stretches to search: { { from, to } }. nil and a refusal, if a category is unknown.
 function best.stretches(search)
   local wanted, fields = search.wanted, {}
   local ids = wanted.categories
@@ -76,8 +75,7 @@ function best.window(search, count)
   end
   if search.section_rows then
     for _, index in ipairs(search.section_rows) do
-      local row = rows.read(search, index)
-      rows.windows(search, row, rows.letters(search.box, index, index + row.length - 1), count, found)
+      look(index, rows.letters(search.box, index, index + rows.read(search, index).length - 1))
     end
   else
     for _, stretch in ipairs(search.stretches) do
@@ -105,8 +103,9 @@ end
 -- instead.
 function best.choose(box, request)
   local wanted = request.wanted
-  local search = { box = box, rows_key = request.rows_key, order_key = request.order_key, wanted = wanted,
-    categories = {}, records = {}, avoid = box.state.single_seats ~= "allow",
+  local search = { box = box, wanted = wanted, rows_key = request.rows_key,
+    order_key = request.order_key, categories = {}, records = {},
+    avoid = box.state.single_seats ~= "allow",
     kinds = rows.kinds(box, wanted) }
   local refusal
   search.stretches, refusal = best.stretches(search)

@@ -9,6 +9,9 @@ local rows = {}
 rows.WIDTH = 65536
 -- Bytes of the map that are read first, and then at a time.
 rows.PIECE_FIRST, rows.PIECE = 4096, 16384
+-- Windows of a run that are compared at once: a table is made of two bytes for each of their seats,
+-- and a function returns 8,000 values at most.
+rows.RUN_MAX = 2000
 -- Overdue holds whose seats are counted as free.
 rows.OVERDUE_MAX = 50
 
@@ -42,7 +45,8 @@ function rows.read(search, index)
 end
 
 function rows.quality(row, i)
-  local high, low = string.byte(row.text, row.qualities_at + 2 * i - 2, row.qualities_at + 2 * i - 1)
+  local at = row.qualities_at + 2 * i - 2
+  local high, low = string.byte(row.text, at, at + 1)
   return high * 256 + low
 end
 
@@ -95,8 +99,8 @@ function rows.start_of(piece, hit)
   end
 end
 
--- Look at each row of a stretch that has `count` free letters side by side: `look(row)` says whether
--- it fits (true), or that no row behind it can be better ("enough").
+-- Look at each row of a stretch that has `count` free letters side by side: `look(index, letters)`
+-- says whether it fits (true), or that no row behind it can be better ("enough").
 function rows.scan(search, stretch, count, rows_max, look)
   local needle, at, size, fitting = string.rep("a", count), stretch.from, rows.PIECE_FIRST, 0
   while at <= stretch.to do
@@ -159,33 +163,58 @@ function rows.may_give(search, row, letters, i)
     and search.categories[rows.category(row, i)]
 end
 
+-- The letters of a row, with `-` for free seats that may not be given. Most rows have none.
+function rows.mask(search, row, letters)
+  if row.category and not string.find(row.kinds, "[^-]") then
+    return search.categories[row.category] and letters or ""
+  end
+  local mask = {}
+  for i = 1, row.length do
+    mask[i] = rows.may_give(search, row, letters, i) and "a" or "-"
+  end
+  return table.concat(mask)
+end
+
 -- Compare every window of `count` seats of the row with what was `found`: the best that leaves no
 -- single seat in `legal`, the best of the others in `spare`. Returns whether one fits.
 function rows.windows(search, row, letters, count, found)
-  local fits, run, sum = false, 0, 0
-  for i = 1, row.length do
-    if not rows.may_give(search, row, letters, i) then
-      run, sum = 0, 0
-    else
-      run, sum = run + 1, sum + rows.quality(row, i)
-      if run > count then
-        sum = sum - rows.quality(row, i - count)
-      end
-      if run >= count then
-        fits = true
-        rows.compare(search, row, letters, i - count + 1, count, sum, found)
-      end
+  local mask, fits = rows.mask(search, row, letters), false
+  local from, to = string.find(mask, "a+")
+  while from do
+    for piece = from, to - count + 1, rows.RUN_MAX do
+      fits = true
+      local last = math.min(to, piece + rows.RUN_MAX + count - 2)
+      rows.slide(search, row, letters, piece, last, count, found)
     end
+    from, to = string.find(mask, "a+", to + 1)
   end
   return fits
 end
 
-function rows.compare(search, row, letters, first, count, sum, found)
-  local score = sum * rows.WIDTH + math.abs(2 * first + count - row.length - 2)
-  local slot = search.avoid and rows.leaves_single(letters, first, first + count - 1) and "spare"
-    or "legal"
-  if not found[slot] or score < found[slot].score then
-    found[slot] = { row = row, first = first, count = count, score = score }
+-- The windows of one run of seats. A score is the sum of the qualities; with equal sums, the window
+-- nearer to the middle of the row is better.
+function rows.slide(search, row, letters, from, to, count, found)
+  local at_first = row.qualities_at + 2 * from - 2
+  local bytes = { string.byte(row.text, at_first, at_first + 2 * (to - from) + 1) }
+  local sum = 0
+  for i = 1, 2 * count, 2 do
+    sum = sum + bytes[i] * 256 + bytes[i + 1]
+  end
+  for first = from, to - count + 1 do
+    local score = sum * rows.WIDTH + math.abs(2 * first + count - row.length - 2)
+    local legal = found.legal
+    if not legal or score < legal.score then
+      local is_single = search.avoid and rows.leaves_single(letters, first, first + count - 1)
+      local slot = is_single and "spare" or "legal"
+      if not found[slot] or score < found[slot].score then
+        found[slot] = { row = row, first = first, count = count, score = score }
+      end
+    end
+    local at = 2 * (first - from) + 1
+    if first + count <= to then
+      sum = sum - bytes[at] * 256 - bytes[at + 1] + bytes[at + 2 * count] * 256
+        + bytes[at + 2 * count + 1]
+    end
   end
 end
 

@@ -279,3 +279,10 @@ async def test_beside_of_what_is_not_a_hold_of_the_customer_is_refused(office: B
     office.now_ms += TTL_MS
     with pytest.raises(BookingExpired):
         await best(office, 1, beside=another.id)
+
+
+async def test_hold_best_in_a_row_of_thousands(office: BoxOffice) -> None:
+    await office.open(rows=1, seats=9000, blocked="A-1-4500")
+    found = await best(office, 10)
+    numbers = [int(seat.rpartition("-")[2]) for seat in found]
+    assert numbers in ([*range(4501, 4511)], [*range(4490, 4500)])
