@@ -156,7 +156,7 @@ class Events:
 
 
 def _of_layout(event: EventId) -> tuple[str, str, str]:
-    return keys.layout(event), keys.rows(event), keys.order(event)
+    return keys.layout(event), keys.rows(event), keys.order_of_rows(event)
 
 
 def event_of(event: EventId, fields: dict[str, str]) -> Event:

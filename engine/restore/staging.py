@@ -160,7 +160,11 @@ class Restores:
         """
         named = keys.of_event(event)._asdict() | {
             name: key(event)
-            for name, key in (("layout", keys.layout), ("rows", keys.rows), ("order", keys.order))
+            for name, key in (
+                ("layout", keys.layout),
+                ("rows", keys.rows),
+                ("order", keys.order_of_rows),
+            )
         }
         types = [await self._batcher.ask("TYPE", key) for key in named.values()]
         known = {name: found for name, found in zip(named, types, strict=True) if found != b"none"}
@@ -189,7 +193,7 @@ class Restores:
             "restore_event",
             [
                 *keys.of_event(event),
-                *(keys.layout(event), keys.rows(event), keys.order(event)),
+                *(keys.layout(event), keys.rows(event), keys.order_of_rows(event)),
                 *_staging_keys(event, restore),
             ],
             ["", restore, *image.staged_counts, *image.arguments],
