@@ -157,7 +157,6 @@ def test_keys_of_an_event_share_its_slot() -> None:
         keys.hold(GALA, "ULID"),
         keys.request(GALA, ann, "r-1"),
         keys.request(GALA, ann, None),
-        keys.layout(GALA),
         *keys.of_layout(GALA),
         keys.loading(GALA, "load", "rows"),
         keys.damaged(GALA, "seats"),
