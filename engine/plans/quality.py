@@ -6,7 +6,8 @@ order, category by category: so the script of a sale finds the best free row by 
 from the start of a stretch. `best_rows` is that order, for people.
 
 A stretch is a run of rows in the map that have the same categories and do not get better: the
-search ends at the first row that cannot beat what was found.
+search ends at the first row that cannot beat what was found. Rows without any plain seat are
+stretches of their own, which a general search passes over.
 """
 
 from collections import defaultdict
@@ -27,6 +28,7 @@ from engine.models import (
     QualityBy,
 )
 
+PLAIN = "-"
 QUALITY_MAX = 65_535
 _HEADROOM = 2
 """Seats that are added later may be this much farther away than those of the plan."""
@@ -142,7 +144,7 @@ def search_keys(layout: Layout) -> SearchKeys:
     rows: dict[str, bytes] = {}
     stretches = _Stretches()
     order: dict[str, str] = {}
-    placed: list[tuple[int, int, tuple[int, ...]]] = []
+    placed: list[tuple[int, int, tuple[int, ...], bool]] = []
     accessible: list[tuple[int, int]] = []
     for section_number, section in enumerate(layout.sections):
         order[f"section:{section.id}"] = " ".join(str(row.index) for row in section.rows)
@@ -150,12 +152,13 @@ def search_keys(layout: Layout) -> SearchKeys:
             values = qualities(quality, row)
             categories = [numbers[seat.category] for seat in row.seats]
             rows[str(row.index)] = _record(row, section_number, position, values, categories)
-            placed.append((row.index, min(values), tuple(sorted(set(categories)))))
+            is_special = all(kind_of(seat) != PLAIN for seat in row.seats)
+            placed.append((row.index, min(values), tuple(sorted(set(categories))), is_special))
             if any(seat.accessible for seat in row.seats):
                 accessible.append((min(values), row.index))
     lengths = {int(index): int(record.split(b",", 1)[0]) for index, record in rows.items()}
-    for index, lowest, categories_of_row in sorted(placed):
-        stretches.add(index, lengths[index], lowest, categories_of_row)
+    for index, lowest, categories_of_row, is_special in sorted(placed):
+        stretches.add(index, lengths[index], lowest, (categories_of_row, is_special))
     for category in layout.categories:
         number = numbers[category.id]
         named = " ".join(stretches.of(number))
@@ -171,22 +174,27 @@ class _Stretches:
     def __init__(self) -> None:
         self._by_category: defaultdict[int, list[str]] = defaultdict(list)
         self._first = self._last = self._lowest = 0
-        self._categories: tuple[int, ...] = ()
+        self._alike: tuple[tuple[int, ...], bool] = ((), False)
 
-    def add(self, index: int, length: int, lowest: int, categories: tuple[int, ...]) -> None:
-        if categories != self._categories or lowest < self._lowest:
+    def add(
+        self, index: int, length: int, lowest: int, alike: tuple[tuple[int, ...], bool]
+    ) -> None:
+        """A row. Rows of a stretch are `alike`: their categories, and whether all is special."""
+        if alike != self._alike or lowest < self._lowest:
             self._end()
-            self._first, self._categories = index, categories
+            self._first, self._alike = index, alike
         self._lowest, self._last = lowest, index + length - 1
 
     def _end(self) -> None:
-        for number in self._categories:
-            self._by_category[number].append(f"{self._first}-{self._last}")
+        categories, is_special = self._alike
+        for number in categories:
+            mark = "*" if is_special else ""
+            self._by_category[number].append(f"{self._first}-{self._last}{mark}")
 
     def of(self, number: int) -> list[str]:
-        if self._categories:
-            self._end()
-            self._categories = ()
+        """The stretches of a category, each `<first index>-<last index>`, and `*` if special."""
+        self._end()
+        self._alike = ((), False)
         return self._by_category[number]
 
 
@@ -229,7 +237,7 @@ def kind_of(seat: LayoutSeat) -> str:
         return "w"
     if seat.companion_of:
         return "c"
-    return "r" if seat.restricted_view else "-"
+    return "r" if seat.restricted_view else PLAIN
 
 
 def _middle(rows: Sequence[LayoutRow]) -> Focus:

@@ -13,6 +13,7 @@ from engine.plans import Plan, PlanError, PlanOptions, add_sections, parse_event
 from engine.plans import layout as layouts
 from engine.plans.event_json import parse_event_json
 from engine.plans.quality import (
+    PLAIN,
     QUALITY_MAX,
     Focus,
     best_rows,
@@ -179,6 +180,12 @@ def test_records_tell_the_kind_of_each_seat() -> None:
     assert search_keys(layout).order["accessible"] == "0"
 
 
+def test_rows_without_a_plain_seat_are_stretches_of_their_own() -> None:
+    plan = event(row("1", None), row("2", {"accessible": True}), row("3", {"restrictedView": True}))
+    layout = parse(plan).layout
+    assert search_keys(layout).order["category:A"] == "0 0-0 2-4*"
+
+
 def more(*rows: Json) -> bytes:
     return json.dumps({"sections": [{"id": "P", "category": "A", "rows": list(rows)}]}).encode()
 
@@ -243,6 +250,7 @@ def plans(draw: st.DrawFn) -> Json:
         seats: list[Json] = []
         for _ in range(draw(st.integers(1, 5))):
             seat: Json = {"category": draw(st.sampled_from("AB"))} if draw(st.booleans()) else {}
+            seat |= draw(st.sampled_from([{}, {}, {"accessible": True}, {"restrictedView": True}]))
             if placed == "all" or (placed == "some" and draw(st.booleans())):
                 seat |= at(draw(st.integers(-50, 50)), draw(st.integers(-50, 50)))
             seats.append(seat)
@@ -264,11 +272,13 @@ def check_order(layout: Layout) -> None:
         _, *stretches = keys.order[f"category:{category.id}"].split()
         found: list[LayoutRow] = []
         for stretch in stretches:
-            start, end = map(int, stretch.split("-"))
+            start, end = map(int, stretch.removesuffix("*").split("-"))
             within = [each for each in rows if start <= each.index <= end]
             assert (within[0].index, end) == (start, within[-1].index + len(within[-1].seats) - 1)
             lowest = [min(qualities(quality_by(layout), each)) for each in within]
             assert lowest == sorted(lowest)
+            plain = [any(kind_of(seat) == PLAIN for seat in each.seats) for each in within]
+            assert set(plain) == {not stretch.endswith("*")}
             found += within
         of_category = [each for each in rows if category.id in {s.category for s in each.seats}]
         assert sorted(each.index for each in found) == [each.index for each in of_category]
