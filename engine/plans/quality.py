@@ -204,17 +204,19 @@ def _record(
     """The record of a row.
 
     `<length>,<lowest quality>,<section number>,<position in the section>,<category number or ->`,
-    a line end; two bytes a seat of its quality; a byte a seat of its kind, `-` for a plain one;
-    where the categories differ, two bytes a seat of its category; then the ids.
+    `*` if a seat is not plain, a line end; two bytes a seat of its quality; a byte a seat of its
+    kind; where the categories differ, two bytes a seat of its category; then the ids.
     """
     mixed = len(set(categories)) > 1
     category = "-" if mixed else str(categories[0])
-    head = f"{len(row.seats)},{min(values)},{section},{position},{category}\n"
+    kinds = "".join(map(kind_of, row.seats))
+    mark = "" if kinds == PLAIN * len(kinds) else "*"
+    head = f"{len(row.seats)},{min(values)},{section},{position},{category}{mark}\n"
     return b"".join(
         (
             head.encode(),
             b"".join(value.to_bytes(2, "big") for value in values),
-            "".join(map(kind_of, row.seats)).encode(),
+            kinds.encode(),
             b"".join(number.to_bytes(2, "big") for number in categories) if mixed else b"",
             " ".join(seat.id for seat in row.seats).encode(),
         )
