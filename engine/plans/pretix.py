@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from engine.models import LayoutCategory, LayoutSeat
-from engine.plans.builder import LayoutBuilder
+from engine.plans.builder import COORDINATE_MAX, LayoutBuilder
 from engine.plans.derived_ids import distinct_ids
 from engine.plans.labels import as_read
 from engine.plans.neighbours import PlacedSeat, runs_of
@@ -185,6 +185,8 @@ class _Reader:
             for stage in stages_in(zone.areas):
                 x = round(zone.position.x + stage.middle.x, 2)
                 y = round(zone.position.y + stage.middle.y, 2)
+                if max(abs(x), abs(y)) > COORDINATE_MAX:
+                    continue
                 self.builder.set_focus(f"zones[{number}].areas: {stage.text!r}", x, y)
                 self.notes.append(f"focal point: the drawing {stage.text!r} at {x:g},{y:g}")
                 return

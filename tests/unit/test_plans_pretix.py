@@ -390,6 +390,7 @@ def test_parse_pretix_takes_the_place_of_the_text_of_another_shape() -> None:
 
 def test_parse_pretix_without_a_stage_takes_the_middle_of_the_first_row() -> None:
     broken = ["Stage", {"text": {"text": "Stage"}}, drawing("Stage", 0, 0) | {"position": "here"}]
+    broken.append(drawing("Stage", 0, 1e7))
     for plan in (with_drawings(drawing("Bar", 0, 0)), with_drawings(*broken), theatre()):
         read = parse_event(encoded(plan), PRICED)
         assert read.layout.quality

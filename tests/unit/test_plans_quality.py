@@ -175,7 +175,7 @@ def test_records_tell_the_kind_of_each_seat() -> None:
     layout = parse(plan).layout
     assert "".join(map(kind_of, layout.sections[0].rows[0].seats)) == "wcr-"
     record = search_keys(layout).rows["0"]
-    assert record.startswith(b"4,0,0,0,0\n")
+    assert record.startswith(b"4,0,0,0,0*\n")
     assert record.endswith(b"wcr-P-1-1 P-1-2 P-1-3 P-1-4")
     assert search_keys(layout).order["accessible"] == "0"
 
