@@ -13,6 +13,7 @@ from cli import output
 from cli.load import load
 from cli.log_level import log_level
 from cli.lua import lua
+from cli.rank import rank
 from cli.reconcile import reconcile
 from cli.restore import restore
 from cli.serve import serve
@@ -83,6 +84,7 @@ for command in (
     token,
     user,
     status,
+    rank,
     verify,
     reconcile,
     restore,

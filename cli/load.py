@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from cli import output
 from cli.durations import Seconds
+from cli.rank import rows_of, show_rows
 from cli.sources import data_option, json_option, settings_for
 from engine import ids
 from engine.engine import Engine
@@ -19,8 +20,12 @@ from engine.models import Event, Sales, Terms
 from engine.plans import Plan, PlanOptions, PriceUnit, read_plan
 from engine.plans import layout as layouts
 from engine.plans.event_json import Moment, milliseconds
+from engine.plans.quality import Focus
+from engine.plans.ranks import read_ranks
 from engine.settings.settings import Settings
 from engine.terms import problems_of
+
+ROWS_SHOWN = 5
 
 
 @click.command()
@@ -40,6 +45,13 @@ from engine.terms import problems_of
 )
 @click.option("--delimiter", help="Of a CSV: one character, or `tab`; detected without it.")
 @click.option("--encoding", help="Of a CSV, as cp1252; without it UTF-8, or UTF-16 if it is that.")
+@click.option(
+    "--focus", help="Where all look, as `1200,-50`: the nearer a seat is to it, the better."
+)
+@click.option(
+    "--ranks",
+    help="A CSV file `section,row,rank` or `section,row,number,rank` of all seats: 0 is the best.",
+)
 @click.option(
     "--hold-ttl", type=Seconds(0), help="Seconds that a hold lasts; 900 unless the plan says."
 )
@@ -73,6 +85,8 @@ def load(
     engine load theatre.json --event hamlet --prices 'Stalls=5000,Circle=3000' --derive-ids
     engine load seats.csv --event derby --hold-ttl 300 --sales paused
     engine load sitze.csv --event derby --price-unit major --encoding cp1252
+    engine load theatre.json --event hamlet --prices 5000 --focus 1200,-50
+    engine load seats.csv --event derby --ranks ranks.csv
     engine load venue:stadium --event final       a made-up stadium of 50,000 seats
     """
     try:
@@ -86,11 +100,13 @@ def load(
     loaded = asyncio.run(_load(settings, event_id, plan, replace=replace, quiet=as_json))
     with output.report():
         if as_json:
-            output.show_json({**msgspec.to_builtins(loaded), "notes": plan.notes})
+            more = {"notes": plan.notes, "best_rows": rows_of(plan.layout, ROWS_SHOWN)}
+            output.show_json({**msgspec.to_builtins(loaded), **more})
         else:
             for note in plan.notes:
                 output.say(f"note: {note}")
             _show(loaded)
+            show_rows(plan.layout, ROWS_SHOWN)
 
 
 def _show(loaded: Event) -> None:
@@ -104,8 +120,22 @@ def _show(loaded: Event) -> None:
 def _options(asked: dict[str, Any]) -> PlanOptions:
     names = ("derive_ids", "prices", "currency", "name", "delimiter", "encoding")
     unit = asked["price_unit"]
-    given = {name: asked[name] for name in names}
-    return PlanOptions(**given, price_unit=unit and PriceUnit(unit))
+    options = PlanOptions(
+        **{name: asked[name] for name in names}, price_unit=unit and PriceUnit(unit)
+    )
+    return msgspec.structs.replace(
+        options,
+        focus=None if asked["focus"] is None else _focus(asked["focus"]),
+        ranks=None if asked["ranks"] is None else read_ranks(asked["ranks"], options.dialect),
+    )
+
+
+def _focus(text: str) -> Focus:
+    try:
+        x, y = map(float, text.split(","))
+    except ValueError as error:
+        raise Misconfigured(f"--focus: {text[:100]!r} is not X,Y, as 1200,-50") from error
+    return Focus(x, y)
 
 
 def _limit_of(event: Event) -> str:

@@ -11,9 +11,9 @@ seat added with an empty id gets one derived from its labels.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from msgspec import UnsetType
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from engine.errors import SeatExists
@@ -26,12 +26,14 @@ from engine.models import (
     LayoutSeat,
     LayoutSection,
     Quality,
+    QualityBy,
 )
 from engine.plans.derived_ids import SeatLabel, seat_ids
 from engine.plans.labels import LABEL_MAX, as_read
 from engine.plans.layout import capacity, map_length, rows_of, with_version
 from engine.plans.problems import LISTED_MAX, PlanError
-from engine.plans.quality import Focus, indexes_of, quality_of
+from engine.plans.quality import Focus, indexes_of, quality_by, quality_of
+from engine.plans.ranks import RankedPlace, Ranks
 
 PLACES_MAX = 1_000_000
 """Seats and standing places one event may have."""
@@ -55,7 +57,7 @@ _DERIVED = ""
 class LayoutBuilder:
     """Collects the items of a plan and its problems. Readers may add to `problems` as well."""
 
-    def __init__(self, base: Layout | None = None) -> None:
+    def __init__(self, base: Layout | None = None, *, ranks: Ranks | None = None) -> None:
         self.problems: list[str] = []
         self._seen: dict[str, str] = {}
         self._labels: dict[SeatLabel, str | LayoutSeat] = {}
@@ -72,12 +74,23 @@ class LayoutBuilder:
         self._base_seats: frozenset[str] = frozenset()
         self._base_areas: frozenset[str] = frozenset()
         self._base_quality: Quality | None = None
+        self._base_ranks: dict[int, tuple[str, str] | None] = {}
         self._focus: Focus | None = None
+        self._focus_where = ""
+        self._unplaced_where, self._unplaced_count = "", 0
+        self._ranks = ranks
+        self._ranked_places: set[RankedPlace] = set()
+        self._unranked_places: set[RankedPlace] = set()
         self._ranked: dict[int, tuple[str, tuple[str, str] | None]] = {}
         self._unranked: list[str] = []
         self._in_base: list[str] = []
         if base:
             self._extend(base)
+
+    @property
+    def is_ranked(self) -> bool:
+        """Whether a seat has a rank."""
+        return bool(self._ranked)
 
     def add_category(self, where: str, category: LayoutCategory) -> None:
         """Add a price category. Its number is the count of those added before."""
@@ -106,6 +119,8 @@ class LayoutBuilder:
     ) -> None:
         """Add a run of at least one neighbouring seat, each with its place in the file."""
         self._check_label(where, "row", row_id)
+        if self._ranks:
+            seats = [*self._with_ranks(self._ranks, section_id, row_id, seats)]
         for seat_where, seat in seats:
             if self._check_seat(seat_where, seat):
                 self._check_seat_label(seat_where, section_id, row_id, seat)
@@ -140,9 +155,7 @@ class LayoutBuilder:
         """
         if not self._place_count and not allow_empty and not self.problems:
             self.problems.append("the plan has no seats and no standing areas")
-        if self._ranked and self._unranked:
-            count, first = len(self._unranked), self._unranked[0]
-            self.problems.append(f"{first}: there is no rank, and other seats have one ({count})")
+        self._check_quality()
         if self.problems:
             raise PlanError(self.problems)
         if self._in_base:
@@ -166,10 +179,10 @@ class LayoutBuilder:
         )
 
     def set_focus(self, where: str, x: float, y: float) -> None:
-        """Judge seats by their distance to this point. Only for a layout without a base."""
+        """Judge seats by their distance to this point. Only for a layout without seats before."""
         if not (abs(x) <= COORDINATE_MAX and abs(y) <= COORDINATE_MAX):
             self.problems.append(f"{where}: x and y must be within ±{COORDINATE_MAX:.0f}")
-        self._focus = Focus(x, y)
+        self._focus, self._focus_where = Focus(x, y), where
 
     def _place_rows(self) -> Quality | None:
         """Give the new rows their places in the map: by category, the best first."""
@@ -180,12 +193,15 @@ class LayoutBuilder:
             if row.index == _NEW
         ]
         new = [self._rows[section_id][at] for section_id, at in places]
-        quality = self._base_quality or (quality_of(new, self._focus) if new else None)
-        if quality:
+        quality = self._base_quality
+        if new:
+            quality = quality or quality_of(new, self._focus)
             numbers = {category: number for number, category in enumerate(self._categories)}
             indexes = indexes_of(quality, new, numbers, self._next_index)
             for (section_id, at), row, index in zip(places, new, indexes, strict=True):
                 self._rows[section_id][at] = replace(row, index=index)
+        elif self._focus:  # of an event whose seats come later
+            quality = Quality(by=QualityBy.FOCUS, x=self._focus.x, y=self._focus.y)
         return quality
 
     def _extend(self, base: Layout) -> None:
@@ -196,7 +212,12 @@ class LayoutBuilder:
         self._base_areas = frozenset(self._areas)
         self._base_seats = frozenset(seat.id for row in rows_of(base) for seat in row.seats)
         self._base_place_count = capacity(base)
-        self._base_quality = base.quality
+        if self._base_seats:
+            self._base_quality = quality_by(base)
+            if self._base_quality.by is QualityBy.RANK:
+                self._base_ranks = dict(_ranks_of(base))
+        elif base.quality:
+            self.set_focus("the focal point of the event", base.quality.x, base.quality.y)
         self._next_index = map_length(base) + 1 if self._base_seats else 0
         for kind, named in (("section", base.sections), ("area", base.areas)):
             for place in named:
@@ -223,6 +244,41 @@ class LayoutBuilder:
             )
             self._rows[section][at] = replace(row, seats=tuple(seats))
 
+    def _with_ranks(
+        self, ranks: Ranks, section_id: str, row_id: str, seats: Sequence[tuple[str, LayoutSeat]]
+    ) -> Iterator[tuple[str, LayoutSeat]]:
+        """The seats with the ranks of the file in place of their own."""
+        for where, seat in seats:
+            place = ranks.place_of(self._names[section_id], row_id, seat.number)
+            rank = ranks.by_place.get(place)
+            if rank is None and place not in self._unranked_places:
+                self._unranked_places.add(place)
+                self.problems.append(f"ranks: {ranks.source}: no rank for {place} ({where})")
+            self._ranked_places.add(place)
+            yield where, replace(seat, rank=UNSET if rank is None else rank)
+
+    def _check_quality(self) -> None:
+        """Report what contradicts the way in which seats are judged."""
+        if self._ranks:
+            self.problems += [
+                f"ranks: {self._ranks.source}: line {line}: the plan has no {place}"
+                for place, line in self._ranks.lines.items()
+                if place not in self._ranked_places
+            ]
+        elif self._ranked and self._unranked:
+            count, first = len(self._unranked), self._unranked[0]
+            self.problems.append(f"{first}: there is no rank, and other seats have one ({count})")
+        if self._base_quality and self._base_quality.by is not QualityBy.RANK:
+            self.problems += [
+                f"{where}: the seats of the event have no ranks, so that new ones have none either"
+                for where, _ in self._ranked.values()
+            ]
+        if self._focus and self._unplaced_count and not self._ranked:
+            self.problems.append(
+                f"{self._unplaced_where}: there are no x and y, but {self._focus_where} needs them "
+                f"({self._unplaced_count})"
+            )
+
     def _check_ranks(
         self, where: str, row: tuple[str, str], seats: Sequence[tuple[str, LayoutSeat]]
     ) -> None:
@@ -233,6 +289,12 @@ class LayoutBuilder:
             if isinstance(seat.rank, UnsetType):
                 self._unranked.append(seat_where)
                 continue
+            if seat.rank in self._base_ranks and (
+                owner is None or self._base_ranks[seat.rank] != owner
+            ):
+                self.problems.append(
+                    f"{seat_where}: the rank {seat.rank} is used before, in the event"
+                )
             first, known = self._ranked.setdefault(seat.rank, (seat_where, owner))
             if first != seat_where and (known is None or known != owner):
                 self.problems.append(
@@ -304,6 +366,8 @@ class LayoutBuilder:
 
     def _check_coordinates(self, where: str, seat: LayoutSeat) -> None:
         if isinstance(seat.x, UnsetType) or isinstance(seat.y, UnsetType):
+            self._unplaced_where = self._unplaced_where or where
+            self._unplaced_count += 1
             if seat.x is not seat.y:
                 self.problems.append(f"{where}: x and y go together, one is missing")
         elif not (abs(seat.x) <= COORDINATE_MAX and abs(seat.y) <= COORDINATE_MAX):
@@ -345,6 +409,16 @@ class LayoutBuilder:
     def _stop_beyond(self, count: int, most: int, what: str) -> None:
         if count > most:
             raise PlanError([*self.problems, f"more than {most} {what}"])
+
+
+def _ranks_of(base: Layout) -> Iterator[tuple[int, tuple[str, str] | None]]:
+    """The ranks in a layout, each with the row of which it is; None for that of a seat."""
+    for section in base.sections:
+        for row in section.rows:
+            owner = (section.id, row.id) if len({seat.rank for seat in row.seats}) == 1 else None
+            for seat in row.seats:
+                if not isinstance(seat.rank, UnsetType):
+                    yield seat.rank, owner
 
 
 def _label_of(section_id: str, row_id: str, seat: LayoutSeat) -> SeatLabel:

@@ -73,7 +73,9 @@ class Seat(_Part, frozen=True):
     companion_of: Annotated[
         Id | None, Meta(description="The id of the wheelchair place whose companion sits here.")
     ] = None
-    restricted_view: bool = False
+    restricted_view: Annotated[
+        bool, Meta(description="Chosen for a customer only where the customer accepts it.")
+    ] = False
 
 
 class Row(_Part, frozen=True):
@@ -95,7 +97,7 @@ class Section(_Part, frozen=True):
 
 
 class FocusPoint(_Part, frozen=True):
-    """Where everybody looks at. The nearer a seat, the better."""
+    """The focal point, as the middle of the stage. The nearer a seat, the better it is."""
 
     x: Coordinate
     y: Coordinate
@@ -122,7 +124,10 @@ class EventPlan(_Part, frozen=True):
     areas: tuple[Area, ...] = ()
     focus: Annotated[
         FocusPoint | None,
-        Meta(description="Left out: the middle of the first row. Not used where seats have ranks."),
+        Meta(
+            description="Left out: the middle of the first row. Not used where seats have ranks; "
+            "otherwise every seat needs x and y."
+        ),
     ] = None
     sales: Sales = Sales.OPEN
     opens_at: Moment | None = None
@@ -192,9 +197,9 @@ def parse_event_json(
 ) -> Plan:
     """Read an event in our own format. Raises PlanError."""
     event = decode_json(body, EventPlan)
-    builder = LayoutBuilder()
+    builder = LayoutBuilder(ranks=options.ranks)
     _add_places(builder, event)
-    if event.focus:
+    if event.focus and not options.focus:
         builder.set_focus("focus", event.focus.x, event.focus.y)
     stated: dict[str, object] = {
         "name": event.name,

@@ -17,6 +17,8 @@ ROW_PITCH_CM = 95
 SEAT_PITCH_CM = 56
 WHEELCHAIR_PITCH_CM = 120
 CENTRE_X_CM, CENTRE_Y_CM = 3000.0, -1100.0
+STAGE_X_CM, STAGE_Y_CM = CENTRE_X_CM, 200.0
+"""The focal point: the middle of the stage, 3 m before the first row."""
 BOX_COUNT = 8
 BOX_FIRST_CM, BOX_PITCH_CM, BOX_CHAIR_PITCH_CM = 1650, 260, 70
 BOX_ANGLE_DEG = 31.5
@@ -69,6 +71,7 @@ BLOCKS = (
 
 def fill_hall(builder: LayoutBuilder) -> None:
     """Add the concert hall to a builder."""
+    builder.set_focus("the stage", STAGE_X_CM, STAGE_Y_CM)
     for category in CATEGORIES:
         builder.add_category(category.id, category)
     for block in BLOCKS:

@@ -10,6 +10,8 @@ from engine.models import Layout, Terms
 from engine.plans.builder import LayoutBuilder
 from engine.plans.currencies import decimals_of
 from engine.plans.problems import PlanError, place_first
+from engine.plans.quality import Focus
+from engine.plans.ranks import Ranks
 from engine.plans.table import Dialect
 from engine.terms import problems_of
 
@@ -32,6 +34,8 @@ class PlanOptions(Struct, frozen=True, kw_only=True):
     `{"Parkett, Reihe 1": 5000}`, or one price for all categories: `5000`. `customer_max` is the
     limit if the plan states none; 0 for no limit.
 
+    `focus` and `ranks` say how good seats are, instead of what the plan says about that.
+
     `delimiter` and `encoding` are for CSV files; without them both are detected. `price_unit` is
     for the prices of CSV files and of `prices`: `minor` (4500) or `major` (45.00).
     """
@@ -44,6 +48,8 @@ class PlanOptions(Struct, frozen=True, kw_only=True):
     delimiter: str | None = None
     encoding: str | None = None
     price_unit: PriceUnit | None = None
+    focus: Focus | None = None
+    ranks: Ranks | None = None
 
     @property
     def price_decimals(self) -> int | None:
@@ -95,4 +101,8 @@ def make_plan(
     except msgspec.ValidationError as error:
         raise PlanError([place_first(str(error)), *builder.problems]) from error
     builder.problems += problems_of(terms)
+    if options.focus:
+        builder.set_focus("the option focus", *options.focus)
+        if builder.is_ranked:
+            builder.problems.append("the option focus: the seats have ranks, which come first")
     return Plan(builder.build(terms.currency, allow_empty=allow_empty), terms, tuple(notes))

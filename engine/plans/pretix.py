@@ -3,8 +3,8 @@
 The format can grow, so unknown fields are ignored, and a note of the plan tells them; but a seat
 must have its guid unless ids are derived, and a category that the plan lists, or none: a seat
 without one is in a default category. Zones become sections; zones of one name are one section. The
-position of a seat is zone + row + seat position. The drawings that a plan calls areas (a stage, a
-label) are ignored: they are not standing areas.
+position of a seat is zone + row + seat position. The drawings that a plan calls areas (a bar, a
+label) are ignored, but for the stage, which is the focal point: they are not standing areas.
 
 The id of a seat is its seat_guid, so ids match those of a shop that uses the same plan. Some
 existing plans use guids twice; they are refused unless ids are derived from zone, row and number.
@@ -18,13 +18,14 @@ import msgspec
 from msgspec import Struct
 
 from engine.models import LayoutCategory, LayoutSeat
-from engine.plans.builder import LayoutBuilder
+from engine.plans.builder import COORDINATE_MAX, LayoutBuilder
 from engine.plans.derived_ids import distinct_ids
 from engine.plans.labels import as_read
 from engine.plans.neighbours import PlacedSeat, runs_of
 from engine.plans.plan import NO_OPTIONS, Plan, PlanOptions, make_plan
 from engine.plans.prices import Prices, parse_price, prices_of
 from engine.plans.problems import LISTED_MAX, decode_json, decode_text
+from engine.plans.stage import stages_in
 
 _COLOR = re.compile("#[0-9A-Fa-f]{6}")
 
@@ -68,6 +69,7 @@ class Zone(Struct, frozen=True):
     rows: tuple[PretixRow, ...]
     name: str = ""
     position: PretixPosition = PretixPosition()
+    areas: msgspec.Raw = msgspec.Raw()
 
 
 class SeatingPlan(Struct, frozen=True):
@@ -93,10 +95,12 @@ def parse_pretix(
 ) -> Plan:
     """Read a pretix seating plan. Raises PlanError, also for categories without a price."""
     plan = decode_json(body, SeatingPlan)
-    reader = _Reader(derive_ids=options.derive_ids)
+    reader = _Reader(options)
     reader.notes += _ignored_fields(body)
     reader.add_categories(plan, prices if prices is not None else _own_prices(plan))
     reader.add_zones(plan.zones)
+    if not (options.focus or options.ranks):
+        reader.set_focus(plan.zones)
     return make_plan(
         reader.builder,
         {"name": plan.name},
@@ -115,10 +119,10 @@ def _own_prices(plan: SeatingPlan) -> Prices | None:
 class _Reader:
     """Adds one plan to a builder."""
 
-    def __init__(self, *, derive_ids: bool) -> None:
-        self.builder = LayoutBuilder()
+    def __init__(self, options: PlanOptions) -> None:
+        self.builder = LayoutBuilder(ranks=options.ranks)
         self.notes: list[str] = []
-        self._derive_ids = derive_ids
+        self._derive_ids = options.derive_ids
         self._category_ids: dict[str, str | None] = {}
 
     def add_categories(self, plan: SeatingPlan, prices: Prices | None) -> None:
@@ -174,6 +178,18 @@ class _Reader:
         empty = sum(not row.seats for zone in zones for row in zone.rows)
         if empty:
             self.notes.append(f"ignored: rows without seats ({empty})")
+
+    def set_focus(self, zones: Sequence[Zone]) -> None:
+        """Judge seats by their distance to the first drawing that is a stage, if there is one."""
+        for number, zone in enumerate(zones):
+            for stage in stages_in(zone.areas):
+                x = round(zone.position.x + stage.middle.x, 2)
+                y = round(zone.position.y + stage.middle.y, 2)
+                if max(abs(x), abs(y)) > COORDINATE_MAX:
+                    continue
+                self.builder.set_focus(f"zones[{number}].areas: {stage.text!r}", x, y)
+                self.notes.append(f"focal point: the drawing {stage.text!r} at {x:g},{y:g}")
+                return
 
     def _placed(
         self, where: str, zone: Zone, row: PretixRow, label: str, seat_ids: Mapping[str, str]
@@ -257,7 +273,7 @@ def _unread(part: msgspec.Raw, kind: type[Struct], path: str) -> Iterator[str]:
     nested = _NESTED.get(kind, {})
     for name, value in msgspec.json.decode(part, type=dict[str, msgspec.Raw]).items():
         here = f"{path}.{name[:100]}" if path else name[:100]
-        if name not in kind.__struct_fields__:
+        if name not in kind.__struct_fields__ or name == "areas":
             yield here
         elif name in nested and bytes(memoryview(value)[:1]) == b"[":
             for item in msgspec.json.decode(value, type=list[msgspec.Raw]):

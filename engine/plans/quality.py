@@ -3,7 +3,7 @@
 A quality is 0 (best) to QUALITY_MAX. It is the organiser's rank, or the distance to a focal point,
 or, without either, the place of the row in the plan. The map of a new event has its rows in this
 order, category by category: so the script of a sale finds the best free row by searching the map
-from the start of a stretch.
+from the start of a stretch. `best_rows` is that order, for people.
 
 A stretch is a run of rows in the map that have the same categories and do not get better: the
 search ends at the first row that cannot beat what was found. Rows without any plain seat are
@@ -12,12 +12,21 @@ stretches of their own, which a general search passes over.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from math import hypot
 from typing import NamedTuple
 
 from msgspec import UnsetType
 
-from engine.models import Layout, LayoutRow, LayoutSeat, Quality, QualityBy
+from engine.models import (
+    Layout,
+    LayoutCategory,
+    LayoutRow,
+    LayoutSeat,
+    LayoutSection,
+    Quality,
+    QualityBy,
+)
 
 PLAIN = "-"
 QUALITY_MAX = 65_535
@@ -35,14 +44,14 @@ class Focus(NamedTuple):
 def quality_of(rows: Sequence[LayoutRow], focus: Focus | None) -> Quality:
     """How the seats of a new layout are judged: by rank, by distance, or in the order of rows.
 
-    Without a focal point, it is the middle of the first row.
+    Without a focal point, it is the middle of the first row, all its runs together.
     """
     seats = [seat for row in rows for seat in row.seats]
     ranks = [seat.rank for seat in seats if not isinstance(seat.rank, UnsetType)]
     if ranks:
         return Quality(by=QualityBy.RANK, step=_step(max(ranks)))
     if seats and all(not isinstance(seat.x, UnsetType) for seat in seats):
-        focus = focus or _middle(rows[0])
+        focus = focus or _middle(rows)
         farthest = max(_distance(seat, focus.x, focus.y) for seat in seats)
         return Quality(by=QualityBy.FOCUS, x=focus.x, y=focus.y, step=_step(farthest))
     return Quality(by=QualityBy.ROW, step=_step(sum(len(row.seats) + 1 for row in rows)))
@@ -67,15 +76,54 @@ def indexes_of(
 
     def key(place: int) -> tuple[tuple[int, ...], int, int]:
         row = rows[place]
-        categories = sorted({numbers[seat.category] for seat in row.seats})
         lowest = 0 if quality.by is QualityBy.ROW else min(qualities(quality, row))
-        return (len(categories), *categories), lowest, place
+        return _category_key(row, numbers), lowest, place
 
     indexes = [0] * len(rows)
     for place in sorted(range(len(rows)), key=key):
         indexes[place] = start
         start += len(rows[place].seats) + 1
     return indexes
+
+
+def quality_by(layout: Layout) -> Quality:
+    """How the seats of a layout are judged; in the order of its rows, if it does not say."""
+    return layout.quality or Quality(by=QualityBy.ROW)
+
+
+class RatedRow(NamedTuple):
+    """A run of neighbouring seats, and how good each of them is."""
+
+    section: LayoutSection
+    row: LayoutRow
+    categories: tuple[LayoutCategory, ...]
+    qualities: Sequence[int]
+
+    @property
+    def best(self) -> int:
+        """The quality of its best seat."""
+        return min(self.qualities)
+
+
+def best_rows(layout: Layout) -> list[RatedRow]:
+    """The rows in the order of the search: by category, then the best first.
+
+    Right after a load this is the order of the map; seats that are added later are at its end.
+    """
+    numbers = _numbers(layout)
+    quality = quality_by(layout)
+    rated = [
+        RatedRow(
+            section,
+            row,
+            tuple(layout.categories[number] for number in _category_key(row, numbers)[1:]),
+            qualities(quality, row),
+        )
+        for section in layout.sections
+        for row in section.rows
+    ]
+    rated.sort(key=lambda each: (_category_key(each.row, numbers), each.best, each.row.index))
+    return rated
 
 
 class SearchKeys(NamedTuple):
@@ -91,8 +139,8 @@ class SearchKeys(NamedTuple):
 
 def search_keys(layout: Layout) -> SearchKeys:
     """Both keys of a layout, computed in one pass."""
-    quality = layout.quality or Quality(by=QualityBy.ROW)
-    numbers = {category.id: number for number, category in enumerate(layout.categories)}
+    quality = quality_by(layout)
+    numbers = _numbers(layout)
     rows: dict[str, bytes] = {}
     stretches = _Stretches()
     order: dict[str, str] = {}
@@ -175,6 +223,16 @@ def _record(
     )
 
 
+def _numbers(layout: Layout) -> dict[str, int]:
+    return {category.id: number for number, category in enumerate(layout.categories)}
+
+
+def _category_key(row: LayoutRow, numbers: Mapping[str, int]) -> tuple[int, ...]:
+    """How many categories a row has, and their numbers: it sorts rows of one before the others."""
+    categories = sorted({numbers[seat.category] for seat in row.seats})
+    return len(categories), *categories
+
+
 def kind_of(seat: LayoutSeat) -> str:
     """`w`heelchair place, its `c`ompanion, `r`estricted view, or `-`."""
     if seat.accessible:
@@ -184,8 +242,9 @@ def kind_of(seat: LayoutSeat) -> str:
     return "r" if seat.restricted_view else PLAIN
 
 
-def _middle(row: LayoutRow) -> Focus:
-    points = [(float(seat.x), float(seat.y)) for seat in row.seats]  # type: ignore[arg-type]
+def _middle(rows: Sequence[LayoutRow]) -> Focus:
+    first = takewhile(lambda row: row.id == rows[0].id, rows)
+    points = [(float(seat.x), float(seat.y)) for row in first for seat in row.seats]  # type: ignore[arg-type]
     return Focus(
         x=round(sum(x for x, _ in points) / len(points), 2),
         y=round(sum(y for _, y in points) / len(points), 2),

@@ -68,5 +68,8 @@ def _refuse_pretix_options(options: PlanOptions) -> None:
 
 
 def _refuse_csv_options(options: PlanOptions) -> None:
-    if (options.delimiter, options.encoding, options.price_unit) != (None, None, None):
+    of_csv = options.price_unit is not None
+    if options.ranks is None:  # their file is CSV too
+        of_csv |= options.delimiter is not None or options.encoding is not None
+    if of_csv:
         raise PlanError(["delimiter, encoding and price unit are for CSV and for prices of pretix"])

@@ -66,6 +66,7 @@ AREAS = (
 
 def fill_stadium(builder: LayoutBuilder) -> None:
     """Add the stadium to a builder."""
+    builder.set_focus("the middle of the pitch", CENTRE_X_CM, CENTRE_Y_CM)
     for category in CATEGORIES:
         builder.add_category(category.id, category)
     for tier in TIERS:

@@ -17,6 +17,6 @@ def make_venue(venue: str, options: PlanOptions = NO_OPTIONS) -> Plan:
     if venue not in VENUES:
         raise PlanError([f"there is no venue {venue!r}, only {', '.join(VENUES)}"])
     name, fill = VENUES[venue]
-    builder = LayoutBuilder()
+    builder = LayoutBuilder(ranks=options.ranks)
     fill(builder)
     return make_plan(builder, {"name": name}, options)

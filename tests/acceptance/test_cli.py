@@ -18,6 +18,9 @@ from engine import Settings
 from tests.support.factories import GALA
 
 SEATS = "section,row,number,category,price_minor\nStalls,1,1,A,5000\nStalls,1,2,A,5000\n"
+PLACED = "section,row,number,category,price_minor,x,y\n" + "".join(
+    f"Stalls,{row},1,A,5000,0,{row}0\n" for row in (1, 5, 9)
+) + "Stalls,9,2,A,5000,10,90\n"  # fmt: skip
 
 
 class Terminal:
@@ -186,6 +189,60 @@ def test_load_twice_is_refused_and_replace_loads_again(engine_command: Terminal)
     assert "2,063" in engine_command("status", GALA)
 
 
+def test_load_shows_the_best_rows(engine_command: Terminal) -> None:
+    path = engine_command.file("seats.csv", PLACED)
+    said = engine_command("load", path, "--event", GALA, "--focus", "0,95")
+    heading, columns, first, second, third = said.splitlines()[1:]
+    assert heading.strip() == "Best rows first, by their distance to 0,95: 0 is the best quality"
+    assert columns.split() == ["section", "row", "category", "seats", "best", "worst"]
+    assert [line.split()[1] for line in (first, second, third)] == ["9", "5", "1"]
+    ranks = engine_command.file(
+        "ranks.csv", "section,row,rank\nStalls,5,0\nStalls,1,1\nStalls,9,2\n"
+    )
+    load = ("load", path, "--event", GALA, "--replace", "--ranks", ranks)
+    assert "Best rows first, by rank" in engine_command(*load)
+    told = msgspec.json.decode(engine_command(*load, "--json"))
+    assert [row["row"] for row in told["best_rows"]] == ["5", "1", "9"]
+    assert told["best_rows"][0]["best"] == 0
+
+
+def test_rank_shows_and_draws_the_house(engine_command: Terminal, tmp_path: Path) -> None:
+    name = "<b>Pit & [/]"
+    text = PLACED.replace("Stalls", name)
+    engine_command("load", engine_command.file("seats.csv", text), "--event", GALA)
+    shown = engine_command("rank", GALA).splitlines()
+    assert [line.split()[-5:] for line in shown[2:3]] == [["1", "A", "1", "0", "0"]]
+    assert [line.startswith(name) for line in shown[2:]] == [True, True, True]
+    told = msgspec.json.decode(engine_command("rank", GALA, "--json"))
+    assert told["quality"]["by"] == "focus"
+    assert [row["row"] for row in told["rows"]] == ["1", "5", "9"]
+    drawing = tmp_path / "gala.svg"
+    assert f"gala is drawn in {drawing}" in engine_command("rank", GALA, "--svg", str(drawing))
+    svg = drawing.read_text(encoding="utf-8")
+    assert svg.count("<circle") == 4 + 1  # and one in the legend
+    assert "&lt;b&gt;Pit &amp; [/], row 1, A: 0" in svg
+    missing = str(tmp_path / "none" / "gala.svg")
+    said = engine_command("rank", GALA, "--svg", missing, exit_code=2)
+    assert f"--svg: cannot write {missing}: No such file" in said
+
+
+def test_rank_draws_seats_that_are_blocked_now(
+    engine_command: Terminal, raw: sync_redis.Redis, tmp_path: Path
+) -> None:
+    engine_command("load", engine_command.file("seats.csv", PLACED), "--event", GALA)
+    raw.setrange("{gala}:map", 0, "b")
+    engine_command("rank", GALA, "--svg", str(tmp_path / "gala.svg"))
+    assert (tmp_path / "gala.svg").read_text().count('class="blocked"') == 2  # and the legend
+
+
+def test_rank_of_an_event_without_seats_is_refused(engine_command: Terminal) -> None:
+    event = '{"name": "Club", "categories": [{"id": "A", "name": "A", "priceMinor": 1}], '
+    event += '"areas": [{"id": "floor", "name": "Floor", "category": "A", "capacity": 9}]}'
+    said = engine_command("load", engine_command.file("club.json", event), "--event", "club")
+    assert "Best rows" not in said
+    assert "club has no seats" in engine_command("rank", "club", exit_code=2)
+
+
 @pytest.mark.parametrize(
     ("text", "options", "says"),
     [
@@ -199,6 +256,10 @@ def test_load_twice_is_refused_and_replace_loads_again(engine_command: Terminal)
         (SEATS, ["--starts-at", "2030-06-01T19:30:00"], "--starts-at"),
         (SEATS, ["--time-zone", "Mars/Base"], "no time zone"),
         (SEATS, ["--time-zone", "a b"], "time_zone"),
+        (SEATS, ["--focus", "1"], "--focus: '1' is not X,Y, as 1200,-50"),
+        (SEATS, ["--focus", "1,2,3"], "--focus: '1,2,3' is not X,Y"),
+        (SEATS, ["--focus", "1,2"], "line 2: there are no x and y"),
+        (SEATS, ["--ranks", "nowhere.csv"], "ranks: cannot read 'nowhere.csv'"),
     ],
 )
 def test_load_of_a_bad_plan_or_option_says_what_and_loads_nothing(
@@ -268,7 +329,7 @@ def test_tables_show_foreign_text_as_it_is(engine_command: Terminal, raw: sync_r
 
 
 def test_commands_on_an_unknown_event_are_refused(engine_command: Terminal) -> None:
-    for command in ("status", "verify"):
+    for command in ("status", "verify", "rank"):
         assert "no such event" in engine_command(command, "nothing", exit_code=2)
 
 

@@ -294,3 +294,43 @@ def test_example_of_the_pages_can_be_loaded() -> None:
     seats = [seat for section in plan.layout.sections for row in section.rows for seat in row.seats]
     assert len(seats) == 12
     assert [seat.id for seat in seats if seat.accessible] == ["Balcony-W-1"]
+
+
+def test_parse_csv_reads_ranks_companions_and_restricted_views() -> None:
+    columns = "rank,companion_of,restricted_view,accessible"
+    text = row_of("1,3,,,yes", "2,2,1,,", "3,1,,yes,", columns=columns)
+    seats = parse(text).layout.sections[0].rows[0].seats
+    assert [seat.rank for seat in seats] == [3, 2, 1]
+    assert [seat.companion_of for seat in seats] == ["", "P-1-1", ""]
+    assert [seat.restricted_view for seat in seats] == [False, False, True]
+
+
+def test_parse_csv_names_the_wheelchair_place_of_a_companion_by_its_number_in_any_script() -> None:
+    header = HEADER.strip() + ",accessible,companion_of\n"
+    text = header + "二階席,い,1/2,A,5,yes,\n二階席,い,1 2,A,5,,1/2\n"
+    seats = parse(text).layout.sections[0].rows[0].seats
+    ids = {seat.number: seat.id for seat in seats}
+    assert ids["1/2"] != ids["1 2"]
+    assert {seat.number: seat.companion_of for seat in seats} == {"1/2": "", "1 2": ids["1/2"]}
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        (",9,", "line 3: companion_of '9' is no wheelchair place of the same row"),
+        (",2,", "line 3: companion_of '2' is no wheelchair place of the same row"),
+        ("yes,1,", "line 3: a wheelchair place is not a companion's seat"),
+        (",,x", "line 3: 'x' is not a rank: a whole number, 0 to 10000000"),
+        (",,1", "line 2: there is no rank, and other seats have one (1)"),
+    ],
+)
+def test_parse_csv_with_a_bad_companion_or_rank_names_its_line(fields: str, problem: str) -> None:
+    header = HEADER.strip() + ",accessible,companion_of,rank\n"
+    assert problems_of(f"{header}P,1,1,A,5,yes,,\nP,1,2,A,5,{fields}\n") == (problem,)
+
+
+def test_parse_csv_with_a_repeated_rank_names_both_lines() -> None:
+    header = HEADER.strip() + ",rank\n"
+    assert problems_of(header + "P,1,1,A,5,1\nP,1,2,A,5,2\nP,2,1,A,5,2\n") == (
+        "line 4: the rank 2 is used before, at line 3",
+    )

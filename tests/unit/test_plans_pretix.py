@@ -3,11 +3,14 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from engine.models import LayoutSeat, Terms
 from engine.plans import PlanError, PlanOptions, parse_event
 from engine.plans import layout as layouts
+from engine.plans.quality import Focus
+from engine.plans.stage import is_stage
 
 PRICED = PlanOptions(prices="Parkett vorne=5000,Balkon=3000")
 
@@ -356,3 +359,67 @@ def test_parse_pretix_with_positions_that_add_up_to_nowhere_is_refused() -> None
     plan["zones"][0]["position"] = at(1e308, 0)
     plan["zones"][0]["rows"][0]["position"] = at(1e308, 0)
     assert problems_of(plan)[0] == "zones[0].rows[0].seats[0]: x and y must be within ±1000000"
+
+
+def drawing(text: str, x: float, y: float, **shape: Any) -> dict[str, Any]:
+    return {"shape": "text", "position": at(x, y), "text": {"text": text}, **shape}
+
+
+def with_drawings(*drawings: object) -> dict[str, Any]:
+    """The theatre, with drawings in its second zone."""
+    plan = theatre()
+    del plan["zones"][0]["areas"]
+    plan["zones"][1]["areas"] = list(drawings)
+    return plan
+
+
+def test_parse_pretix_takes_the_stage_as_the_focal_point() -> None:
+    stage = drawing("BÜHNE", 10, -900, shape="rectangle", rectangle={"width": 60, "height": 20})
+    plan = parse_event(encoded(with_drawings(drawing("Bar", 0, 0), stage)), PRICED)
+    assert plan.layout.quality
+    assert (plan.layout.quality.x, plan.layout.quality.y) == (40, 30)
+    assert "focal point: the drawing 'BÜHNE' at 40,30" in plan.notes
+
+
+def test_parse_pretix_takes_the_place_of_the_text_of_another_shape() -> None:
+    text = {"text": "Stage", "position": at(3, 4)}
+    plan = parse_event(encoded(with_drawings(drawing("", 1, 2) | {"text": text})), PRICED)
+    assert plan.layout.quality
+    assert (plan.layout.quality.x, plan.layout.quality.y) == (4, 926)
+
+
+def test_parse_pretix_without_a_stage_takes_the_middle_of_the_first_row() -> None:
+    broken = ["Stage", {"text": {"text": "Stage"}}, drawing("Stage", 0, 0) | {"position": "here"}]
+    broken.append(drawing("Stage", 0, 1e7))
+    for plan in (with_drawings(drawing("Bar", 0, 0)), with_drawings(*broken), theatre()):
+        read = parse_event(encoded(plan), PRICED)
+        assert read.layout.quality
+        assert (read.layout.quality.x, read.layout.quality.y) == (55, 85)
+        assert not any("focal point" in note for note in read.notes)
+    plan = theatre()
+    plan["zones"][0]["areas"] = "none"
+    assert parse_event(encoded(plan), PRICED).layout.quality == read.layout.quality
+
+
+def test_parse_pretix_with_the_option_focus_leaves_the_stage_alone() -> None:
+    plan = with_drawings(drawing("Stage", 0, 0))
+    options = msgspec.structs.replace(PRICED, focus=Focus(1, 2))
+    read = parse_event(encoded(plan), options)
+    assert read.layout.quality
+    assert (read.layout.quality.x, read.layout.quality.y) == (1, 2)
+    assert not any("focal point" in note for note in read.notes)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["STAGE", "Main stage", "Bu\u0308hne / Stage", "Scène", "escenario", "Palco", "Сцена", "舞台"],
+)
+def test_is_stage_knows_a_stage_in_many_languages(text: str) -> None:
+    assert is_stage(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "Main", "Stage door", "Backstage", "Palco 3", "ORCHESTRA", "stage" * 50]
+)
+def test_is_stage_of_other_drawings_is_false(text: str) -> None:
+    assert not is_stage(text)

@@ -8,6 +8,7 @@ import pytest
 from engine.models import Layout, LayoutSeat
 from engine.plans import Plan, PlanError, PlanOptions, read_plan
 from engine.plans import layout as layouts
+from engine.plans.quality import best_rows
 
 
 @pytest.fixture(scope="module")
@@ -91,3 +92,16 @@ def test_venue_takes_name_and_currency_from_the_options() -> None:
 def test_venue_there_is_not_is_refused_with_those_there_are() -> None:
     with pytest.raises(PlanError, match="no venue 'arena', only hall, stadium"):
         read_plan("venue:arena")
+
+
+def test_best_rows_of_the_venues_are_before_the_middle_of_what_all_look_at(
+    hall: Plan, stadium: Plan
+) -> None:
+    best = [each for each in best_rows(hall.layout) if each.categories[0].id == "premium"]
+    assert (best[0].section.id, best[0].row.id) == ("SC", "A")
+    middle = best[0].row.seats[best[0].qualities.index(best[0].best)]
+    assert position(middle)[0] == pytest.approx(3000, abs=56)
+    best = best_rows(stadium.layout)
+    assert {each.section.name for each in best[:4]} == {
+        f"Lower tier {number}" for number in (4, 5, 24, 25)
+    }
