@@ -125,7 +125,7 @@ format: $(VENV)/.dev
 lua: $(VENV)/.war
 	@command -v luacheck >/dev/null || { echo "luacheck is missing: apt-get install lua-check"; exit 1; }
 	@for path in lua/*.lua; do name=$$(basename $$path .lua); \
-	  $(BIN)/engine lua show $$name | luacheck --quiet --no-color --std lua51 --globals redis cjson \
+	  $(BIN)/engine lua show $$name | luacheck --quiet --no-color --std lua51 --globals redis cjson struct \
 	    --read-globals KEYS ARGV --filename $$name - || exit 1; done
 
 bench: $(VENV)/.bench

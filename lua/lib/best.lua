@@ -105,8 +105,9 @@ end
 -- instead.
 function best.choose(box, request)
   local wanted = request.wanted
+  box.row_records = box.row_records or {}
   local search = { box = box, wanted = wanted, rows_key = request.rows_key,
-    order_key = request.order_key, categories = {}, records = {},
+    order_key = request.order_key, categories = {}, records = box.row_records,
     avoid = box.state.single_seats ~= "allow",
     kinds = rows.kinds(box, wanted) }
   local refusal
@@ -118,7 +119,8 @@ function best.choose(box, request)
     return refusal
   end
   rows.overlay_overdue(box)
-  local window, together = nil, "row"
+  local together = "row"
+  local window
   if wanted.beside ~= "" then
     window, refusal = parties.beside(search, request)
   elseif wanted.wheelchair > 0 then
