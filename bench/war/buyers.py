@@ -84,6 +84,7 @@ class BuyerBooking(Struct, rename="camel"):
     areas: tuple[_Area, ...]
     amount_minor: int
     currency: str
+    together: str | None = None
 
 
 class _Rejection(Struct, rename="camel"):
@@ -159,7 +160,7 @@ class Buyer:
         self.sale = sale
         self.habits = habits
         self.chance = chance
-        self._tally = tally
+        self.tally = tally
         self.payments = NoticedPayments(shop, tally, provider) if provider else None
         self.page = self.new_page()
 
@@ -186,8 +187,7 @@ class Buyer:
         self.pause(self.habits.choose_s)
         booking = self.hold(wish)
         if booking is not None:
-            self.pause(self.habits.think_s)
-            self._end(booking)
+            self.end(booking)
         return True
 
     def look(self) -> None:
@@ -196,13 +196,16 @@ class Buyer:
 
     def wish(self) -> Wish | None:
         """What to ask for, from what the page shows; None if it shows nothing for them."""
-        habits = self.habits
-        wanted = self.chance.randint(habits.group_min, habits.group_max)
+        wanted = self.group_size()
         if self.chance.random() < STANDING_SHARE and (area := self.page.pick_area(wanted)):
             areas = [{"areaId": area, "quantity": wanted}]
             return {"eventId": self.sale.event_id, "areas": areas}
-        seats = self.page.pick_seats(wanted, wanted if habits.together else 1)
+        seats = self.page.pick_seats(wanted, wanted if self.habits.together else 1)
         return {"seatIds": seats} if seats else None
+
+    def group_size(self) -> int:
+        """How many places to ask for."""
+        return self.chance.randint(self.habits.group_min, self.habits.group_max)
 
     def hold(self, wish: Wish) -> BuyerBooking | None:
         """Ask for it; None if it was refused."""
@@ -220,19 +223,30 @@ class Buyer:
 
     def walk_away(self) -> None:
         """Abandon the booking: the hold expires."""
-        self._tally.abandoned_count += 1
+        self.tally.abandoned_count += 1
+
+    def end(self, booking: BuyerBooking) -> None:
+        """Think, and then pay, give it back or walk away."""
+        self.pause(self.habits.think_s)
+        fate = self.chance.random()
+        if fate < self.habits.pay_share:
+            self._pay(booking)
+        elif fate < self.habits.pay_share + self.habits.release_share:
+            self.release(booking)
+        else:
+            self.walk_away()
 
     def send(self, request: BuyerRequest) -> BuyerAnswer:
         """Make a call and count it. One that load shedding rejects is sent again when it says."""
         for _ in range(REJECTIONS_MAX):
             answer = self.shop.send(request)
-            code = self._tally.add(request.name, answer)
+            code = self.tally.add(request.name, answer)
             if code == "limit_reached":
                 self.meet_limit()
             if code != OVERLOADED:
                 return answer
             self.shop.pause(_retry_after_s(answer))
-        self._tally.fail(f"{request.name}: rejected {REJECTIONS_MAX} times in a row")
+        self.tally.fail(f"{request.name}: rejected {REJECTIONS_MAX} times in a row")
         return answer
 
     def meet_limit(self) -> None:
@@ -243,15 +257,6 @@ class Buyer:
         """Take the time a person takes."""
         self.shop.pause(self.chance.uniform(*seconds))
 
-    def _end(self, booking: BuyerBooking) -> None:
-        fate = self.chance.random()
-        if fate < self.habits.pay_share:
-            self._pay(booking)
-        elif fate < self.habits.pay_share + self.habits.release_share:
-            self.release(booking)
-        else:
-            self.walk_away()
-
     def _pay(self, booking: BuyerBooking) -> None:
         if self.payments:
             self.payments.pay(booking)
@@ -260,7 +265,7 @@ class Buyer:
         answer = self.send(BuyerRequest(name="confirm", method="POST", path=path))
         if answer.ok:
             sold = msgspec.json.decode(answer.body, type=BuyerBooking)
-            self._tally.receipts.append(_receipt(sold))
+            self.tally.receipts.append(_receipt(sold))
 
 
 def _retry_after_s(rejection: BuyerAnswer) -> float:

@@ -77,8 +77,12 @@ class FakeShop:
             assert isinstance(request.body, dict)
             one = [request.body["seatId"]] if "seatId" in request.body else []
             seats = request.body.get("seatIds", one)
+            best = request.body.get("bestAvailable")
+            if best:
+                seats = HOUSE.seat_at[: best["quantity"]]
             areas = request.body.get("areas", [])
             number = len(self.sent("hold"))
             self._held = {"id": f"{EVENT}:b{number}", "seatIds": seats, "areas": areas}
             self._held |= {"amountMinor": 1500, "currency": "EUR"}
+            self._held["together"] = "row" if best else None
         return self._held
