@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from bench.rig.parties import PARTY_SHARES
 from bench.war import scenarios
 from bench.war.buyers import Buyer
 from bench.war.scenarios import bounds
-from bench.war.scenarios.best import FALLBACKS, PARTY_SHARES, Asking
+from bench.war.scenarios.best import FALLBACKS, Asking
 from bench.war.scenarios.bounds import Bound, figures_of, parse
 from bench.war.scenarios.hoarder import BOOKINGS_MAX
 from bench.war.scenarios.refresher import Early

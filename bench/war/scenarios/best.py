@@ -1,12 +1,10 @@
 """Parties of one to eight that sit together: most ask for the best seats, some pick their own."""
 
+from bench.rig.parties import party_size
 from bench.war.buyers import Buyer, BuyerBooking, Habits
 from bench.war.scenarios.bounds import Bound
 from bench.war.scenarios.scenario import EVERY_WAR, Role, Scenario, Stage
 from bench.war.tally import Party
-
-PARTY_SHARES = {1: 10, 2: 45, 3: 10, 4: 22, 5: 4, 6: 6, 7: 3, 8: 1}
-"""How many of a hundred parties have so many people, more or less."""
 
 CATEGORY_SHARE = 0.5
 """How many parties want a category; the others take any."""
@@ -20,7 +18,7 @@ class Picking(Buyer):
 
     def group_size(self) -> int:
         """As many as parties usually are."""
-        return self.chance.choices([*PARTY_SHARES], [*PARTY_SHARES.values()])[0]
+        return party_size(self.chance)
 
 
 class Asking(Picking):
