@@ -62,7 +62,7 @@ class Events:
             await stage(self._client, image, staged, progress or (lambda _: None))
             await self._scripts.run(
                 "load_event",
-                [*keys.of_event(event), *_of_layout(event), *staged],
+                [*keys.of_event(event), *keys.of_layout(event), *staged],
                 ["", mode, *image.staged_counts[:3], *image.arguments],
             )
         finally:
@@ -85,7 +85,7 @@ class Events:
             arguments += [len(values), *flat(values)]
         try:
             await self._scripts.run(
-                "add_seats", [*keys.of_event(event), *_of_layout(event)], arguments
+                "add_seats", [*keys.of_event(event), *keys.of_layout(event)], arguments
             )
         except SeatExists as refused:
             raise SeatExists(*seat_ids(event, refused.found)) from None
@@ -153,10 +153,6 @@ class Events:
         """Every event that is loaded or being loaded, sorted by id."""
         members = await self._batcher.ask("SMEMBERS", keys.EVENTS)
         return sorted(EventId(member.decode()) for member in members)
-
-
-def _of_layout(event: EventId) -> tuple[str, str, str]:
-    return keys.layout(event), keys.rows(event), keys.order(event)
 
 
 def event_of(event: EventId, fields: dict[str, str]) -> Event:

@@ -79,14 +79,21 @@ def layout(event: EventId) -> str:
     return f"{{{event}}}:layout"
 
 
-def rows(event: EventId) -> str:
-    """The record of each row, by the index of its first seat: what best available looks at."""
-    return f"{{{event}}}:rows"
+class LayoutKeys(NamedTuple):
+    """The static keys beside the layout: what a load, an addition and a restore write.
+
+    `rows` has the record of each row by the index of its first seat, `order` the stretches of the
+    map by category and the rows of each section: what best available looks at.
+    """
+
+    layout: str
+    rows: str
+    order: str
 
 
-def order(event: EventId) -> str:
-    """The stretches of the map by category, and the rows of each section."""
-    return f"{{{event}}}:order"
+def of_layout(event: EventId) -> LayoutKeys:
+    """The three keys of an event's layout."""
+    return LayoutKeys(*(f"{{{event}}}:{name}" for name in LayoutKeys._fields))
 
 
 def loading(event: EventId, load: str, name: str) -> str:

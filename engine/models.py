@@ -327,7 +327,7 @@ class LayoutSeat(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True
     rank: Rank | UnsetType = UNSET
     companion_of: Annotated[
         str,
-        Meta(description="The wheelchair place beside it, whose companion it is for."),
+        Meta(description="The wheelchair place whose companion it is for. Left out if none."),
     ] = field(default="", name="companionOf")
     restricted_view: Annotated[bool, Meta(description="Left out if false.")] = field(
         default=False, name="restrictedView"
@@ -342,7 +342,7 @@ class QualityBy(StrEnum):
     ROW = "row"
 
 
-class Quality(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Quality(Struct, frozen=True, kw_only=True):
     """How seats are judged: by their distance to a point, by rank, or by their row in the plan.
 
     A seat that is `step` farther away, or `step` ranks behind, is one step worse.
@@ -379,7 +379,7 @@ class LayoutArea(Struct, frozen=True, kw_only=True):
     capacity: int
 
 
-class Layout(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Layout(Struct, frozen=True, kw_only=True):
     """Where every seat is and what it costs. A `version` never changes."""
 
     version: str

@@ -95,7 +95,8 @@ class BestRequest(Struct, frozen=True, gc=False):
 
     def own_keys(self, event: EventId) -> list[str]:
         request_key = keys.request(event, self.wanted.customer_id, self.request_id)
-        return [keys.hold(event, self.ulid), request_key, keys.rows(event), keys.order(event)]
+        _, rows, order = keys.of_layout(event)
+        return [keys.hold(event, self.ulid), request_key, rows, order]
 
     def own_arguments(self) -> list[Argument]:
         return [

@@ -286,6 +286,23 @@ PROBLEM: dict[str, Any] = {
         "problems": {**_TEXTS, "description": "Every error in a plan."},
         "seatIds": {**_TEXTS, "description": "Which seats."},
         "areaIds": {**_TEXTS, "description": "Which standing areas."},
+        "categoryIds": {**_TEXTS, "description": "Which categories."},
+        "sectionIds": {**_TEXTS, "description": "Which sections."},
+        "largest": {
+            "type": "integer",
+            "description": "The largest party that fits side by side, by the same filters; 0 with "
+            "wheelchair places and beside a booking.",
+        },
+        "freeByCategory": {
+            "type": "object",
+            "additionalProperties": {"type": "integer"},
+            "description": "Free places of each category.",
+        },
+        "suggestions": {
+            "type": "array",
+            "items": _TEXTS,
+            "description": "Selections of as many seats beside, which leave none alone.",
+        },
         "limit": {"type": "integer", "description": "The maximum."},
         "count": {"type": "integer", "description": "The current count."},
         "reason": {"type": "string"},

@@ -158,10 +158,7 @@ class Restores:
         These are keys of another type, and the event hash or the areas if their values cannot be
         read. Each is kept for DAMAGED_TTL_S. Returns their names. Raises: Unavailable.
         """
-        named = keys.of_event(event)._asdict() | {
-            name: key(event)
-            for name, key in (("layout", keys.layout), ("rows", keys.rows), ("order", keys.order))
-        }
+        named = keys.of_event(event)._asdict() | keys.of_layout(event)._asdict()
         types = [await self._batcher.ask("TYPE", key) for key in named.values()]
         known = {name: found for name, found in zip(named, types, strict=True) if found != b"none"}
         damaged = [name for name, found in known.items() if found != _TYPES[name]]
@@ -187,11 +184,7 @@ class Restores:
         event = image.event_id
         await self._scripts.run(
             "restore_event",
-            [
-                *keys.of_event(event),
-                *(keys.layout(event), keys.rows(event), keys.order(event)),
-                *_staging_keys(event, restore),
-            ],
+            [*keys.of_event(event), *keys.of_layout(event), *_staging_keys(event, restore)],
             ["", restore, *image.staged_counts, *image.arguments],
         )
 

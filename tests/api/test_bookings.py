@@ -44,6 +44,7 @@ async def test_hold_seats_answers_the_pending_booking(api: Api) -> None:
         "refundMinor": 0,
         "refundReason": None,
         "paymentProcessing": False,
+        "together": None,
     }
     again = await api.call("GET", answer.headers["location"], ANN)
     assert again.json() == answer.json()

@@ -223,7 +223,9 @@ def test_fields_of_responses_are_always_there_or_said_to_be_left_out() -> None:
         schema = schemas[SCHEMA_NAMES.get(kind.__name__, kind.__name__)]
         assert set(schema["required"]) == set(schema["properties"])
     seat = schemas["LayoutSeat"]
-    assert set(seat["properties"]) - set(seat["required"]) == {"x", "y", "accessible", "blocked"}
+    assert set(seat["properties"]) - set(seat["required"]) == {
+        *("x", "y", "accessible", "blocked", "rank", "companionOf", "restrictedView"),
+    }
     assert [name for name, told in seat["properties"].items() if "default" in told] == []
 
 

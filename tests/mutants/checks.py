@@ -14,7 +14,8 @@ from typing import Any, cast
 from unittest import mock
 
 import pytest
-from hypothesis import HealthCheck, Phase, Verbosity, settings
+from hypothesis import HealthCheck, Phase, Verbosity, given, settings
+from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
 
 from engine import Settings
@@ -26,6 +27,7 @@ from engine.restore.staging import Stub
 from persistence.database import Pool
 from persistence.journal.rejections import Rejected, Rejection
 from persistence.journal.writer import TRIES_MAX, Writer
+from tests.model.best_houses import SINGLE_SEATS, SOLD, WISHES, compare, houses
 from tests.model.machine import BoxOfficeMachine, Stage
 from tests.mutants.tour import tour
 from tests.support.factories import GALA, layout, selection, terms
@@ -48,6 +50,25 @@ def model(stage: Stage, examples: int = 25) -> None:
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+def best(stage: Stage) -> None:
+    """The best seats of the same houses each time, against the model that looks at every row."""
+
+    @settings(
+        max_examples=60,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=(Phase.generate,),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(houses(), SOLD, st.lists(WISHES, min_size=1, max_size=5), SINGLE_SEATS)
+    def asked(house: Any, sold: Any, wishes: Any, single_seats: Any) -> None:
+        stage.run(compare(stage.engine, house, sold, wishes, single_seats))
+
+    stage.engine.bookings.now_ms = ""
+    asked()
 
 
 async def _open(stage: Stage) -> Any:
@@ -173,6 +194,7 @@ CHECKS: dict[str, Callable[[Stage], None]] = {
     "acknowledged": _run(_acknowledged),
     "resale": _run(_resale),
     "tour": tour,
+    "best": best,
     "model": model,
 }
 """By name; the quick ones first."""

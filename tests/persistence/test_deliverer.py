@@ -64,6 +64,7 @@ async def test_deliver_every_kind_signed_as_the_convention_says(
             "refundMinor": 0,
             "refundReason": None,
             "paymentProcessing": False,
+            "together": None,
         },
     }
     assert told["refund.due"].json["data"]["refundMinor"] == 1500

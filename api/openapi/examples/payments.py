@@ -70,6 +70,7 @@ _CONFIRMED = {
     "refundMinor": 0,
     "refundReason": None,
     "paymentProcessing": False,
+    "together": None,
 }
 
 PAYMENTS: dict[type, Any] = {

@@ -151,6 +151,7 @@ SALE: dict[type, Any] = {
         "categories": [{"id": "wheelchair", "name": "Wheelchair place", "priceMinor": 2400}],
         "sections": [{"id": "SC", "name": "Stalls centre", "rows": [_LAID_OUT]}],
         "areas": [_FLOOR],
+        "quality": {"by": "focus", "x": 2998.5, "y": 497.2, "step": 0.15},
     },
     EventPlan: {
         "name": "Recital",
