@@ -21,7 +21,7 @@ from embedded import servers
 from engine import Engine
 from engine.errors import NoSeatsTogether, SeatTaken
 from engine.ids import CustomerId, EventId, SeatId
-from engine.models import BestSelection, Booking, LayoutSeat, Selection, Terms
+from engine.models import BestSelection, Booking, LayoutSeat, Quality, QualityBy, Selection, Terms
 from engine.plans.layout import rows_of
 from engine.plans.venues import make_venue
 from engine.settings.settings import Settings
@@ -34,6 +34,7 @@ SEED = 8
 PICKING_SHARE = 0.25
 
 _HALL = make_venue("hall").layout
+_QUALITY = _HALL.quality or Quality(by=QualityBy.ROW)
 _EVENT = EventId("hall")
 _SCALE = 5
 """Centimetres of the plan for one unit of the picture."""
@@ -149,8 +150,9 @@ async def draw_all(engine: Engine) -> AsyncIterator[tuple[Path, str]]:
 def _draw(percent: int, taken: set[str], picks: Sequence[Picked]) -> str:
     seats = {seat.id: seat for row in rows_of(_HALL) for seat in row.seats}
     points = {seat_id: _point(seat) for seat_id, seat in seats.items()}
-    left, right = min(x for x, _ in points.values()), max(x for x, _ in points.values())
-    top, bottom = min(y for _, y in points.values()), max(y for _, y in points.values())
+    focus = round(_QUALITY.x / _SCALE), round(_QUALITY.y / _SCALE)
+    xs, ys = zip(*points.values(), focus, strict=True)
+    left, right, top, bottom = min(xs), max(xs), min(ys), max(ys)
     x0, width, y0 = left - _MARGIN, right - left + 2 * _MARGIN, top - 3 * _MARGIN
     height = bottom - y0 + 2 * _MARGIN + len(PARTIES) * _LINE + _LINE
     classes = dict.fromkeys(seats, "free") | dict.fromkeys(taken, "sold")
@@ -164,9 +166,7 @@ def _draw(percent: int, taken: set[str], picks: Sequence[Picked]) -> str:
     for name in ("sold", "free", "any", "one"):
         dots = "".join(f"M{x},{y}h0" for seat, (x, y) in points.items() if classes[seat] == name)
         parts.append(f'<path class="{name}" d="{dots}"/>\n' if dots else "")
-    if _HALL.quality:
-        x, y = round(_HALL.quality.x / _SCALE), round(_HALL.quality.y / _SCALE)
-        parts.append(f'<path class="focus" d="M{x - 5},{y}h10M{x},{y - 5}v10"/>\n')
+    parts.append(f'<path class="focus" d="M{focus[0] - 5},{focus[1]}h10m-5,-5v10"/>\n')
     for column, (asked, says) in enumerate((("any", "whole hall"), ("one", _category_name()))):
         x = x0 + _MARGIN + column * width // 2
         lines = [says, *(_told(pick) for pick in picks if pick.asked == asked)]

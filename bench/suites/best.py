@@ -368,7 +368,8 @@ async def _count_singles(bench: _Bench, event: EventId, percent: int) -> None:
 
 async def _measure_memory(bench: _Bench, event: EventId) -> None:
     seats, total = sum(len(row.seats) for row in rows_of(bench.layout)), 0.0
-    for name, key in (("rows", keys.rows(event)), ("order", keys.order(event))):
+    of_layout = keys.of_layout(event)
+    for name, key in (("rows", of_layout.rows), ("order", of_layout.order)):
         used = await raw(bench.engine).memory_usage(key, samples=0) / seats
         total += used
         bench.figures.add(f"best/bytes/{name}", f"memory a seat, {name}", "bytes", used)
