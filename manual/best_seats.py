@@ -16,7 +16,7 @@ from random import Random
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from bench.rig.parties import general_seats, party_size
+from bench.rig.taken_seats import general_seats, party_size
 from embedded import servers
 from engine import Engine
 from engine.errors import NoSeatsTogether, SeatTaken

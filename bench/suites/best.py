@@ -22,10 +22,10 @@ from msgspec.structs import replace
 
 from bench.report.conditions import read_conditions
 from bench.report.section import BenchOptions, BenchSection, Chart, Figures, in_turns
-from bench.rig.parties import HOUSES, SOLD_PERCENT, general_seats, party_size
 from bench.rig.raw_redis import raw
 from bench.rig.sale import set_policy
 from bench.rig.server_time import main_thread_us
+from bench.rig.taken_seats import HOUSES, SOLD_PERCENT, general_seats, party_size
 from bench.war import parties
 from bench.war.tally import Party
 from embedded import servers

@@ -5,6 +5,7 @@ sees, and then pays, gives up or just walks away. Refused, it looks again. The b
 neither locust nor the clock, so that tests can be the shop; scenarios change single steps of it.
 """
 
+from collections.abc import Mapping
 from random import Random
 from typing import Protocol, TypeAlias
 
@@ -35,14 +36,16 @@ class Habits(Struct, frozen=True, kw_only=True):
     """What buyers do with what they hold, in shares of 1, the others walk away; and their pace.
 
     `choose_s` passes between look and hold, `think_s` before the end of a booking, `rest_s` until
-    the next try, `again_s` when nothing was left. `together`: the whole group beside each other or
-    not at all.
+    the next try, `again_s` when nothing was left. Groups of `group_min` to `group_max` are equally
+    likely, unless `group_shares` says how likely each size is. `together`: the whole group beside
+    each other or not at all.
     """
 
     pay_share: float = 0.6
     release_share: float = 0.1
     group_min: int = 1
     group_max: int = 4
+    group_shares: Mapping[int, int] = {}
     together: bool = False
     choose_s: Seconds = (0.05, 0.3)
     think_s: Seconds = (0.05, 0.4)
@@ -53,6 +56,12 @@ class Habits(Struct, frozen=True, kw_only=True):
         shares = (self.pay_share, self.release_share)
         if min(shares) < 0 or sum(shares) > 1:
             raise ValueError("pay_share and release_share must be 0 to 1 together")
+
+    def group_size(self, chance: Random) -> int:
+        """How many places the next group asks for."""
+        if self.group_shares:
+            return chance.choices([*self.group_shares], [*self.group_shares.values()])[0]
+        return chance.randint(self.group_min, self.group_max)
 
 
 class Shop(Protocol):
@@ -187,7 +196,8 @@ class Buyer:
         self.pause(self.habits.choose_s)
         booking = self.hold(wish)
         if booking is not None:
-            self.end(booking)
+            self.pause(self.habits.think_s)
+            self._end(booking)
         return True
 
     def look(self) -> None:
@@ -196,16 +206,12 @@ class Buyer:
 
     def wish(self) -> Wish | None:
         """What to ask for, from what the page shows; None if it shows nothing for them."""
-        wanted = self.group_size()
+        wanted = self.habits.group_size(self.chance)
         if self.chance.random() < STANDING_SHARE and (area := self.page.pick_area(wanted)):
             areas = [{"areaId": area, "quantity": wanted}]
             return {"eventId": self.sale.event_id, "areas": areas}
         seats = self.page.pick_seats(wanted, wanted if self.habits.together else 1)
         return {"seatIds": seats} if seats else None
-
-    def group_size(self) -> int:
-        """How many places to ask for."""
-        return self.chance.randint(self.habits.group_min, self.habits.group_max)
 
     def hold(self, wish: Wish) -> BuyerBooking | None:
         """Ask for it; None if it was refused."""
@@ -224,17 +230,6 @@ class Buyer:
     def walk_away(self) -> None:
         """Abandon the booking: the hold expires."""
         self.tally.abandoned_count += 1
-
-    def end(self, booking: BuyerBooking) -> None:
-        """Think, and then pay, give it back or walk away."""
-        self.pause(self.habits.think_s)
-        fate = self.chance.random()
-        if fate < self.habits.pay_share:
-            self._pay(booking)
-        elif fate < self.habits.pay_share + self.habits.release_share:
-            self.release(booking)
-        else:
-            self.walk_away()
 
     def send(self, request: BuyerRequest) -> BuyerAnswer:
         """Make a call and count it. One that load shedding rejects is sent again when it says."""
@@ -256,6 +251,15 @@ class Buyer:
     def pause(self, seconds: Seconds) -> None:
         """Take the time a person takes."""
         self.shop.pause(self.chance.uniform(*seconds))
+
+    def _end(self, booking: BuyerBooking) -> None:
+        fate = self.chance.random()
+        if fate < self.habits.pay_share:
+            self._pay(booking)
+        elif fate < self.habits.pay_share + self.habits.release_share:
+            self.release(booking)
+        else:
+            self.walk_away()
 
     def _pay(self, booking: BuyerBooking) -> None:
         if self.payments:

@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from bench.rig.parties import HOUSES, PARTY_SHARES, general_seats, party_size
+from bench.rig.taken_seats import HOUSES, PARTY_SHARES, general_seats, party_size
 from bench.war.parties import count_single_seats
 from engine.models import Layout
 from engine.plans.venues import make_venue
