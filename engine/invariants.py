@@ -13,7 +13,7 @@ from engine.engine import Engine
 from engine.errors import Malformed
 from engine.event_state import STATUS_OF, EventState, read_state
 from engine.ids import EventId, local_ids
-from engine.models import Booking, BookingStatus
+from engine.models import Booking, BookingStatus, Together
 from engine.payments import faults
 
 OVERDUE_MS_MAX = 1000
@@ -32,6 +32,7 @@ KINDS = (
     "customer_differs",
     "overdue_hold",
     "money_unaccounted",
+    "together_differs",
     "malformed",
 )
 """Every kind of violation."""
@@ -61,7 +62,7 @@ def check(state: EventState) -> list[Violation]:
         *_money(state),
     ]
     if not state.malformed:
-        found += [*_counts(state), *_map(state), *_areas(state), *_lists(state)]
+        found += [*_counts(state), *_map(state), *_areas(state), *_lists(state), *_together(state)]
     return found
 
 
@@ -161,6 +162,19 @@ def _map(state: EventState) -> Iterator[Violation]:
     for index, shown in enumerate(state.map):
         if shown != "/" and index not in indexes:
             yield Violation("map_differs", str(index), f"no seat is there, the map has {shown!r}")
+
+
+def _together(state: EventState) -> Iterator[Violation]:
+    """A party that the engine put together sits as its booking says."""
+    for ulid, booking in _active(state):
+        seats = [state.seats[local] for local in _local_seats(booking) if local in state.seats]
+        if booking.together is Together.ROW and seats:
+            indexes = [seat.index for seat in seats]
+            between = state.map[min(indexes) : max(indexes)]
+            if "/" in between:
+                yield Violation("together_differs", ulid, f"its seats are in several rows: {seats}")
+        elif booking.together is Together.STANDING and seats:
+            yield Violation("together_differs", ulid, f"it stands, and has seats: {seats}")
 
 
 def _areas(state: EventState) -> Iterator[Violation]:

@@ -7,6 +7,8 @@ event; only the areas are read, which are few.
 
 KEYS[1-9]  event seats map areas bookings deadlines customers ended journal
 KEYS[10]   layout     string   gzipped JSON
+KEYS[11]   rows       hash     records of rows, for lib/best
+KEYS[12]   order      hash     stretches of the map, for lib/best
 
 Returns  {"OK", epoch, position, sales, name of a missing key, ...}
          {"EVENT_NOT_FOUND"}
@@ -48,4 +50,8 @@ if held > 0 then
 end
 expect("journal", KEYS[9])
 expect("layout", KEYS[10])
+if seat_count > 0 then
+  expect("rows", KEYS[11])
+end
+expect("order", KEYS[12])
 return reply

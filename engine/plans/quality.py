@@ -6,7 +6,8 @@ order, category by category: so the script of a sale finds the best free row by 
 from the start of a stretch.
 
 A stretch is a run of rows in the map that have the same categories and do not get better: the
-search ends at the first row that cannot beat what was found.
+search ends at the first row that cannot beat what was found. Rows without any plain seat are
+stretches of their own, which a general search passes over.
 """
 
 from collections import defaultdict
@@ -18,6 +19,7 @@ from msgspec import UnsetType
 
 from engine.models import Layout, LayoutRow, LayoutSeat, Quality, QualityBy
 
+PLAIN = "-"
 QUALITY_MAX = 65_535
 _HEADROOM = 2
 """Seats that are added later may be this much farther away than those of the plan."""
@@ -94,7 +96,7 @@ def search_keys(layout: Layout) -> SearchKeys:
     rows: dict[str, bytes] = {}
     stretches = _Stretches()
     order: dict[str, str] = {}
-    placed: list[tuple[int, int, tuple[int, ...]]] = []
+    placed: list[tuple[int, int, tuple[int, ...], bool]] = []
     accessible: list[tuple[int, int]] = []
     for section_number, section in enumerate(layout.sections):
         order[f"section:{section.id}"] = " ".join(str(row.index) for row in section.rows)
@@ -102,12 +104,13 @@ def search_keys(layout: Layout) -> SearchKeys:
             values = qualities(quality, row)
             categories = [numbers[seat.category] for seat in row.seats]
             rows[str(row.index)] = _record(row, section_number, position, values, categories)
-            placed.append((row.index, min(values), tuple(sorted(set(categories)))))
+            is_special = all(kind_of(seat) != PLAIN for seat in row.seats)
+            placed.append((row.index, min(values), tuple(sorted(set(categories))), is_special))
             if any(seat.accessible for seat in row.seats):
                 accessible.append((min(values), row.index))
     lengths = {int(index): int(record.split(b",", 1)[0]) for index, record in rows.items()}
-    for index, lowest, categories_of_row in sorted(placed):
-        stretches.add(index, lengths[index], lowest, categories_of_row)
+    for index, lowest, categories_of_row, is_special in sorted(placed):
+        stretches.add(index, lengths[index], lowest, (categories_of_row, is_special))
     for category in layout.categories:
         number = numbers[category.id]
         named = " ".join(stretches.of(number))
@@ -123,22 +126,27 @@ class _Stretches:
     def __init__(self) -> None:
         self._by_category: defaultdict[int, list[str]] = defaultdict(list)
         self._first = self._last = self._lowest = 0
-        self._categories: tuple[int, ...] = ()
+        self._alike: tuple[tuple[int, ...], bool] = ((), False)
 
-    def add(self, index: int, length: int, lowest: int, categories: tuple[int, ...]) -> None:
-        if categories != self._categories or lowest < self._lowest:
+    def add(
+        self, index: int, length: int, lowest: int, alike: tuple[tuple[int, ...], bool]
+    ) -> None:
+        """A row. Rows of a stretch are `alike`: their categories, and whether all is special."""
+        if alike != self._alike or lowest < self._lowest:
             self._end()
-            self._first, self._categories = index, categories
+            self._first, self._alike = index, alike
         self._lowest, self._last = lowest, index + length - 1
 
     def _end(self) -> None:
-        for number in self._categories:
-            self._by_category[number].append(f"{self._first}-{self._last}")
+        categories, is_special = self._alike
+        for number in categories:
+            mark = "*" if is_special else ""
+            self._by_category[number].append(f"{self._first}-{self._last}{mark}")
 
     def of(self, number: int) -> list[str]:
-        if self._categories:
-            self._end()
-            self._categories = ()
+        """The stretches of a category, each `<first index>-<last index>`, and `*` if special."""
+        self._end()
+        self._alike = ((), False)
         return self._by_category[number]
 
 
@@ -148,17 +156,19 @@ def _record(
     """The record of a row.
 
     `<length>,<lowest quality>,<section number>,<position in the section>,<category number or ->`,
-    a line end; two bytes a seat of its quality; a byte a seat of its kind, `-` for a plain one;
-    where the categories differ, two bytes a seat of its category; then the ids.
+    `*` if a seat is not plain, a line end; two bytes a seat of its quality; a byte a seat of its
+    kind; where the categories differ, two bytes a seat of its category; then the ids.
     """
     mixed = len(set(categories)) > 1
     category = "-" if mixed else str(categories[0])
-    head = f"{len(row.seats)},{min(values)},{section},{position},{category}\n"
+    kinds = "".join(map(kind_of, row.seats))
+    mark = "" if kinds == PLAIN * len(kinds) else "*"
+    head = f"{len(row.seats)},{min(values)},{section},{position},{category}{mark}\n"
     return b"".join(
         (
             head.encode(),
             b"".join(value.to_bytes(2, "big") for value in values),
-            "".join(map(kind_of, row.seats)).encode(),
+            kinds.encode(),
             b"".join(number.to_bytes(2, "big") for number in categories) if mixed else b"",
             " ".join(seat.id for seat in row.seats).encode(),
         )
@@ -171,7 +181,7 @@ def kind_of(seat: LayoutSeat) -> str:
         return "w"
     if seat.companion_of:
         return "c"
-    return "r" if seat.restricted_view else "-"
+    return "r" if seat.restricted_view else PLAIN
 
 
 def _middle(row: LayoutRow) -> Focus:

@@ -82,7 +82,7 @@ class Restores:
         """
         try:
             code, answer = await self._scripts.outcome(
-                "read_head", [*keys.of_event(event), keys.layout(event)], []
+                "read_head", [*keys.of_event(event), *keys.of_layout(event)], []
             )
         except ScriptDefect as error:
             raise Malformed(f"{event}: {error}") from error

@@ -31,8 +31,10 @@ function best.stretches(search)
       unknown[#unknown + 1] = ids[i]
     elseif claims.price(search.box, tonumber(number)) <= wanted.price_max then
       search.categories[tonumber(number)] = true
-      for from, to in string.gmatch(texts[i], "(%d+)-(%d+)") do
-        found[#found + 1] = { from = tonumber(from), to = tonumber(to) }
+      for from, to, mark in string.gmatch(texts[i], "(%d+)-(%d+)(%*?)") do
+        if mark == "" or search.kinds.w or search.kinds.r then
+          found[#found + 1] = { from = tonumber(from), to = tonumber(to) }
+        end
       end
     end
   end

@@ -97,7 +97,7 @@ function parties.with_wheelchairs(search, row, letters, first)
     if not rows.may_give(search, row, letters, i) then
       return nil
     end
-    places = places + (string.sub(row.kinds, i, i) == "w" and 1 or 0)
+    places = places + (rows.kind(row, i) == "w" and 1 or 0)
     sum = sum + rows.quality(row, i)
   end
   local more = places - search.wanted.wheelchair

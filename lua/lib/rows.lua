@@ -8,7 +8,7 @@ local rows = {}
 -- What one step of quality counts for against one seat's width from the middle of the row.
 rows.WIDTH = 65536
 -- Bytes of the map that are read first, and then at a time.
-rows.PIECE_FIRST, rows.PIECE = 4096, 16384
+rows.PIECE_FIRST, rows.PIECE = 2048, 16384
 -- Windows of a run that are compared at once: a table is made of two bytes for each of their seats,
 -- and a function returns 8,000 values at most.
 rows.RUN_MAX = 2000
@@ -31,13 +31,12 @@ function rows.read(search, index)
     if not text then
       error({ err = "ERR the record of the row at " .. index .. " is missing: restore the event" })
     end
-    local length, lowest, section, position, category, past =
-      string.match(text, "^(%d+),(%d+),(%d+),(%d+),(%S+)\n()")
-    length = tonumber(length)
-    row = { index = index, length = length, lowest = tonumber(lowest), section = section,
-      position = tonumber(position), category = tonumber(category), text = text,
-      qualities_at = past, kinds = string.sub(text, past + 2 * length, past + 3 * length - 1) }
-    row.categories_at = not row.category and past + 3 * length
+    local length, lowest, section, position, category, mark, past =
+      string.match(text, "^(%d+),(%d+),(%d+),(%d+),([%d-]+)(%*?)\n()")
+    length = length + 0
+    row = { index = index, length = length, lowest = lowest + 0, section = section,
+      position = position + 0, category = tonumber(category), text = text, qualities_at = past,
+      is_plain = mark == "", kinds_at = past + 2 * length, categories_at = past + 3 * length }
     row.ids_at = past + (row.category and 3 or 5) * length
     search.records[index] = row
   end
@@ -48,6 +47,11 @@ function rows.quality(row, i)
   local at = row.qualities_at + 2 * i - 2
   local high, low = string.byte(row.text, at, at + 1)
   return high * 256 + low
+end
+
+-- `w`heelchair place, `c`ompanion, `r`estricted view, or `-`.
+function rows.kind(row, i)
+  return string.sub(row.text, row.kinds_at + i - 1, row.kinds_at + i - 1)
 end
 
 function rows.category(row, i)
@@ -159,13 +163,13 @@ end
 
 -- Whether the seat at `i` may be given: free, of a kind and a category that are asked for.
 function rows.may_give(search, row, letters, i)
-  return string.byte(letters, i) == 97 and search.kinds[string.sub(row.kinds, i, i)]
+  return string.byte(letters, i) == 97 and search.kinds[rows.kind(row, i)]
     and search.categories[rows.category(row, i)]
 end
 
 -- The letters of a row, with `-` for free seats that may not be given. Most rows have none.
 function rows.mask(search, row, letters)
-  if row.category and not string.find(row.kinds, "[^-]") then
+  if row.category and row.is_plain then
     return search.categories[row.category] and letters or ""
   end
   local mask = {}
@@ -179,43 +183,60 @@ end
 -- single seat in `legal`, the best of the others in `spare`. Returns whether one fits.
 function rows.windows(search, row, letters, count, found)
   local mask, fits = rows.mask(search, row, letters), false
-  local from, to = string.find(mask, "a+")
-  while from do
-    for piece = from, to - count + 1, rows.RUN_MAX do
+  local run = { letters = mask ~= letters and letters, avoid = search.avoid }
+  run.from, run.to = string.find(mask, "a+")
+  while run.from do
+    for first = run.from, run.to - count + 1, rows.RUN_MAX do
       fits = true
-      local last = math.min(to, piece + rows.RUN_MAX + count - 2)
-      rows.slide(search, row, letters, piece, last, count, found)
+      local last = math.min(run.to - count + 1, first + rows.RUN_MAX - 1)
+      rows.slide(row, run, first, last, count, found)
     end
-    from, to = string.find(mask, "a+", to + 1)
+    run.from, run.to = string.find(mask, "a+", run.to + 1)
   end
   return fits
 end
 
--- The windows of one run of seats. A score is the sum of the qualities; with equal sums, the window
--- nearer to the middle of the row is better.
-function rows.slide(search, row, letters, from, to, count, found)
-  local at_first = row.qualities_at + 2 * from - 2
-  local bytes = { string.byte(row.text, at_first, at_first + 2 * (to - from) + 1) }
-  local sum = 0
+-- The windows of a run that begin at `first` to `last`. A score is the sum of the qualities; with
+-- equal sums, the window nearer to the middle of the row is better.
+function rows.slide(row, run, first, last, count, found)
+  local at = row.qualities_at + 2 * first - 2
+  local bytes = { string.byte(row.text, at, at + 2 * (last - first + count) - 1) }
+  local legal = found.legal and found.legal.score or math.huge
+  local spare = found.spare and found.spare.score or math.huge
+  local sum, legal_at, spare_at = 0, nil, nil
   for i = 1, 2 * count, 2 do
     sum = sum + bytes[i] * 256 + bytes[i + 1]
   end
-  for first = from, to - count + 1 do
-    local score = sum * rows.WIDTH + math.abs(2 * first + count - row.length - 2)
-    local legal = found.legal
-    if not legal or score < legal.score then
-      local is_single = search.avoid and rows.leaves_single(letters, first, first + count - 1)
-      local slot = is_single and "spare" or "legal"
-      if not found[slot] or score < found[slot].score then
-        found[slot] = { row = row, first = first, count = count, score = score }
+  local middle, i, past = row.length + 2 - count, 1, 2 * count + 1
+  for window = first, last do
+    local score = sum * rows.WIDTH + math.abs(2 * window - middle)
+    if score < legal then
+      if not (run.avoid and rows.is_single(run, window, window + count - 1)) then
+        legal, legal_at = score, window
+      elseif score < spare then
+        spare, spare_at = score, window
       end
     end
-    local at = 2 * (first - from) + 1
-    if first + count <= to then
-      sum = sum - bytes[at] * 256 - bytes[at + 1] + bytes[at + 2 * count] * 256
-        + bytes[at + 2 * count + 1]
+    if window < last then
+      sum = sum - bytes[i] * 256 - bytes[i + 1] + bytes[past] * 256 + bytes[past + 1]
+      i, past = i + 2, past + 2
     end
   end
+  if legal_at then
+    found.legal = { row = row, first = legal_at, count = count, score = legal }
+  end
+  if spare_at then
+    found.spare = { row = row, first = spare_at, count = count, score = spare }
+  end
+end
+
+-- Whether a window leaves a seat of its run alone. A run of seats that may be given may have other
+-- free seats beside it, of another category or kind; then the letters decide.
+function rows.is_single(run, first, last)
+  if run.letters then
+    return rows.leaves_single(run.letters, first, last)
+  end
+  return first - run.from == 1 or run.to - last == 1
 end
 
 -- Whether taking the seats from `first` to `last` leaves a free seat alone that was not alone.
@@ -228,14 +249,15 @@ end
 
 -- Add the ids of a window's seats to a list. `skip` has the places in it that are not taken.
 function rows.add_ids(window, list)
-  local row, i = window.row, 0
-  local past = window.first + window.count
-  for id in string.gmatch(string.sub(row.text, row.ids_at), "%S+") do
-    i = i + 1
-    if i >= past then
-      return
-    elseif i >= window.first and not (window.skip and window.skip[i]) then
-      list[#list + 1] = id
+  local text, at = window.row.text, window.row.ids_at
+  for _ = 2, window.first do
+    at = string.find(text, " ", at, true) + 1
+  end
+  for i = window.first, window.first + window.count - 1 do
+    local past = string.find(text, " ", at, true) or #text + 1
+    if not (window.skip and window.skip[i]) then
+      list[#list + 1] = string.sub(text, at, past - 1)
     end
+    at = past + 1
   end
 end

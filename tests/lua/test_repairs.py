@@ -1,5 +1,7 @@
 """repair_event and reinstate_booking: state that was damaged, or lost, is mended."""
 
+import json
+
 import pytest
 
 from engine import invariants
@@ -205,3 +207,19 @@ async def test_check_with_a_hold_past_its_deadline_finds_it(office: BoxOffice) -
     await office.hold("ann", "A-1-1")
     found = invariants.check(await read_state(office.engine, GALA))
     assert [v.kind for v in found] == ["overdue_hold"]
+
+
+@pytest.mark.parametrize(
+    ("seats", "together"),
+    [(("A-1-1", "A-2-1"), "row"), (("A-1-1",), "standing")],
+)
+async def test_check_with_a_party_that_does_not_sit_as_its_booking_says_finds_it(
+    office: BoxOffice, seats: tuple[str, ...], together: str
+) -> None:
+    await office.open()
+    held = await office.hold("ann", *seats)
+    redis = raw(office.engine)
+    record = json.loads(await redis.hget("{gala}:bookings", held.id[5:]))
+    await redis.hset("{gala}:bookings", held.id[5:], json.dumps(record | {"together": together}))
+    found = invariants.check(await read_state(office.engine, GALA))
+    assert ("together_differs", held.id[5:]) in {(v.kind, v.subject) for v in found}

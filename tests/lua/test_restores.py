@@ -167,6 +167,7 @@ async def test_reopen_event_by_another_restore_is_refused(office: BoxOffice) -> 
         (("bookings",), ("bookings",)),
         (("customers", "deadlines"), ("customers", "deadlines")),
         (("journal", "layout"), ("journal", "layout")),
+        (("rows", "order"), ("rows", "order")),
         (("ended",), ()),
     ],
 )

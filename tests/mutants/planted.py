@@ -349,8 +349,8 @@ PLANTED = (
     _p(
         "single seat left where another place is as good",
         "lib/rows",
-        'local slot = is_single and "spare" or "legal"',
-        'local slot = "legal"',
+        "if not (run.avoid and rows.is_single(run, window, window + count - 1)) then",
+        "if true then",
         "best",
     ),
     _p(
@@ -384,8 +384,8 @@ PLANTED = (
     _p(
         "middle of the row not preferred",
         "lib/rows",
-        " + math.abs(2 * first + count - row.length - 2)",
-        "",
+        "local score = sum * rows.WIDTH + math.abs(2 * window - middle)",
+        "local score = sum * rows.WIDTH",
         "best",
     ),
     _p(

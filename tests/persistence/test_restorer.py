@@ -7,8 +7,18 @@ import msgspec
 import pytest
 
 from engine import Booking, Engine, TermsChange
-from engine.errors import LimitReached, RefundDue, Restoring
-from engine.models import Counts, JournalEntry, LatePayment, Sales, SalesState
+from engine.errors import LimitReached, RefundDue, Restoring, ScriptDefect
+from engine.ids import CustomerId
+from engine.models import (
+    BestSelection,
+    Counts,
+    JournalEntry,
+    LatePayment,
+    Sales,
+    SalesState,
+    SingleSeats,
+    Together,
+)
 from engine.plans.addition import addition_of
 from engine.positions import position_of
 from engine.restore.rebuild import rebuild
@@ -241,3 +251,38 @@ async def test_heads_of_events_that_are_not_there_are_left_out(engine: Engine, s
     heads = await engine.restores.read_heads([GALA, "nothing"])  # type: ignore[list-item]
     position = position_of((await sale.state()).event.position)
     assert heads == {GALA: EventHead(1, position, SalesState.OPEN)}
+
+
+async def test_restore_brings_back_how_a_party_sits_and_the_order_of_the_rows(
+    engine: Engine, sale: Sale, restorer: Restorer
+) -> None:
+    wanted = BestSelection(event_id=GALA, customer_id=CustomerId("ann"), quantity=2)
+    held = await engine.bookings.hold_best(wanted)
+    sold = await engine.bookings.confirm_booking(held.id, held.customer_id)
+    assert sold.together is Together.ROW
+    await engine.events.set_terms(
+        GALA, TermsChange(single_seats=SingleSeats.REFUSE, accessible_release_at_ms=1)
+    )
+    await sale.write()
+    before = [await sale.redis.hgetall(key) for key in ("{gala}:rows", "{gala}:order")]
+    await sale.redis.flushall()
+    assert (await restorer.restore(GALA)).standing == ()
+    assert await engine.bookings.read_booking(sold.id, None) == sold
+    assert [await sale.redis.hgetall(key) for key in ("{gala}:rows", "{gala}:order")] == before
+    event = await engine.events.read_event(GALA)
+    assert (event.single_seats, event.accessible_release_at_ms) == (SingleSeats.REFUSE, 1)
+    again = await engine.bookings.hold_best(wanted)
+    assert not set(again.seats) & set(sold.seats)
+    await sale.agreed()
+
+
+async def test_best_seats_of_an_event_without_the_order_are_refused_until_it_is_restored(
+    engine: Engine, sale: Sale, restorer: Restorer
+) -> None:
+    wanted = BestSelection(event_id=GALA, customer_id=CustomerId("ann"), quantity=2)
+    await sale.redis.delete("{gala}:rows")
+    with pytest.raises(ScriptDefect, match="restore the event"):
+        await engine.bookings.hold_best(wanted)
+    assert await restorer.find_behind() == [GALA]
+    await restorer.restore(GALA)
+    assert (await engine.bookings.hold_best(wanted)).together is Together.ROW
