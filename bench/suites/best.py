@@ -405,7 +405,7 @@ def _charts() -> list[Chart]:
     singles = [f"best/singles/{percent}" for percent in (*MARKS_PERCENT, 100)]
     return [
         *charts,
-        Chart(name="best-worst", title="A search in the worst houses", unit="us", bars=worst),
+        Chart(name="best-worst", title="Search, worst houses", unit="us", bars=worst),
         Chart(
             name="best-singles", title="Single seats left by parties alone", unit="count",
             xs=(*MARKS_PERCENT, 100), x_says="percent of the seats sold",
