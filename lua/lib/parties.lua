@@ -10,7 +10,7 @@
 local parties = {}
 
 -- Rows of a stretch that are looked at for the parts of a party.
-parties.ROWS_MAX = 64
+parties.ROWS_MAX = 32
 
 -- Seats around those of a pending booking of the same customer. nil, or nil and a refusal.
 function parties.beside(search, request)
@@ -78,6 +78,9 @@ function parties.accessible(search)
     local index = tonumber(text)
     if not in_sections or in_sections[index] then
       local row = rows.read(search, index)
+      if found and row.lowest * wanted.quantity * rows.WIDTH >= found.score then
+        break -- they come in the order of their best seat
+      end
       local letters = rows.letters(search.box, index, index + row.length - 1)
       for first = 1, row.length - wanted.quantity + 1 do
         local window = parties.with_wheelchairs(search, row, letters, first)
@@ -136,8 +139,15 @@ function parties.fall_back(search)
   end
 end
 
--- Windows of `count` seats that do not overlap, of every row that fits, the best first.
+-- Windows of `count` seats that do not overlap, of every row that fits, the best first. They are
+-- found once for each size.
 function parties.windows(search, count)
+  search.windows_of = search.windows_of or {}
+  search.windows_of[count] = search.windows_of[count] or parties.find_windows(search, count)
+  return search.windows_of[count]
+end
+
+function parties.find_windows(search, count)
   local list, looked = {}, {}
   local function look(index, letters)
     local row, run, sum, fits = rows.read(search, index), 0, 0, false
@@ -214,11 +224,13 @@ function parties.split(search, count, part_count, in_one_section)
   if not found then
     return nil
   end
-  for i = 1, larger * part_count - count do -- the worst windows have one seat less
-    local window = listed[found][part_count + 1 - i]
-    window.count = window.count - 1
+  local parts, shorter = {}, larger * part_count - count
+  for i, window in ipairs(listed[found]) do -- the worst windows have one seat less
+    local is_shorter = i > part_count - shorter
+    parts[i] = { row = window.row, first = window.first,
+      count = is_shorter and larger - 1 or larger }
   end
-  return listed[found]
+  return parts
 end
 
 -- A standing area with room for all: of the first category there is.

@@ -199,28 +199,27 @@ end
 -- The windows of a run that begin at `first` to `last`. A score is the sum of the qualities; with
 -- equal sums, the window nearer to the middle of the row is better.
 function rows.slide(row, run, first, last, count, found)
-  local at = row.qualities_at + 2 * first - 2
-  local bytes = { string.byte(row.text, at, at + 2 * (last - first + count) - 1) }
+  local size = last - first + count
+  local values = { struct.unpack(">" .. string.rep("H", size), row.text,
+    row.qualities_at + 2 * first - 2) }
+  values[size + 1] = 0
   local legal = found.legal and found.legal.score or math.huge
   local spare = found.spare and found.spare.score or math.huge
-  local sum, legal_at, spare_at = 0, nil, nil
-  for i = 1, 2 * count, 2 do
-    sum = sum + bytes[i] * 256 + bytes[i + 1]
+  local middle, sum, legal_at, spare_at = row.length + 2 - count, 0, nil, nil
+  for i = 1, count do
+    sum = sum + values[i]
   end
-  local middle, i, past = row.length + 2 - count, 1, 2 * count + 1
   for window = first, last do
-    local score = sum * rows.WIDTH + math.abs(2 * window - middle)
-    if score < legal then
-      if not (run.avoid and rows.is_single(run, window, window + count - 1)) then
+    if sum * rows.WIDTH < legal then
+      local score = sum * rows.WIDTH + math.abs(2 * window - middle)
+      if score < legal and not (run.avoid and rows.is_single(run, window, window + count - 1)) then
         legal, legal_at = score, window
-      elseif score < spare then
+      elseif score < legal and score < spare then
         spare, spare_at = score, window
       end
     end
-    if window < last then
-      sum = sum - bytes[i] * 256 - bytes[i + 1] + bytes[past] * 256 + bytes[past + 1]
-      i, past = i + 2, past + 2
-    end
+    local i = window - first + 1
+    sum = sum - values[i] + values[i + count]
   end
   if legal_at then
     found.legal = { row = row, first = legal_at, count = count, score = legal }

@@ -349,8 +349,8 @@ PLANTED = (
     _p(
         "single seat left where another place is as good",
         "lib/rows",
-        "if not (run.avoid and rows.is_single(run, window, window + count - 1)) then",
-        "if true then",
+        " and not (run.avoid and rows.is_single(run, window, window + count - 1)) then",
+        " then",
         "best",
     ),
     _p(
