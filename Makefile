@@ -26,7 +26,7 @@ help:
 	@echo "make lock    update the pins of the image's dependencies (deploy/requirements*.txt)"
 	@echo "make docs    build the documents as a site in build/site/, in strict mode: no dead link"
 	@echo "make modules   the table of modules in ARCHITECTURE.md, from the docstrings"
-	@echo "make pictures  docs/architecture/*.dot as SVG (Debian: graphviz)"
+	@echo "make pictures  the SVG of docs/architecture/*.dot (Debian: graphviz) and of docs/explanation/"
 	@echo "make matrix  tests on every Python here with the newest versions, on the lowest versions, and on"
 	@echo "             this machine's Redis and Postgres (Debian: redis-server, postgresql)"
 	@echo "make lua     luacheck on the assembled scripts (Debian: lua-check)"
@@ -152,6 +152,7 @@ modules: $(VENV)/.dev
 
 pictures: $(VENV)/.dev
 	$(BIN)/python -m manual.pictures
+	$(BIN)/python -m manual.best_seats
 
 clean:
 	rm -rf $(VENV) .matrix build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -29,6 +29,7 @@ PARTS = {
     "availability": "bench.suites.availability",
     "baselines": "bench.suites.baselines",
     "growth": "bench.suites.growth",
+    "best": "bench.suites.best",
     "expiry": "bench.suites.expiry",
     "writer": "bench.suites.writer",
     "overload": "bench.suites.overload",

@@ -243,6 +243,8 @@ def _figures(outcome: "WarVerdict") -> Iterator[tuple[str, str]]:
     yield "confirmed", f"{summary.confirmed_count:,} ({summary.confirmed_places:,} places)"
     for notice, count in summary.notices.items():
         yield f"notices: {notice}", f"{count:,}"
+    for word, count in summary.parties.items():
+        yield f"parties: {word}", f"{count:,}"
     yield "released", f"{summary.released_count:,}"
     yield "abandoned by the buyer", f"{summary.abandoned_count:,}"
     yield "expired", f"{outcome.statuses.get('expired', 0):,}"
@@ -259,6 +261,7 @@ def _figures(outcome: "WarVerdict") -> Iterator[tuple[str, str]]:
     )
     left = f"{places.available:,} available, {places.held:,} held, {places.sold:,} sold"
     yield "places afterwards", left
+    yield "free seats without a free neighbour", f"{outcome.single_seats:,}"
 
 
 def _times(outcome: "WarVerdict") -> Iterator[tuple[str, ...]]:
@@ -270,9 +273,11 @@ def _times(outcome: "WarVerdict") -> Iterator[tuple[str, ...]]:
 def _show_verdicts(outcome: "WarVerdict") -> None:
     """One line for each check, and its findings."""
     paid = f"{outcome.summary.confirmed_count:,} receipts"
+    parties = f"{sum(outcome.summary.parties.values()):,} parties"
     for check, found, praise in (
         ("receipts", outcome.broken_receipts, f"{paid}: nothing lost, nothing sold twice"),
         ("money", outcome.broken_payments, "; ".join(map(str, outcome.money)) or "none was paid"),
+        ("parties", outcome.broken_parties, f"{parties}: each sits as it was told"),
         ("verify", outcome.violations, "every promise holds, nothing is left over"),
         ("reconcile", outcome.differences, "Redis and Postgres agree"),
     ):

@@ -80,7 +80,17 @@ def test_public_things_are_documented_and_named_by_the_one_word(path: Path) -> N
 
 # One noun at several layers: engine, API, Postgres, command, bench.
 LAYERED = {
-    *("accounts", "app", "availability", "bookings", "client", "connection", "engine", "events"),
+    *(
+        "accounts",
+        "app",
+        "availability",
+        "best",
+        "bookings",
+        "client",
+        "connection",
+        "engine",
+        "events",
+    ),
     *("idempotency", "limits", "log_level", "metrics", "page", "payloads", "payments"),
     *("problems", "report", "roles", "sale", "sales", "sessions", "settings", "sources", "stores"),
     *("tables", "war", "webhooks", "workers", "writer"),

@@ -98,6 +98,20 @@ TARGETS = (
         of="memory/sold/4_a_booking", most=120,
     ),
     Target(
+        says="the slowest search in one category, empty or sold best-first, us",
+        of="best/search/plain", most=100,
+    ),
+    Target(says="the slowest search of all, us", of="best/search/worst", most=600),
+    Target(
+        says="hold of the best pair to a hold of a picked one, Redis' time, one a call",
+        of="best/hold/best/1", to="best/hold/picked/1", most=2,
+    ),
+    Target(says="the same, 8 a call", of="best/hold/best/8", to="best/hold/picked/8"),
+    Target(says="the best above the picked one, 8 a call, us", of="best/above/8", most=70),
+    Target(says="sold by parties that ask for the best", of="best/sell-out/sold", least=0.999),
+    Target(says="single seats left at 90 % of it", of="best/singles/90", most=0),
+    Target(says="memory per seat for the search, bytes", of="best/bytes", most=20),
+    Target(
         says="100,000 holds ending at once: all released in, ms",
         of="expiry/100000/max", most=2000,
     ),

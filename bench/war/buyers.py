@@ -5,6 +5,7 @@ sees, and then pays, gives up or just walks away. Refused, it looks again. The b
 neither locust nor the clock, so that tests can be the shop; scenarios change single steps of it.
 """
 
+from collections.abc import Mapping
 from random import Random
 from typing import Protocol, TypeAlias
 
@@ -35,14 +36,16 @@ class Habits(Struct, frozen=True, kw_only=True):
     """What buyers do with what they hold, in shares of 1, the others walk away; and their pace.
 
     `choose_s` passes between look and hold, `think_s` before the end of a booking, `rest_s` until
-    the next try, `again_s` when nothing was left. `together`: the whole group beside each other or
-    not at all.
+    the next try, `again_s` when nothing was left. Groups of `group_min` to `group_max` are equally
+    likely, unless `group_shares` says how likely each size is. `together`: the whole group beside
+    each other or not at all.
     """
 
     pay_share: float = 0.6
     release_share: float = 0.1
     group_min: int = 1
     group_max: int = 4
+    group_shares: Mapping[int, int] = {}
     together: bool = False
     choose_s: Seconds = (0.05, 0.3)
     think_s: Seconds = (0.05, 0.4)
@@ -53,6 +56,12 @@ class Habits(Struct, frozen=True, kw_only=True):
         shares = (self.pay_share, self.release_share)
         if min(shares) < 0 or sum(shares) > 1:
             raise ValueError("pay_share and release_share must be 0 to 1 together")
+
+    def group_size(self, chance: Random) -> int:
+        """How many places the next group asks for."""
+        if self.group_shares:
+            return chance.choices([*self.group_shares], [*self.group_shares.values()])[0]
+        return chance.randint(self.group_min, self.group_max)
 
 
 class Shop(Protocol):
@@ -84,6 +93,7 @@ class BuyerBooking(Struct, rename="camel"):
     areas: tuple[_Area, ...]
     amount_minor: int
     currency: str
+    together: str | None = None
 
 
 class _Rejection(Struct, rename="camel"):
@@ -159,7 +169,7 @@ class Buyer:
         self.sale = sale
         self.habits = habits
         self.chance = chance
-        self._tally = tally
+        self.tally = tally
         self.payments = NoticedPayments(shop, tally, provider) if provider else None
         self.page = self.new_page()
 
@@ -196,12 +206,11 @@ class Buyer:
 
     def wish(self) -> Wish | None:
         """What to ask for, from what the page shows; None if it shows nothing for them."""
-        habits = self.habits
-        wanted = self.chance.randint(habits.group_min, habits.group_max)
+        wanted = self.habits.group_size(self.chance)
         if self.chance.random() < STANDING_SHARE and (area := self.page.pick_area(wanted)):
             areas = [{"areaId": area, "quantity": wanted}]
             return {"eventId": self.sale.event_id, "areas": areas}
-        seats = self.page.pick_seats(wanted, wanted if habits.together else 1)
+        seats = self.page.pick_seats(wanted, wanted if self.habits.together else 1)
         return {"seatIds": seats} if seats else None
 
     def hold(self, wish: Wish) -> BuyerBooking | None:
@@ -220,19 +229,19 @@ class Buyer:
 
     def walk_away(self) -> None:
         """Abandon the booking: the hold expires."""
-        self._tally.abandoned_count += 1
+        self.tally.abandoned_count += 1
 
     def send(self, request: BuyerRequest) -> BuyerAnswer:
         """Make a call and count it. One that load shedding rejects is sent again when it says."""
         for _ in range(REJECTIONS_MAX):
             answer = self.shop.send(request)
-            code = self._tally.add(request.name, answer)
+            code = self.tally.add(request.name, answer)
             if code == "limit_reached":
                 self.meet_limit()
             if code != OVERLOADED:
                 return answer
             self.shop.pause(_retry_after_s(answer))
-        self._tally.fail(f"{request.name}: rejected {REJECTIONS_MAX} times in a row")
+        self.tally.fail(f"{request.name}: rejected {REJECTIONS_MAX} times in a row")
         return answer
 
     def meet_limit(self) -> None:
@@ -260,7 +269,7 @@ class Buyer:
         answer = self.send(BuyerRequest(name="confirm", method="POST", path=path))
         if answer.ok:
             sold = msgspec.json.decode(answer.body, type=BuyerBooking)
-            self._tally.receipts.append(_receipt(sold))
+            self.tally.receipts.append(_receipt(sold))
 
 
 def _retry_after_s(rejection: BuyerAnswer) -> float:

@@ -4,13 +4,15 @@
 
 Every buyer has a token of its own, made here with the API's secret. With --pay notices, signed
 notices confirm what the buyers pay, and PAYMENT_WEBHOOK_SECRET must be the API's. The counts,
-receipts and charges are written at the end, to the files of --summary, --receipts and --charges.
+receipts, charges and parties are written at the end, to the files of --summary, --receipts,
+--charges and --parties.
 This module knows locust and the clock; `bench.war.buyers` has the behaviour of a buyer,
 `bench.war.provider` that of the payment provider, `bench.war.scenarios` the users and stages.
 """
 
 import os
 from argparse import ArgumentParser
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -84,15 +86,19 @@ class Crowd:
         subject = f"buyer-{self._name}-{next(self._customers)}"
         return issue_token(self._secret, subject, "customer", ttl_s=TOKEN_TTL_S)
 
-    def write(self, summary: str, receipts_path: str, charges_path: str) -> None:
+    def write(self, options: Mapping[str, str]) -> None:
         """Write what there is to tell, to the files that were asked for."""
-        if receipts_path:
-            receipts.write(Path(receipts_path), self.tally.receipts)
-        if charges_path:
-            receipts.write(Path(charges_path), list(self.tally.charges.values()))
-        if summary:
+        lines: dict[str, Sequence[msgspec.Struct]] = {
+            "receipts": self.tally.receipts,
+            "charges": list(self.tally.charges.values()),
+            "parties": self.tally.parties,
+        }
+        for name, kept in lines.items():
+            if options[name]:
+                receipts.write(Path(options[name]), kept)
+        if options["summary"]:
             told = self.tally.summary(self.elapsed_s())
-            Path(summary).write_bytes(msgspec.json.encode(told))
+            Path(options["summary"]).write_bytes(msgspec.json.encode(told))
 
 
 class _Hold(msgspec.Struct, rename="camel"):
@@ -200,6 +206,7 @@ def _add_options(parser: ArgumentParser) -> None:
         ("summary", "", "File for the summary, JSON."),
         ("receipts", "", "File for the confirmed bookings, JSON lines."),
         ("charges", "", "File for the payments that the provider reported, JSON lines."),
+        ("parties", "", "File for the holds whose places the engine chose, JSON lines."),
     ):
         variable = f"WAR_{name.upper().replace('-', '_')}"
         parser.add_argument(
@@ -230,7 +237,7 @@ def _end(environment: Environment, **_: object) -> None:
     options = vars(environment.parsed_options)
     if hasattr(TicketBuyer, "crowd"):  # it began
         TicketBuyer.crowd.end()
-        TicketBuyer.crowd.write(options["summary"], options["receipts"], options["charges"])
+        TicketBuyer.crowd.write(options)
 
 
 def _count_error(exception: BaseException, **_: object) -> None:

@@ -48,6 +48,16 @@ class Receipt(Struct, frozen=True):
     areas: dict[str, int]
 
 
+class Party(Struct, frozen=True):
+    """A hold whose places the engine chose: how many were asked for, and what it said of them."""
+
+    booking_id: str
+    quantity: int
+    seats: tuple[str, ...]
+    areas: dict[str, int]
+    together: str
+
+
 class Charge(Struct, frozen=True, rename="camel"):
     """A payment that the provider took and the API has acknowledged."""
 
@@ -74,7 +84,8 @@ class Summary(Struct, frozen=True, kw_only=True):
     `server_error_count` other 5xx, `unanswered_count` connections that failed or broke. `failures`
     names those two, and all no buyer should ever see.
     `busiest_second_count`: attempts to hold within one second. `overall` is over `latencies`.
-    `notices` counts the notices of the payment provider by their outcome.
+    `notices` counts the notices of the payment provider by their outcome, `parties` those whose
+    places the engine chose by how they sit.
     """
 
     seconds: float
@@ -93,6 +104,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     refusals: dict[str, int]
     failures: dict[str, int]
     notices: dict[str, int]
+    parties: dict[str, int]
     overall: Spread
     latencies: dict[str, Spread]
 
@@ -107,6 +119,7 @@ class Tally:
     def __init__(self) -> None:
         self.receipts: list[Receipt] = []
         self.charges: dict[str, Charge] = {}
+        self.parties: list[Party] = []
         self.abandoned_count = 0
         self._answered: Counter[str] = Counter()
         self._statuses: Counter[int] = Counter()
@@ -168,6 +181,7 @@ class Tally:
             refusals=dict(self._refusals.most_common()),
             failures=dict(self._failures.most_common()),
             notices=dict(self._notices.most_common()),
+            parties=dict(Counter(party.together for party in self.parties).most_common()),
             overall=spread_of([ms for times in self._ms.values() for ms in times]),
             latencies={call: spread_of(ms) for call, ms in sorted(self._ms.items())},
         )

@@ -1,9 +1,9 @@
 """After a war: wait until holds have expired and the writer has caught up, then check it.
 
 The checks are independent of each other: the buyers' receipts, the money (the charges of the
-payment provider, and the sums of the event), the engine's invariants (a hold that is left over is
-one of them), the comparison of Redis with Postgres, the writer's backlog, and the bounds of the
-scenario.
+payment provider, and the sums of the event), the parties' places in the layout, the engine's
+invariants (a hold that is left over is one of them), the comparison of Redis with Postgres, the
+writer's backlog, and the bounds of the scenario.
 """
 
 from collections import Counter
@@ -11,8 +11,9 @@ from collections import Counter
 from msgspec import Struct
 
 from bench.rig.polling import until, until_written
-from bench.war import money, receipts
+from bench.war import money, parties, receipts
 from bench.war.money import BrokenPayment
+from bench.war.parties import BrokenParty
 from bench.war.receipts import BrokenReceipt
 from bench.war.scenarios.bounds import Checked, figures_of
 from bench.war.scenarios.bounds import check as check_bounds
@@ -41,7 +42,7 @@ class WarVerdict(Struct, frozen=True, kw_only=True):
     `users` is the most there were at once, `lag` how far the writer was behind meanwhile, and
     `figures` what the bounds are about. `statuses` counts the bookings that were held in the war,
     `places` all places of the event, `money` its payments by currency. `backlog_entries` the writer
-    had not persisted when the patience was over.
+    had not persisted when the patience was over. `single_seats` are free without a free neighbour.
     """
 
     scenario: str
@@ -57,6 +58,8 @@ class WarVerdict(Struct, frozen=True, kw_only=True):
     money: list[MoneySums]
     broken_receipts: list[BrokenReceipt]
     broken_payments: list[BrokenPayment]
+    broken_parties: list[BrokenParty]
+    single_seats: int
     violations: list[Violation]
     differences: list[Difference]
     clean: bool
@@ -85,12 +88,14 @@ async def judge(engine: Engine, pool: Pool, war: War, result: WarResult) -> WarV
     store = Store(pool)
     sums = await store.sum_payments(event)
     broken_payments = money.check(result.charges, await store.list_payments(event), sums)
+    layout = (await engine.availability.read_layout(event)).layout
+    broken_parties = parties.check(result.parties, layout)
     violations, differences = check(state), list(report.differences)
     statuses = _statuses(state, result.began_ms)
     figures = figures_of(summary, result.lag, statuses.get("expired", 0), war.scenario.users)
     bounds = check_bounds(war.scenario.bounds, figures)
     missed = not all(checked.kept for checked in bounds)
-    found = (broken, broken_payments, violations, differences)
+    found = (broken, broken_payments, broken_parties, violations, differences)
     against = (*found, summary.failures, backlog.entries, missed)
     return WarVerdict(
         scenario=war.scenario.name,
@@ -106,6 +111,8 @@ async def judge(engine: Engine, pool: Pool, war: War, result: WarResult) -> WarV
         money=sums,
         broken_receipts=broken,
         broken_payments=broken_payments,
+        broken_parties=broken_parties,
+        single_seats=parties.count_single_seats(layout, state.map),
         violations=violations,
         differences=differences,
         clean=not any(against),

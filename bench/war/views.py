@@ -39,10 +39,14 @@ Send = Callable[[BuyerRequest], BuyerAnswer]
 
 
 class House(Struct, frozen=True):
-    """The seat at each place of the map; "" between two rows. All buyers share it."""
+    """The seat at each place of the map; "" between two rows. All buyers share it.
+
+    `categories` are those of the seats that best available gives to everybody.
+    """
 
     version: str
     seat_at: tuple[str, ...]
+    categories: tuple[str, ...] = ()
 
 
 class BuyerSale(Struct, frozen=True, kw_only=True):
@@ -60,7 +64,9 @@ def house_of(layout: Layout, event: str) -> House:
     for row in rows:
         for index, seat in enumerate(row.seats, row.index):
             seat_at[index] = f"{event}:{seat.id}"
-    return House(layout.version, tuple(seat_at))
+    general = {seat.category for row in rows for seat in row.seats if not seat.accessible}
+    categories = tuple(category.id for category in layout.categories if category.id in general)
+    return House(layout.version, tuple(seat_at), categories)
 
 
 class BuyerPage(Protocol):

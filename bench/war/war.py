@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -21,7 +22,7 @@ from bench.load import client
 from bench.rig.polling import until_written
 from bench.war import provider, receipts
 from bench.war.scenarios.scenario import Scenario
-from bench.war.tally import Charge, Receipt, Spread, Summary, spread_of
+from bench.war.tally import Charge, Party, Receipt, Spread, Summary, spread_of
 from engine import Engine
 from engine.errors import EngineError, Misconfigured
 from engine.ids import EventId
@@ -69,6 +70,16 @@ class WarResult(Struct, frozen=True, kw_only=True):
     summary: Summary
     receipts: list[Receipt]
     charges: list[Charge]
+    parties: list[Party]
+
+
+class _Told(NamedTuple):
+    """What the buyers wrote down."""
+
+    summary: Summary
+    receipts: list[Receipt]
+    charges: list[Charge]
+    parties: list[Party]
 
 
 async def open_sale(engine: Engine, scenario: Scenario) -> EventId:
@@ -142,18 +153,12 @@ async def fight(engine: Engine, war: War, settings: Settings, watch: Watch) -> W
             for watcher in watching:  # they end only by a defect, which is told
                 if watcher.done():
                     watcher.result()
-            summary, sold, charges = await fighting
+            told = await fighting
         finally:
             over.set()
             fighting.cancel()
             await asyncio.gather(fighting, *watching, return_exceptions=True)
-    return WarResult(
-        began_ms=began_ms,
-        lag=spread_of(lags_ms),
-        summary=summary,
-        receipts=sold,
-        charges=charges,
-    )
+    return WarResult(began_ms=began_ms, lag=spread_of(lags_ms), **told._asdict())
 
 
 async def _watch(engine: Engine, event: EventId, watch: Watch, over: asyncio.Event) -> None:
@@ -180,9 +185,7 @@ async def _pause(over: asyncio.Event, seconds: float) -> None:
             await over.wait()
 
 
-async def _run_locust(
-    war: War, settings: Settings, folder: Path
-) -> tuple[Summary, list[Receipt], list[Charge]]:
+async def _run_locust(war: War, settings: Settings, folder: Path) -> _Told:
     log, summary = folder / "log", folder / "summary.json"
     environ = {
         **os.environ,
@@ -202,10 +205,11 @@ async def _run_locust(
     if not summary.exists():
         last_words = log.read_text(errors="replace").splitlines()[-LAST_WORDS_LINES:]
         raise Misconfigured("\n".join(["locust ended early:", *last_words]))
-    return (
-        msgspec.json.decode(summary.read_bytes(), type=Summary),
-        receipts.read(folder / "receipts.jsonl", Receipt),
-        receipts.read(folder / "charges.jsonl", Charge),
+    return _Told(
+        summary=msgspec.json.decode(summary.read_bytes(), type=Summary),
+        receipts=receipts.read(folder / "receipts.jsonl", Receipt),
+        charges=receipts.read(folder / "charges.jsonl", Charge),
+        parties=receipts.read(folder / "parties.jsonl", Party),
     )
 
 
@@ -221,6 +225,7 @@ def _command(war: War, folder: Path) -> list[str]:
         "--summary": folder / "summary.json",
         "--receipts": folder / "receipts.jsonl",
         "--charges": folder / "charges.jsonl",
+        "--parties": folder / "parties.jsonl",
         "--pay": "notices" if war.notices else "customers",
     }
     if war.web_port:

@@ -77,8 +77,11 @@ class FakeShop:
             assert isinstance(request.body, dict)
             one = [request.body["seatId"]] if "seatId" in request.body else []
             seats = request.body.get("seatIds", one)
+            best = request.body.get("bestAvailable")
+            chosen = list(HOUSE.seat_at[: best["quantity"]]) if best else seats
             areas = request.body.get("areas", [])
             number = len(self.sent("hold"))
-            self._held = {"id": f"{EVENT}:b{number}", "seatIds": seats, "areas": areas}
+            self._held = {"id": f"{EVENT}:b{number}", "seatIds": chosen, "areas": areas}
             self._held |= {"amountMinor": 1500, "currency": "EUR"}
+            self._held["together"] = "row" if best else None
         return self._held

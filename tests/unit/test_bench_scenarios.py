@@ -1,20 +1,25 @@
 """Scenarios as data, the roles of their casts with a test as the shop, and what bounds decide."""
 
+from collections import Counter
 from math import floor
 from random import Random
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from bench.rig.taken_seats import PARTY_SHARES
 from bench.war import scenarios
 from bench.war.buyers import Buyer
 from bench.war.scenarios import bounds
+from bench.war.scenarios.best import FALLBACKS, Asking
 from bench.war.scenarios.bounds import Bound, figures_of, parse
 from bench.war.scenarios.hoarder import BOOKINGS_MAX
 from bench.war.scenarios.refresher import Early
 from bench.war.scenarios.scenario import EVERY_WAR, Role, Scenario, Stage
 from bench.war.scenarios.spike import OPENS_AT_SHARE
 from bench.war.scenarios.waves import HOLDS, WAVE_COUNT
-from bench.war.tally import BuyerAnswer, Receipt, Tally, spread_of
+from bench.war.tally import BuyerAnswer, Party, Receipt, Tally, spread_of
 from bench.war.views import BuyerSale
 from engine.events import event_of
 from engine.ids import event_id
@@ -35,6 +40,7 @@ def _event(places: int, hold_ttl_ms: int, held: int = 0) -> Event:
         "owner_id": "",
         "sales": "open",
         "late_payment": "confirm",
+        "single_seats": "avoid",
     }
     counts = {"available": str(places - held), "held": str(held), "hold_ttl_ms": str(hold_ttl_ms)}
     return event_of(GALA, numbers | texts | counts)
@@ -45,6 +51,10 @@ def cast_of(
 ) -> tuple[Buyer, Tally]:
     role, tally = scenarios.find(name).cast[number], Tally()
     return role.plays(shop, sale, role.habits, tally, Random(3)), tally
+
+
+def holds_of(shop: FakeShop) -> list[dict[str, Any]]:
+    return [request.body for request in shop.sent("hold") if isinstance(request.body, dict)]
 
 
 def test_find_of_an_unknown_name_says_which_there_are() -> None:
@@ -200,6 +210,42 @@ def test_group_is_two_to_eight_beside_each_other() -> None:
     assert not buyer.try_to_buy()
 
 
+def test_best_is_parties_of_one_to_eight_and_most_look_at_no_map() -> None:
+    cast = scenarios.find("best").cast
+    assert [role.plays is Asking for role in cast] == [True, True, True, False]
+    asking, picking = FakeShop(), FakeShop()
+    buyer, tally = cast_of("best", asking)
+    for _ in range(300):
+        buyer.try_to_buy()
+    assert "look" not in asking.names()
+    wanted = [body["bestAvailable"] for body in holds_of(asking)]
+    sizes = Counter(found["quantity"] for found in wanted)
+    assert set(sizes) == set(PARTY_SHARES)
+    assert sizes.most_common(1)[0][0] == 2
+    assert [party.quantity for party in tally.parties] == [found["quantity"] for found in wanted]
+    assert tally.summary(1).parties == {"row": 300}
+    picker, tally = cast_of("best", picking, 3)
+    for _ in range(300):
+        picker.try_to_buy()
+    assert {len(body["seatIds"]) for body in holds_of(picking)} == set(PARTY_SHARES)
+    assert tally.parties == []
+
+
+def test_best_party_that_does_not_fit_lets_itself_be_parted_more_and_more() -> None:
+    shop = FakeShop()
+    shop.holds = [problem(409, "no_seats_together")] * 4
+    buyer, tally = cast_of(
+        "best", shop, sale=replace(SALE, house=replace(HOUSE, categories=("c",)))
+    )
+    buyer.try_to_buy()
+    assert tally.summary(1).held_count == 0
+    buyer.try_to_buy()
+    bodies = [body["bestAvailable"] for body in holds_of(shop)]
+    assert [tuple(body["fallback"]) for body in bodies] == [*FALLBACKS, *FALLBACKS[:2]]
+    assert {tuple(body.get("categoryIds", ())) for body in bodies} == {(), ("c",)}
+    assert (len(tally.parties), tally.summary(1).refusals) == (1, {"no_seats_together": 4})
+
+
 def test_waves_come_together() -> None:
     shop = FakeShop()
     shop.now_s = 0.5
@@ -219,6 +265,7 @@ def tally_of(held: int, taken: int, broken: int = 0) -> Tally:
         tally.add("look", BuyerAnswer(200, b"", 1.0))
         tally.add("hold", BuyerAnswer(201, b"", 10.0, at_s=number / 2))
         tally.receipts.append(Receipt(f"gala:{number}", HOUSE.seat_at[:1], {}))
+    tally.parties += [Party(f"gala:{n}", 1, (), {}, "row" if n else "rows") for n in range(held)]
     for _ in range(taken):
         tally.add("hold", problem(409, "seat_taken"))
     for number in range(broken):
@@ -232,6 +279,7 @@ def test_figures_are_what_they_say() -> None:
     assert found["success_share"] == 13 / 17
     assert found["failed_share"] == 2 / 17
     assert found["busiest_share"] == 0.6  # two in each second, and four at no time that is known
+    assert found["row_share"] == 5 / 6
     assert found["requests_per_s"] == 17 / 4
     assert found["unchanged_share"] == 1 / 7
     assert found["hold_p95_ms"] == 10

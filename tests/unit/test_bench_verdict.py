@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from bench.war import scenarios
 from bench.war.scenarios.bounds import Bound
-from bench.war.tally import BuyerAnswer, Charge, Receipt, Tally, spread_of
+from bench.war.tally import BuyerAnswer, Charge, Party, Receipt, Tally, spread_of
 from bench.war.verdict import WarVerdict, judge, settle
 from bench.war.war import War, WarResult
 from engine import Engine, Settings
@@ -47,6 +47,7 @@ class Battlefield:
             summary=self.tally.summary(1),
             receipts=self.tally.receipts,
             charges=list(self.tally.charges.values()),
+            parties=self.tally.parties,
         )
         war = War(scenario=self.scenario, event_id=GALA, url="http://nowhere")
         async with await database.connect(self._settings.database_url) as pool:
@@ -89,6 +90,19 @@ async def test_judge_finds_a_sale_that_redis_forgot(
     assert not outcome.clean
     assert [broken.kind for broken in outcome.broken_receipts] == ["lost"]
     assert {found.kind for found in outcome.violations} >= {"orphan_sale"}
+
+
+async def test_judge_finds_a_party_that_does_not_sit_as_it_was_told(
+    office: BoxOffice, battlefield: Battlefield
+) -> None:
+    booking = await battlefield.sell(office)
+    kept = Party(booking.id, 2, booking.seats, {}, "row")
+    battlefield.tally.parties.append(kept)
+    assert (await battlefield.outcome()).clean
+    battlefield.tally.parties.append(msgspec.structs.replace(kept, together="rows"))
+    outcome = await battlefield.outcome()
+    assert not outcome.clean
+    assert [broken.kind for broken in outcome.broken_parties] == ["not_together"]
 
 
 async def test_judge_does_not_take_a_failed_call_for_clean(

@@ -53,6 +53,7 @@ def test_view_has_every_field_and_null_where_nothing_has_happened() -> None:
         "confirmedAt",
         "endedAt",
         "refundReason",
+        "together",
     }
 
 

@@ -1,6 +1,6 @@
 """The scenarios by name: their users, their stages and the bounds of their figures."""
 
-from bench.war.scenarios import group, hoarder, refresher, rush, seed, spike, waves
+from bench.war.scenarios import best, group, hoarder, refresher, rush, seed, spike, waves
 from bench.war.scenarios.scenario import Scenario
 
 SCENARIOS: dict[str, Scenario] = {
@@ -13,6 +13,7 @@ SCENARIOS: dict[str, Scenario] = {
         hoarder.HOARDER,
         refresher.REFRESHER,
         group.GROUP,
+        best.BEST,
         waves.WAVES,
     )
 }
