@@ -234,6 +234,8 @@ def outcome_of(name: str, reply: object) -> Outcome:
         code = _CODES.get(reply[0])
         if code:
             return code, reply[1:]
+        if reply[0] == b"DAMAGED":
+            raise ScriptDefect(f"{name}: {reply[1].decode(errors='replace')}")
         raise ScriptDefect(f"{name} returned {reply[0].decode()!r}, which its header does not name")
     if isinstance(reply, ErrorReply) and reply.is_transient:
         raise Unavailable(f"Redis cannot run {name}: {reply}")

@@ -34,7 +34,7 @@ The last request may exceed it by its own places.
 HOLD, BEST, CONFIRM = "hold_seats", "hold_best", "confirm_booking"
 
 
-BEST_PLACES = 8
+BEST_PLACES = 16
 """A search of the map takes about as long as so many places."""
 
 
@@ -112,12 +112,12 @@ def best_arguments(wanted: BestSelection) -> list[Argument]:
     """What is wanted, as `hold_best` reads it."""
     return [
         wanted.quantity,
-        " ".join(wanted.category_ids),
-        " ".join(wanted.section_ids),
+        " ".join(sorted(wanted.category_ids)),
+        " ".join(sorted(wanted.section_ids)),
         "" if wanted.price_max_minor is None else wanted.price_max_minor,
         wanted.wheelchair,
         int(wanted.restricted_view),
-        " ".join(wanted.fallback),
+        " ".join(sorted(wanted.fallback)),
         wanted.beside.rpartition(":")[2] if wanted.beside else "",
     ]
 
@@ -276,14 +276,20 @@ class SharedCalls:
         """Give each caller its own reply."""
         try:
             _, replies = outcome_of(batch.script, reply)
-            outcomes = [outcome_of(batch.script, one) for one in replies]
-            if len(outcomes) != len(batch.waiting):
-                raise ScriptDefect(f"{len(outcomes)} replies to {len(batch.waiting)} requests")
+            if len(replies) != len(batch.waiting):
+                raise ScriptDefect(f"{len(replies)} replies to {len(batch.waiting)} requests")
         except EngineError as error:
             self._fail(batch, error)
             return
         seconds = perf_counter() - batch.began_s
-        for (_, waiting), outcome in zip(batch.waiting, outcomes, strict=True):
+        for (_, waiting), one in zip(batch.waiting, replies, strict=True):
+            try:
+                outcome = outcome_of(batch.script, one)
+            except EngineError as error:  # what this request needs is damaged
+                count_call(batch.script, batch.event, UNANSWERED, seconds)
+                if not waiting.done():
+                    waiting.set_exception(error)
+                continue
             count_call(batch.script, batch.event, outcome[0], seconds)
             if not waiting.done():
                 waiting.set_result(outcome)

@@ -39,6 +39,7 @@ Returns  {"OK", reply, ...}   one reply a payment, in their order:
          {"TOO_MANY_PAYMENTS", kept_max, amount_minor, currency}   of this one; nothing is written
          {"EVENT_NOT_FOUND"} {"BOOKING_NOT_FOUND"} {"NOT_OWNER"} {"PAYMENT_BY_PROVIDER"}
          A known payment gets the same reply each time, and nothing is written.
+         "DAMAGED" and a text instead: what the request needs cannot be read
          Under limits each of them has two more items: calls left, and ms until all are available.
          {"RATE_LIMITED", retry_after_ms}            the payment was not looked at
 ]]

@@ -42,6 +42,7 @@ Returns  {"OK", reply, ...}   one reply a request, in their order:
          {"LEAVES_SINGLE", indexes, count, starts}   never: the places are chosen here
          of `beside`: {"BOOKING_NOT_FOUND"} {"BOOKING_EXPIRED"} {"ALREADY_CONFIRMED"}
          {"BOOKING_RELEASED"} {"BOOKING_CANCELLED"}
+         "DAMAGED" and a text instead: what the request needs cannot be read
          Under limits each of them has two more items: calls left, and ms until all are available.
          {"RATE_LIMITED", retry_after_ms}            the request was not looked at
          A refusal writes nothing but the limits.

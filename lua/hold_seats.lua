@@ -30,6 +30,7 @@ Returns  {"OK", reply, ...}   one reply a request, in their order:
          {"SEAT_TAKEN", seat, ...} {"AREA_FULL", area, ...} {"LIMIT_REACHED", customer_max, has}
          {"LEAVES_SINGLE", indexes, count, starts}   map indexes of seats that would be alone; the
          first indexes of up to two other windows of so many seats, or ""
+         "DAMAGED" and a text instead: what the request needs cannot be read
          Under limits each of them has two more items: calls left, and ms until all are available.
          {"RATE_LIMITED", retry_after_ms}            the request was not looked at
          A refusal writes nothing but the limits.

@@ -50,8 +50,8 @@ if held > 0 then
 end
 expect("journal", KEYS[9])
 expect("layout", KEYS[10])
-if seat_count > 0 then
-  expect("rows", KEYS[11])
-end
 expect("order", KEYS[12])
+if redis.call("HLEN", KEYS[11]) ~= tonumber(redis.call("HGET", KEYS[12], "rows") or 0) then
+  reply[#reply + 1] = "rows"
+end
 return reply

@@ -139,7 +139,7 @@ class LossDetector:
         fenced = await self._engine.restores.fence_event(event, why, stub, epoch=epoch)
         if fenced:
             _log.error("event_fenced", event_id=event, why=why, repair=f"engine restore {event}")
-        return fenced
+        return fenced is not None
 
 
 def stub_of(stored: StoredEvent) -> Stub:

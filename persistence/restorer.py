@@ -154,24 +154,23 @@ class Restorer:
         read here or outdated.
         """
         stored = await self._read_stored(event)
-        for name in await self._engine.restores.set_damage_aside(event):
-            _log.error("key_set_aside", event_id=event, key=name, why="it cannot be read")
         why = f"restore {restore}"
-        await self._engine.restores.fence_event(
+        fence = await self._engine.restores.fence_event(
             event, why, stub_of(stored), restore=restore, epoch="*"
         )
+        if fence is None:
+            raise Unavailable(f"{event} cannot be fenced: restore it again")
+        for name in fence.set_aside:
+            _log.error("key_set_aside", event_id=event, key=name, why="it cannot be read")
         async with self._no_writers(lease, event):
             pass  # an open transaction of a writer would block the drain
         unsettled = await self._drain(event)
-        head = await self._engine.restores.read_head(event)
-        if head is None:
-            raise Unavailable(f"Redis lost {event} while it was restored: restore it again")
         async with self._no_writers(lease, event) as alone:
-            epoch = await alone.fetchval(event_record.QUERIES["begin_epoch"], event, head.epoch)
+            epoch = await alone.fetchval(event_record.QUERIES["begin_epoch"], event, fence.epoch)
         now_ms = (await self._engine.journal.backlog(event)).now_ms
         stored = await self._read_stored(event, now_ms, unsettled)
         # Above every entry id of both sides: the clock of this Redis may be behind.
-        first_ms = max(now_ms, stored.newest.ms + 1, head.position.ms + 1)
+        first_ms = max(now_ms, stored.newest.ms + 1, fence.position.ms + 1)
         image = rebuild(stored, unsettled, epoch=epoch, now_ms=now_ms, first_ms=first_ms)
         return image, unsettled
 

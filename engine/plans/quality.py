@@ -11,7 +11,7 @@ stretches of their own, which a general search passes over.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import takewhile
 from math import hypot
 from typing import NamedTuple
@@ -29,6 +29,8 @@ from engine.models import (
 )
 
 PLAIN = "-"
+RUNS = 100
+"""Runs of a row that have positions of their own; `parties.ROW` of the scripts."""
 QUALITY_MAX = 65_535
 _HEADROOM = 2
 """Seats that are added later may be this much farther away than those of the plan."""
@@ -148,7 +150,7 @@ def search_keys(layout: Layout) -> SearchKeys:
     accessible: list[tuple[int, int]] = []
     for section_number, section in enumerate(layout.sections):
         order[f"section:{section.id}"] = " ".join(str(row.index) for row in section.rows)
-        for position, row in enumerate(section.rows):
+        for position, row in zip(_positions(section.rows), section.rows, strict=True):
             values = qualities(quality, row)
             categories = [numbers[seat.category] for seat in row.seats]
             rows[str(row.index)] = _record(row, section_number, position, values, categories)
@@ -163,6 +165,7 @@ def search_keys(layout: Layout) -> SearchKeys:
         number = numbers[category.id]
         named = " ".join(stretches.of(number))
         order[f"category:{category.id}"] = f"{number} {named}".rstrip()
+    order["rows"] = str(len(rows))
     order["categories"] = " ".join(category.id for category in layout.categories)
     order["accessible"] = " ".join(str(index) for _, index in sorted(accessible))
     return SearchKeys(rows, order)
@@ -196,6 +199,15 @@ class _Stretches:
         self._end()
         self._alike = ((), False)
         return self._by_category[number]
+
+
+def _positions(rows: Sequence[LayoutRow]) -> Iterator[int]:
+    """Where each run is in its section: RUNS times the number of its row, and which run it is."""
+    runs: dict[str, list[int]] = {}
+    for row in rows:
+        number, count = runs.setdefault(row.id, [len(runs), 0])
+        runs[row.id][1] += 1
+        yield RUNS * number + min(count, RUNS - 1)
 
 
 def _record(

@@ -21,23 +21,6 @@ from engine.transport.batcher import Batcher
 from engine.transport.client import RedisClient
 from engine.transport.wire import Argument
 
-_TYPES = {
-    "event": b"hash",
-    "seats": b"hash",
-    "map": b"string",
-    "areas": b"hash",
-    "bookings": b"hash",
-    "deadlines": b"zset",
-    "customers": b"zset",
-    "ended": b"zset",
-    "journal": b"stream",
-    "layout": b"string",
-    "rows": b"hash",
-    "order": b"hash",
-}
-"""The type of each key that a restore writes."""
-DAMAGED_TTL_S = 7 * 86_400
-
 
 class EventHead(NamedTuple):
     """The newest position of an event in Redis, its epoch, and whether it sells.
@@ -49,6 +32,14 @@ class EventHead(NamedTuple):
     position: Position
     sales: SalesState
     missing_keys: tuple[str, ...] = ()
+
+
+class Fence(NamedTuple):
+    """A fenced event: its epoch and newest position, and the keys that were set aside."""
+
+    epoch: int
+    position: Position
+    set_aside: tuple[str, ...]
 
 
 class Stub(NamedTuple):
@@ -136,39 +127,26 @@ class Restores:
 
     async def fence_event(
         self, event: EventId, why: str, stub: Stub, *, restore: str = "", epoch: int | str | None
-    ) -> bool:
-        """Fence the event until it is restored, then list it. False if its epoch is not `epoch`.
+    ) -> Fence | None:
+        """Fence the event until it is restored, then list it. None if its epoch is not `epoch`.
 
         `epoch` is the one the caller read, None if the event did not exist, "*" for any.
-        `restore` is the id of a restore that takes the event over.
+        `restore` is the id of a restore that takes the event over; it sets aside what cannot be
+        read of the event hash and the journal, and the stub is in place in the same step.
         """
         expected = "" if epoch is None else epoch
-        code, _ = await self._scripts.outcome(
+        aside = (keys.damaged(event, "event"), keys.damaged(event, "journal"))
+        code, found = await self._scripts.outcome(
             "fence_event",
-            [*keys.of_event(event), keys.layout(event)],
+            [*keys.of_event(event), keys.layout(event), *aside],
             ["", restore, expected, why, stub.gzipped, *flat(stub.fields)],
         )
-        if code == "ok":  # after the stub: what is listed must not answer EVENT_NOT_FOUND
-            await self._client.sadd(keys.EVENTS, event)
-        return code == "ok"
-
-    async def set_damage_aside(self, event: EventId) -> list[str]:
-        """Rename the keys that no script can read, so that a restore can write them anew.
-
-        These are keys of another type, and the event hash or the areas if their values cannot be
-        read. Each is kept for DAMAGED_TTL_S. Returns their names. Raises: Unavailable.
-        """
-        named = keys.of_event(event)._asdict() | keys.of_layout(event)._asdict()
-        types = [await self._batcher.ask("TYPE", key) for key in named.values()]
-        known = {name: found for name, found in zip(named, types, strict=True) if found != b"none"}
-        damaged = [name for name, found in known.items() if found != _TYPES[name]]
-        if not damaged and isinstance(await self._head_or_why_not(event), Malformed):
-            damaged = [name for name in ("event", "areas") if name in known]
-        for name in damaged:
-            aside = keys.damaged(event, name)
-            await self._batcher.ask("RENAME", named[name], aside)
-            await self._batcher.ask("EXPIRE", aside, DAMAGED_TTL_S)
-        return damaged
+        if code != "ok":
+            return None
+        # After the stub: what is listed must not answer EVENT_NOT_FOUND.
+        await self._client.sadd(keys.EVENTS, event)
+        reached, position, *set_aside = (item.decode() for item in found)
+        return Fence(int(reached), position_of(position), tuple(set_aside))
 
     async def stage(self, image: EventImage, restore: str, progress: Progress) -> None:
         """Write the image to staging keys of this restore. Raises: Unavailable, OutcomeUnknown."""

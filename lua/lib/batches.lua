@@ -55,31 +55,31 @@ function batches.texts(keys)
 end
 
 -- The replies of a call: `decide(batch, request)` makes that of one request, and `write(batch)`
--- writes what they have in common. Damaged state is an error of the call: the requests before it
--- keep what they were given.
+-- writes what they have in common. A request that meets damaged state gets DAMAGED and what is
+-- damaged; the others have their own replies.
 function batches.run(batch, decide, write)
   local box, replies = batch.box, { "OK" }
-  local decided, damage = pcall(batches.reply_to_all, batch, decide, replies)
+  for i, request in ipairs(batch.list) do
+    replies[i + 1] = request.rate_limited or batches.reply(batch, decide, request)
+  end
   if box and box.position ~= "" then
     write(batch)
     event.save(box)
   end
-  if not decided then
-    error({ err = damage })
-  end
   return replies
 end
 
--- Put the reply of each request behind the first item of `replies`.
-function batches.reply_to_all(batch, decide, replies)
-  for i, request in ipairs(batch.list) do
-    local reply = request.rate_limited
-    if not reply then
-      reply = batch.box and decide(batch, request) or { "EVENT_NOT_FOUND" }
-      if request.limits then
-        limits.add_left(reply, request.left, request.full_in_ms)
-      end
-    end
-    replies[i + 1] = reply
+-- The reply of one request that no limit refused.
+function batches.reply(batch, decide, request)
+  local is_decided, reply = true, { "EVENT_NOT_FOUND" }
+  if batch.box then
+    is_decided, reply = pcall(decide, batch, request)
   end
+  if not is_decided then
+    reply = { "DAMAGED", type(reply) == "table" and reply.err or tostring(reply) }
+  end
+  if request.limits then
+    limits.add_left(reply, request.left, request.full_in_ms)
+  end
+  return reply
 end

@@ -23,7 +23,7 @@ function best.stretches(search)
   for i = 1, #ids do
     fields[i] = "category:" .. ids[i]
   end
-  local found, unknown = {}, {}
+  local found, unknown, known = {}, {}, {}
   local texts = #ids > 0 and redis.call("HMGET", search.order_key, unpack(fields)) or {}
   for i = 1, #ids do
     local number = texts[i] and string.match(texts[i], "^%d+")
@@ -32,7 +32,9 @@ function best.stretches(search)
     elseif claims.price(search.box, tonumber(number)) <= wanted.price_max then
       search.categories[tonumber(number)] = true
       for from, to, mark in string.gmatch(texts[i], "(%d+)-(%d+)(%*?)") do
-        if mark == "" or search.kinds.w or search.kinds.r then
+        local is_new = not known[from] -- a stretch of rows of several categories
+        known[from] = true
+        if is_new and (mark == "" or search.kinds.w or search.kinds.r) then
           found[#found + 1] = { from = tonumber(from), to = tonumber(to) }
         end
       end
@@ -77,6 +79,9 @@ function best.window(search, count)
   end
   if search.section_rows then
     for _, index in ipairs(search.section_rows) do
+      if search.budget <= 0 then
+        break
+      end
       look(index, rows.letters(search.box, index, index + rows.read(search, index).length - 1))
     end
   else
@@ -90,6 +95,7 @@ end
 -- The largest party that still fits side by side: what a refusal tells.
 function best.largest(search, below)
   local low, high = 0, below - 1
+  search.budget = rows.BUDGET
   while low < high do
     local middle = math.ceil((low + high) / 2)
     if best.window(search, middle) then
@@ -108,6 +114,7 @@ function best.choose(box, request)
   box.row_records = box.row_records or {}
   local search = { box = box, wanted = wanted, rows_key = request.rows_key,
     order_key = request.order_key, categories = {}, records = box.row_records,
+    masks = {}, budget = rows.BUDGET,
     avoid = box.state.single_seats ~= "allow",
     kinds = rows.kinds(box, wanted) }
   local refusal

@@ -32,15 +32,12 @@ function claims.add_overdue(box, claim, ulid)
 end
 
 -- What overdue holds have of every area: { [area_id] = { places, overdue } }. Read once per call,
--- and again after `claims.clear` expired some. Only the OVERDUE_MAX earliest deadlines are read;
--- the claim's own hold is always added, but a request has none. It counts twice if it is also
--- among the earliest, which is harmless: a claim never lacks more places than its own hold has.
-function claims.overdue_areas(box, claim)
+-- and again after some were expired. Only the OVERDUE_MAX earliest deadlines are read.
+function claims.overdue_areas(box)
   local due = redis.call("ZRANGE", box.deadlines, "-inf", box.now_ms, "BYSCORE", "LIMIT", 0,
     claims.OVERDUE_MAX)
-  due[#due + 1] = claim.ulid
   local found = {}
-  for i, json in ipairs(redis.call("HMGET", box.bookings, unpack(due))) do
+  for i, json in ipairs(#due > 0 and redis.call("HMGET", box.bookings, unpack(due)) or {}) do
     local record = json and cjson.decode(json)
     local is_due = record and record.status == "pending" and record.expires_at_ms <= box.now_ms
     for _, area in ipairs(is_due and bookings.areas(record.areas) or {}) do
@@ -53,15 +50,21 @@ function claims.overdue_areas(box, claim)
   return found
 end
 
--- Add the overdue holds of one area to the claim. Returns the number of places they free.
+-- Add the overdue holds of one area to the claim. Returns the number of places they free: its own
+-- hold's too, which may be later than the earliest.
 function claims.overdue_places(box, claim, area_id)
-  box.overdue_areas = box.overdue_areas or claims.overdue_areas(box, claim)
+  box.overdue_areas = box.overdue_areas or claims.overdue_areas(box)
   local freed = box.overdue_areas[area_id] or { places = 0, overdue = {} }
+  local places, own = freed.places, claim.overdue and claim.overdue[claim.ulid]
+  local is_later = own and not freed.overdue[claim.ulid]
+  for _, area in ipairs(is_later and bookings.areas(own.areas) or {}) do
+    places = places + (area.id == area_id and area.quantity or 0)
+  end
   claim.overdue = claim.overdue or {}
   for ulid, record in pairs(freed.overdue) do
     claim.overdue[ulid] = record
   end
-  return freed.places
+  return places
 end
 
 function claims.check_areas(box, claim)

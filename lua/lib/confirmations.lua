@@ -80,11 +80,11 @@ function confirmations.take(batch, request, record, payment)
     confirmations.sell_held(batch, record, claim)
     return "confirmed", nil, {}
   end
-  box.overdue_areas = nil -- they are those of another payment, without the places of this one
   claim.overdue = record.status == "pending" and { [ulid] = record } or nil
   local refusal = event.late_refusal(box) or claims.refusal(box, claim)
   if refusal then
     bookings.end_overdue(box, ulid, record)
+    box.overdue_areas = nil
     return "refund_due", refusal
   end
   local late_ms = claims.clear(box, claim)

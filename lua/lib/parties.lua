@@ -9,6 +9,10 @@
 -- wheelchair places, in parts, or standing.
 local parties = {}
 
+-- More than the sum of the qualities of 50 seats.
+parties.PLACE_MORE = 2 ^ 22
+-- What the positions of neighbouring rows differ by: what is below is the number of the run.
+parties.ROW = 100
 -- Rows of a stretch that are looked at for the parts of a party.
 parties.ROWS_MAX = 32
 
@@ -76,38 +80,46 @@ function parties.accessible(search)
   local listed = redis.call("HGET", search.order_key, "accessible") or ""
   for text in string.gmatch(listed, "%d+") do
     local index = tonumber(text)
-    if not in_sections or in_sections[index] then
+    if search.budget <= 0 then
+      break
+    elseif not in_sections or in_sections[index] then
       local row = rows.read(search, index)
       if found and row.lowest * wanted.quantity * rows.WIDTH >= found.score then
         break -- they come in the order of their best seat
       end
       local letters = rows.letters(search.box, index, index + row.length - 1)
-      for first = 1, row.length - wanted.quantity + 1 do
-        local window = parties.with_wheelchairs(search, row, letters, first)
-        if window and (not found or window.score < found.score) then
-          found = window
-        end
-      end
+      found = parties.with_wheelchairs(search, row, letters, found)
     end
   end
   return found
 end
 
--- The window that begins at `first`, if all of it may be given and enough are wheelchair places.
-function parties.with_wheelchairs(search, row, letters, first)
-  local places, sum, last = 0, 0, first + search.wanted.quantity - 1
-  for i = first, last do
+-- The best of `found` and the windows of the row that may be given and have enough wheelchair
+-- places. A wheelchair place too many is worse than any distance.
+function parties.with_wheelchairs(search, row, letters, found)
+  local count, run, places, sum = search.wanted.quantity, 0, 0, 0
+  local function is_place(i)
+    return rows.kind(row, i) == "w" and 1 or 0
+  end
+  search.budget = search.budget - row.length
+  for i = 1, row.length do
     if not rows.may_give(search, row, letters, i) then
-      return nil
+      run, places, sum = 0, 0, 0
+    else
+      run, places, sum = run + 1, places + is_place(i), sum + rows.quality(row, i)
+      if run > count then
+        places, sum = places - is_place(i - count), sum - rows.quality(row, i - count)
+      end
+      local more = places - search.wanted.wheelchair
+      local first = i - count + 1
+      local score = (more * parties.PLACE_MORE + sum) * rows.WIDTH
+        + math.abs(first + i - row.length - 1)
+      if run >= count and more >= 0 and (not found or score < found.score) then
+        found = { row = row, first = first, count = count, score = score }
+      end
     end
-    places = places + (rows.kind(row, i) == "w" and 1 or 0)
-    sum = sum + rows.quality(row, i)
   end
-  local more = places - search.wanted.wheelchair
-  if more >= 0 then
-    return { row = row, first = first, count = search.wanted.quantity,
-      score = (more * rows.WIDTH + sum) * rows.WIDTH + math.abs(first + last - row.length - 1) }
-  end
+  return found
 end
 
 -- Parts of the party, as far as the request allows: one behind the other, in one section, apart, or
@@ -148,25 +160,28 @@ function parties.windows(search, count)
 end
 
 function parties.find_windows(search, count)
-  local list, looked = {}, {}
+  local list = {}
   local function look(index, letters)
-    local row, run, sum, fits = rows.read(search, index), 0, 0, false
-    if looked[index] then
-      return true
-    end
-    looked[index] = true
-    for i = 1, row.length do
-      run = rows.may_give(search, row, letters, i) and run + 1 or 0
-      sum = run == 0 and 0 or sum + rows.quality(row, i)
-      if run == count then
-        list[#list + 1] = { row = row, first = i - count + 1, count = count, score = sum }
-        fits, run, sum = true, 0, 0
+    local row, before = rows.read(search, index), #list
+    local mask = rows.mask(search, row, letters)
+    local needle = string.rep("a", count)
+    local first = string.find(mask, needle, 1, true)
+    while first do
+      local sum = 0
+      for i = first, first + count - 1 do
+        sum = sum + rows.quality(row, i)
       end
+      list[#list + 1] = { row = row, first = first, count = count, score = sum }
+      first = string.find(mask, needle, first + count, true)
     end
-    return fits
+    search.budget = search.budget - count * (#list - before)
+    return #list > before
   end
   if search.section_rows then
     for _, index in ipairs(search.section_rows) do
+      if search.budget <= 0 then
+        break
+      end
       look(index, rows.letters(search.box, index, index + rows.read(search, index).length - 1))
     end
   else
@@ -195,7 +210,7 @@ function parties.behind_each_other(search, count)
     best_of[at] = best_of[at] or window
   end
   for _, window in ipairs(parties.windows(search, larger)) do
-    for step = -1, 1, 2 do
+    for step = -parties.ROW, parties.ROW, 2 * parties.ROW do
       local other = best_of[place(window.row, step)]
       if other and window.score + other.score < score then
         found, score = { window, other }, window.score + other.score

@@ -53,7 +53,7 @@ end
 -- Keep the one payment of a sale, which is new. Most sales have no other, and a list of it would be
 -- half of the record.
 function payments.keep_one(ulid, record, one)
-  if one.id ~= "unchecked:" .. ulid then
+  if one.source ~= "unchecked" or one.id ~= "unchecked:" .. ulid then
     record.payment = one.source .. " " .. one.id
   end
 end

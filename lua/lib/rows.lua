@@ -12,6 +12,9 @@ rows.PIECE_FIRST, rows.PIECE = 2048, 16384
 -- Windows of a run that are compared at once: a table is made of two bytes for each of their seats,
 -- and a function returns 8,000 values at most.
 rows.RUN_MAX = 2000
+-- What a request may look at in all: about so many seats one by one. A house in which so many free
+-- seats are not for everybody, and so few others are left, is not searched to its end.
+rows.BUDGET = 10000
 -- Overdue holds whose seats are counted as free.
 rows.OVERDUE_MAX = 50
 
@@ -66,12 +69,18 @@ end
 -- Letters of the map, an overdue hold's seats as `a`.
 function rows.letters(box, from, to)
   local text = redis.call("GETRANGE", box.map, from, to)
+  if #text ~= to - from + 1 then
+    error({ err = "ERR the map is shorter than the plan: repair the event" })
+  end
+  local parts, at = nil, from
   for _, index in ipairs(box.overdue_indexes or {}) do
-    if index >= from and index <= to then
-      text = string.sub(text, 1, index - from) .. "a" .. string.sub(text, index - from + 2)
+    if index >= at and index <= to then
+      parts = parts or {}
+      parts[#parts + 1] = string.sub(text, at - from + 1, index - from) .. "a"
+      at = index + 1
     end
   end
-  return text
+  return parts and table.concat(parts) .. string.sub(text, at - from + 1) or text
 end
 
 -- The index of the first seat of the row around the seat at `index`.
@@ -107,12 +116,10 @@ end
 -- says whether it fits (true), or that no row behind it can be better ("enough").
 function rows.scan(search, stretch, count, rows_max, look)
   local needle, at, size, fitting = string.rep("a", count), stretch.from, rows.PIECE_FIRST, 0
-  while at <= stretch.to do
+  while at <= stretch.to and search.budget > 0 do
     local piece = rows.letters(search.box, at, math.min(at + size, stretch.to + 1) - 1)
     local past = #piece
-    if past == 0 then
-      return
-    elseif at + past <= stretch.to then
+    if at + past <= stretch.to then
       past = rows.start_of(piece, past + 1) - 1
     end
     local from = 1
@@ -124,7 +131,7 @@ function rows.scan(search, stretch, count, rows_max, look)
       local before = rows.start_of(piece, hit)
       local after = string.find(piece, "/", hit, true) or #piece + 1
       local said = look(at + before - 1, string.sub(piece, before, after - 1))
-      if said == "enough" then
+      if said == "enough" or search.budget <= 0 then
         return
       end
       fitting = fitting + (said and 1 or 0)
@@ -158,6 +165,7 @@ function rows.overlay_overdue(box)
       indexes[#indexes + 1] = tonumber(seat.index)
     end
   end
+  table.sort(indexes)
   box.overdue_indexes = indexes
 end
 
@@ -170,13 +178,20 @@ end
 -- The letters of a row, with `-` for free seats that may not be given. Most rows have none.
 function rows.mask(search, row, letters)
   if row.category and row.is_plain then
+    search.budget = search.budget - 8 - row.length / 4
     return search.categories[row.category] and letters or ""
   end
-  local mask = {}
-  for i = 1, row.length do
-    mask[i] = rows.may_give(search, row, letters, i) and "a" or "-"
+  local mask = search.masks[row.index]
+  if not mask then
+    local list = {}
+    for i = 1, row.length do
+      list[i] = rows.may_give(search, row, letters, i) and "a" or "-"
+    end
+    mask = table.concat(list)
+    search.masks[row.index], search.budget = mask, search.budget - row.length
   end
-  return table.concat(mask)
+  search.budget = search.budget - 8
+  return mask
 end
 
 -- Compare every window of `count` seats of the row with what was `found`: the best that leaves no

@@ -28,7 +28,7 @@ function singles.refusal(box, claim)
   local past = -1
   for _, index in ipairs(indexes) do
     if index >= past then
-      local block = singles.block(box, picked, index)
+      local block = singles.block(box, picked, index, #indexes)
       past = block.past
       local alone = singles.alone(picked, block)
       local count = singles.count(picked, block)
@@ -40,20 +40,24 @@ function singles.refusal(box, claim)
   end
 end
 
--- The block around a picked seat: { first, past }.
-function singles.block(box, picked, index)
-  local reach = singles.REACH
+-- The block around a picked seat, { first, past }: as far as its seats are of interest, which is
+-- two more than are picked beside the outermost picked one. So a long row costs no more.
+function singles.block(box, picked, index, picked_count)
+  local reach, far = singles.REACH, picked_count + 2
   while true do
     local from = math.max(0, index - reach)
     local text = redis.call("GETRANGE", box.map, from, index + reach)
     local function is_free(at)
       return picked[at] or string.byte(text, at - from + 1) == 97
     end
-    local first, past = index, index + 1
-    while first > from and is_free(first - 1) do
+    local first, past, last_picked = index, index + 1, index
+    while first > from and is_free(first - 1) and last_picked - first < far do
       first = first - 1
+      last_picked = picked[first] and first or last_picked
     end
-    while past <= index + reach and is_free(past) do
+    last_picked = index
+    while past <= index + reach and is_free(past) and past - last_picked <= far do
+      last_picked = picked[past] and past or last_picked
       past = past + 1
     end
     if (first > from or from == 0) and past <= index + reach then

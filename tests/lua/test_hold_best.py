@@ -1,6 +1,7 @@
 """hold_best.lua: the best places, whole parties, and every refusal of its header."""
 
 import asyncio
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from engine.errors import (
     NoSeatsTogether,
     RequestReused,
     SalesClosed,
+    ScriptDefect,
     SectionNotFound,
     TooManySeats,
 )
@@ -113,7 +115,7 @@ async def test_hold_best_counts_an_overdue_hold_as_free(office: BoxOffice) -> No
 @pytest.mark.parametrize(
     ("more", "refusal"),
     [
-        ({"category_ids": ("nothing", "seat", "more")}, CategoryNotFound("nothing", "more")),
+        ({"category_ids": ("nothing", "seat", "more")}, CategoryNotFound("more", "nothing")),
         ({"section_ids": ("A", "Z")}, SectionNotFound("Z")),
         ({"quantity": 11}, TooManySeats("10")),
         ({"price_max_minor": 1499}, NoSeatsTogether("0")),
@@ -286,3 +288,72 @@ async def test_hold_best_in_a_row_of_thousands(office: BoxOffice) -> None:
     found = await best(office, 10)
     numbers = [int(seat.rpartition("-")[2]) for seat in found]
     assert numbers in ([*range(4501, 4511)], [*range(4490, 4500)])
+
+
+async def test_hold_best_in_a_map_that_is_too_short_is_told_and_ends(office: BoxOffice) -> None:
+    await office.open(rows=1, seats=10)
+    await raw(office.engine).set("{gala}:map", "hhhh")
+    with pytest.raises(ScriptDefect, match="shorter than the plan"):
+        await best(office, 2)
+
+
+TWO_RUNS = b"""{"name": "x", "categories": [{"id": "c", "name": "C", "priceMinor": 1000}],
+ "sections": [{"id": "A", "category": "c", "rows": [
+  {"id": "1", "seats": [{"number": "1"}, {"number": "2"}]},
+  {"id": "1", "seats": [{"number": "3"}, {"number": "4"}]},
+  {"id": "2", "seats": [{"number": "1"}, {"number": "2"}]},
+  {"id": "2", "seats": [{"number": "3"}, {"number": "4"}]}]}]}"""
+
+
+async def test_rows_behind_each_other_are_on_one_side_of_the_aisle(office: BoxOffice) -> None:
+    await _plan(office, TWO_RUNS)
+    found = await best(office, 4, fallback=(Together.ROWS,))
+    assert sorted(found) == ["A-1-1", "A-1-2", "A-2-1", "A-2-2"]
+    await take(office, "A-1-3")
+    assert await largest(office, 4, fallback=(Together.ROWS,)) == 2
+
+
+PLACES = b"""{"name": "x", "categories": [{"id": "c", "name": "C", "priceMinor": 1000}],
+ "focus": {"x": 0, "y": 0}, "sections": [{"id": "A", "category": "c", "rows": [
+  {"id": "1", "seats": [
+    {"number": "1", "accessible": true, "x": 0, "y": 1},
+    {"number": "2", "accessible": true, "x": 1, "y": 1},
+    {"number": "3", "accessible": true, "x": 2, "y": 1}]},
+  {"id": "2", "seats": [
+    {"number": "1", "accessible": true, "x": 0, "y": 90},
+    {"number": "2", "companionOf": "A-2-1", "x": 1, "y": 90},
+    {"number": "3", "companionOf": "A-2-1", "x": 2, "y": 90}]}]}]}"""
+
+
+async def test_companions_get_no_wheelchair_place_while_another_row_has_seats_for_them(
+    office: BoxOffice,
+) -> None:
+    await _plan(office, PLACES)
+    assert await best(office, 3, wheelchair=1) == ["A-2-1", "A-2-2", "A-2-3"]
+    assert await best(office, 3, wheelchair=1) == ["A-1-1", "A-1-2", "A-1-3"]
+
+
+async def test_search_ends_in_a_house_of_seats_that_are_not_for_everybody(
+    office: BoxOffice,
+) -> None:
+    rows = [
+        {
+            "id": str(row),
+            "seats": [
+                {"number": str(seat), "restrictedView": seat % 2 == 0} for seat in range(100)
+            ],
+        }
+        for row in range(400)
+    ]
+    plan = {
+        "name": "x",
+        "categories": [{"id": "c", "name": "C", "priceMinor": 1000}],
+        "sections": [{"id": "A", "category": "c", "rows": rows}],
+    }
+    await _plan(office, json.dumps(plan).encode())
+    redis = raw(office.engine)
+    await redis.config_resetstat()
+    assert await largest(office, 2) == 1
+    assert (await redis.info("commandstats"))["cmdstat_hget"]["calls"] < 200, "of 400 rows"
+    assert await largest(office, 2, section_ids=("A",)) == 1
+    assert len(await best(office, 2, restricted_view=True)) == 2

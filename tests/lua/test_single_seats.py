@@ -24,7 +24,6 @@ async def _open(office: BoxOffice, taken: str = "", **more: object) -> None:
         ("", "A-1-2", "0", "0 2"),
         ("", "A-1-9", "9", "7 9"),
         ("", "A-1-1 A-1-3", "1", "0 2"),
-        ("", "A-1-2 A-1-9", "0 9", "0 2"),
         ("A-1-5", "A-1-6 A-1-8", "6", "5 8"),
         ("A-1-5", "A-1-7 A-1-8", "5", "5 8"),
         ("", "A-2-2", "11", "11 13"),
@@ -99,3 +98,10 @@ async def test_a_block_longer_than_what_is_read_first_is_judged_whole(office: Bo
     with pytest.raises(LeavesSingle) as refused:
         await office.hold("bob", "A-1-399")
     assert refused.value.found == ("399", "1", "397 399")
+
+
+async def test_picks_far_from_each_other_are_judged_each_by_itself(office: BoxOffice) -> None:
+    await _open(office)
+    with pytest.raises(LeavesSingle) as refused:
+        await office.hold("ann", "A-1-2", "A-1-9")
+    assert refused.value.found == ("0", "1", "0 2")

@@ -330,8 +330,8 @@ PLANTED = (
     _p(
         "overdue places of one payment counted for another of the call",
         "lib/confirmations",
-        "  box.overdue_areas = nil --",
-        "  --",
+        "    box.overdue_areas = nil\n",
+        "",
     ),
     _p(
         "hold of one payment of a call not cleared",

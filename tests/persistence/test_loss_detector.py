@@ -13,6 +13,7 @@ from engine import Booking, Engine, Settings
 from engine.errors import Malformed, Misconfigured, Restoring, Unavailable
 from engine.ids import EventId
 from engine.models import SalesState
+from engine.restore.staging import Fence
 from persistence.database import Pool
 from persistence.journal.writer import Writer
 from persistence.loss_detector import LossDetector, check_once
@@ -264,7 +265,7 @@ async def test_check_after_another_has_restored_leaves_the_event_open(
     await sale.redis.flushall()
     fence = engine.restores.fence_event
 
-    async def late(*arguments: Any, **named: Any) -> bool:
+    async def late(*arguments: Any, **named: Any) -> Fence | None:
         monkeypatch.setattr(engine.restores, "fence_event", fence)
         await Restorer(engine, pool).restore(GALA)
         return await fence(*arguments, **named)

@@ -168,18 +168,18 @@ async def test_no_request_of_a_fenced_event_is_tried(hall: Engine, redis: Redis)
     assert await redis.exists(*LimitCheck((Limit("holds", "ann", 60_000, 1),)).keys("{gala}"))
 
 
-async def test_damage_that_one_request_meets_leaves_the_ones_before_it_whole(
-    engine: Engine, redis: Redis
-) -> None:
+async def test_damage_that_one_request_meets_is_its_own(engine: Engine, redis: Redis) -> None:
     await engine.events.load_event(GALA, layout(2, 5, areas={"pit": 5}), terms())
     await redis.hset("{gala}:seats", "A-1-2", "1,9,a")  # a category without a price
     hold = engine.bookings.hold_seats
     outcomes = await _outcomes(
-        hold(selection("ann", "A-1-1", areas={"pit": 2})), hold(selection("bob", "A-1-2"))
+        hold(selection("ann", "A-1-1", areas={"pit": 2})),
+        hold(selection("bob", "A-1-2")),
+        hold(selection("cid", "A-1-3")),
     )
-    assert outcomes == [ScriptDefect, ScriptDefect]
+    assert outcomes == [Booking, ScriptDefect, Booking]
     counts = (await engine.events.read_event(GALA)).counts
-    assert (counts.held, await redis.zcard("{gala}:customers")) == (3, 1)
+    assert (counts.held, await redis.zcard("{gala}:customers")) == (4, 2)
 
 
 async def test_more_holds_than_may_wait_are_rejected_untried(
@@ -290,15 +290,14 @@ async def test_holds_and_payments_of_one_tick_have_a_call_each(hall: Engine, red
     assert await _calls(redis) == before + 2
 
 
-async def test_damage_that_one_payment_meets_leaves_the_ones_before_it_whole(
-    hall: Engine, redis: Redis
-) -> None:
-    first, second = [await hall.bookings.hold_seats(selection("ann", seat)) for seat in SEATS[:2]]
+async def test_damage_that_one_payment_meets_is_its_own(hall: Engine, redis: Redis) -> None:
+    held = [await hall.bookings.hold_seats(selection("ann", seat)) for seat in SEATS[:3]]
+    second = held[1]
     await redis.hset("{gala}:seats", "A-1-2", "damaged")
     pay = hall.bookings.confirm_booking
-    outcomes = await _outcomes(pay(first.id, first.customer_id), pay(second.id, second.customer_id))
-    assert outcomes == [ScriptDefect, ScriptDefect]
+    outcomes = await _outcomes(*(pay(booking.id, booking.customer_id) for booking in held))
+    assert outcomes == [Booking, ScriptDefect, Booking]
     event = await hall.events.read_event(GALA)
-    assert (event.counts.held, event.counts.sold) == (1, 1)
-    assert (await pay(first.id, first.customer_id)).status == BookingStatus.CONFIRMED
+    assert (event.counts.held, event.counts.sold) == (1, 2)
+    assert (await pay(held[2].id, held[2].customer_id)).status == BookingStatus.CONFIRMED
     assert await redis.keys("{gala}:hold:*") == [f"{{gala}}:hold:{second.id[5:]}".encode()]
