@@ -37,8 +37,8 @@ local function is_unreadable()
     return true
   end
   local is_read, box = pcall(event.read, KEYS, ARGV[1])
-  if not is_read then
-    return type(box) == "string" -- an error of ours is a table: another format
+  if not is_read then -- another format is no damage
+    return not string.find(type(box) == "table" and box.err or tostring(box), "FORMAT", 1, true)
   end
   local position = box and redis.call("HGET", KEYS[1], "position")
   return box and not string.find(position or "", "^%d+%-%d+$")

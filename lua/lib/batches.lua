@@ -56,27 +56,42 @@ end
 
 -- The replies of a call: `decide(batch, request)` makes that of one request, and `write(batch)`
 -- writes what they have in common. A request that meets damaged state gets DAMAGED and what is
--- damaged; the others have their own replies.
+-- damaged; the others have their own replies. What the server cannot do for any (no memory, no
+-- disk) is an error of the call: the requests before it keep what they were given.
 function batches.run(batch, decide, write)
-  local box, replies = batch.box, { "OK" }
+  local box, replies, failure = batch.box, { "OK" }, nil
   for i, request in ipairs(batch.list) do
-    replies[i + 1] = request.rate_limited or batches.reply(batch, decide, request)
+    replies[i + 1], failure = batches.reply(batch, decide, request)
+    if failure then
+      break
+    end
   end
   if box and box.position ~= "" then
     write(batch)
     event.save(box)
   end
+  if failure then
+    error({ err = failure })
+  end
   return replies
 end
 
--- The reply of one request that no limit refused.
+-- The reply of one request, or nil and the error of the call.
 function batches.reply(batch, decide, request)
+  if request.rate_limited then
+    return request.rate_limited
+  end
   local is_decided, reply = true, { "EVENT_NOT_FOUND" }
   if batch.box then
     is_decided, reply = pcall(decide, batch, request)
   end
   if not is_decided then
-    reply = { "DAMAGED", type(reply) == "table" and reply.err or tostring(reply) }
+    local text = type(reply) == "table" and reply.err or tostring(reply)
+    local prefix = string.match(text, "^%u+")
+    if prefix and prefix ~= "ERR" and prefix ~= "WRONGTYPE" then
+      return nil, text
+    end
+    reply = { "DAMAGED", text }
   end
   if request.limits then
     limits.add_left(reply, request.left, request.full_in_ms)
