@@ -36,6 +36,7 @@ from engine.models import (
     Together,
 )
 from engine.plans.builder import PRICE_MINOR_MAX
+from engine.plans.quality import kind_of
 
 PATH = f"{V1}/booking"
 _LINE = r"^[^\x00-\x1f\x7f]+$(?!\n)"
@@ -131,14 +132,22 @@ async def _hold_picked(call: Call[NoQuery, HoldBody], request_id: str | None) ->
     except LeavesSingle as refused:
         event = selection.event_id
         loaded = await call.engine.availability.read_layout(event)
-        alone, count, starts = ([int(item) for item in text.split()] for text in refused.found)
+        alone, picked, starts = ([int(item) for item in text.split()] for text in refused.found)
+        runs = [range(start, start + len(picked)) for start in starts]
+        kinds = _kinds_at(loaded, picked)
         told = {
             "seatIds": _seats_at(event, loaded, alone),
             "suggestions": [
-                _seats_at(event, loaded, range(start, start + count[0])) for start in starts
+                _seats_at(event, loaded, run) for run in runs if _kinds_at(loaded, run) <= kinds
             ],
         }
         raise Problem(refused.code, refused.says, told) from refused
+
+
+def _kinds_at(loaded: LoadedLayout, indexes: Iterable[int]) -> set[tuple[str, str]]:
+    """The categories and kinds of the seats at these indexes of the map."""
+    places = (loaded.place(index) for index in indexes)
+    return {(place.seat.category, kind_of(place.seat)) for place in places if place}
 
 
 def _seats_at(event: EventId, loaded: LoadedLayout, indexes: Iterable[int]) -> list[str]:

@@ -158,8 +158,8 @@ class TermsContradict(Refused):
 
 
 class LeavesSingle(Refused):
-    """`found`: map indexes of the seats that would be alone, spaces between them; how many seats;
-    the first indexes of up to two other runs of so many seats."""
+    """`found`: three lists of map indexes, spaces between them: of the seats that would be alone,
+    of those picked, and of the first seats of up to two other runs of as many."""
 
     code, says = "leaves_single", "these seats would leave one alone, and others beside do not"
 

@@ -31,11 +31,9 @@ PLACES_MAX = 128
 """A call with so many seats and areas is sent: no script occupies Redis for more than about 2 ms.
 The last request may exceed it by its own places.
 """
-HOLD, BEST, CONFIRM = "hold_seats", "hold_best", "confirm_booking"
-
-
 BEST_PLACES = 16
-"""A search of the map takes about as long as so many places."""
+"""What a search of the map counts for, beside the places that it finds."""
+HOLD, BEST, CONFIRM = "hold_seats", "hold_best", "confirm_booking"
 
 
 class SharedRequest(Protocol):

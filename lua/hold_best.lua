@@ -39,7 +39,7 @@ Returns  {"OK", reply, ...}   one reply a request, in their order:
          {"EVENT_NOT_FOUND"} {"REQUEST_REUSED"} {"SALES_CLOSED", why} {"TOO_MANY_SEATS", seats_max}
          {"SEAT_TAKEN", seat, ...} {"AREA_FULL", area, ...} {"LIMIT_REACHED", customer_max, has}
          {"SEAT_NOT_FOUND", seat, ...} {"AREA_NOT_FOUND", area, ...}   damaged state
-         {"LEAVES_SINGLE", indexes, count, starts}   never: the places are chosen here
+         {"LEAVES_SINGLE", alone, picked, starts}    never: the places are chosen here
          of `beside`: {"BOOKING_NOT_FOUND"} {"BOOKING_EXPIRED"} {"ALREADY_CONFIRMED"}
          {"BOOKING_RELEASED"} {"BOOKING_CANCELLED"}
          "DAMAGED" and a text instead: what the request needs cannot be read

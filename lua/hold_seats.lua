@@ -28,8 +28,9 @@ Returns  {"OK", reply, ...}   one reply a request, in their order:
          {"EVENT_NOT_FOUND"} {"REQUEST_REUSED"} {"SALES_CLOSED", why} {"TOO_MANY_SEATS", seats_max}
          {"SEAT_NOT_FOUND", seat, ...} {"AREA_NOT_FOUND", area, ...}
          {"SEAT_TAKEN", seat, ...} {"AREA_FULL", area, ...} {"LIMIT_REACHED", customer_max, has}
-         {"LEAVES_SINGLE", indexes, count, starts}   map indexes of seats that would be alone; the
-         first indexes of up to two other windows of so many seats, or ""
+         {"LEAVES_SINGLE", alone, picked, starts}    map indexes: of the seats that would be
+         alone, of those picked, and the first of up to two other windows of as many seats, if the
+         picked ones are of one block
          "DAMAGED" and a text instead: what the request needs cannot be read
          Under limits each of them has two more items: calls left, and ms until all are available.
          {"RATE_LIMITED", retry_after_ms}            the request was not looked at

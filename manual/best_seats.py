@@ -2,8 +2,8 @@
 
     python -m manual.best_seats        starts a Valkey of its own
 
-A sale by chance, always the same: parties of the usual sizes, of whom three in four ask for the
-best seats of a category and one picks a place on the map. At each mark a party of 8, of 4, of 2 and
+The sale is random with a fixed seed: parties of the usual sizes; three in four ask for the best
+seats of a category, one picks a place on the map. At each mark a party of 8, of 4, of 2 and
 a single person ask for the best seats of the whole hall, and then four such for one category; what
 they get is drawn and given back. A test draws the pictures again and compares.
 """

@@ -1,7 +1,7 @@
 """Parties as they come, and houses as a sale leaves them: which seats are taken before a search.
 
-A house is a list of taken seats of a layout, always the same. Places that best available gives to
-nobody who does not ask for them (wheelchair places, companions, restricted view) stay free.
+A house is a list of taken seats of a layout, always the same. Places that best available gives only
+on request (wheelchair places, companions, restricted view) stay free.
 """
 
 from collections.abc import Callable, Iterator, Mapping

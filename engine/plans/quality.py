@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import takewhile
 from math import hypot
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from msgspec import UnsetType
 
@@ -34,6 +34,10 @@ RUNS = 100
 QUALITY_MAX = 65_535
 _HEADROOM = 2
 """Seats that are added later may be this much farther away than those of the plan."""
+
+
+_Alike: TypeAlias = tuple[tuple[int, ...], bool]
+"""What the rows of a stretch have in common: their categories, and whether no seat is plain."""
 
 
 class Focus(NamedTuple):
@@ -146,7 +150,7 @@ def search_keys(layout: Layout) -> SearchKeys:
     rows: dict[str, bytes] = {}
     stretches = _Stretches()
     order: dict[str, str] = {}
-    placed: list[tuple[int, int, tuple[int, ...], bool]] = []
+    placed: list[tuple[int, int, int, _Alike]] = []
     accessible: list[tuple[int, int]] = []
     for section_number, section in enumerate(layout.sections):
         order[f"section:{section.id}"] = " ".join(str(row.index) for row in section.rows)
@@ -155,12 +159,12 @@ def search_keys(layout: Layout) -> SearchKeys:
             categories = [numbers[seat.category] for seat in row.seats]
             rows[str(row.index)] = _record(row, section_number, position, values, categories)
             is_special = all(kind_of(seat) != PLAIN for seat in row.seats)
-            placed.append((row.index, min(values), tuple(sorted(set(categories))), is_special))
+            alike = tuple(sorted(set(categories))), is_special
+            placed.append((row.index, len(row.seats), min(values), alike))
             if any(seat.accessible for seat in row.seats):
                 accessible.append((min(values), row.index))
-    lengths = {int(index): int(record.split(b",", 1)[0]) for index, record in rows.items()}
-    for index, lowest, categories_of_row, is_special in sorted(placed):
-        stretches.add(index, lengths[index], lowest, (categories_of_row, is_special))
+    for index, length, lowest, alike in sorted(placed):
+        stretches.add(index, length, lowest, alike)
     for category in layout.categories:
         number = numbers[category.id]
         named = " ".join(stretches.of(number))
@@ -177,11 +181,9 @@ class _Stretches:
     def __init__(self) -> None:
         self._by_category: defaultdict[int, list[str]] = defaultdict(list)
         self._first = self._last = self._lowest = 0
-        self._alike: tuple[tuple[int, ...], bool] = ((), False)
+        self._alike: _Alike = ((), False)
 
-    def add(
-        self, index: int, length: int, lowest: int, alike: tuple[tuple[int, ...], bool]
-    ) -> None:
+    def add(self, index: int, length: int, lowest: int, alike: _Alike) -> None:
         """A row. Rows of a stretch are `alike`: their categories, and whether all is special."""
         if alike != self._alike or lowest < self._lowest:
             self._end()

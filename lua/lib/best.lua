@@ -69,7 +69,7 @@ end
 
 -- The best window of `count` seats: of all the rows that the filters leave.
 function best.window(search, count)
-  local found = { count = count }
+  local found = {}
   local function look(index, letters)
     local row = rows.read(search, index)
     if found.legal and row.lowest * count * rows.WIDTH >= found.legal.score then
@@ -77,18 +77,7 @@ function best.window(search, count)
     end
     return rows.windows(search, row, letters, count, found)
   end
-  if search.section_rows then
-    for _, index in ipairs(search.section_rows) do
-      if search.budget <= 0 then
-        break
-      end
-      look(index, rows.letters(search.box, index, index + rows.read(search, index).length - 1))
-    end
-  else
-    for _, stretch in ipairs(search.stretches) do
-      rows.scan(search, stretch, count, best.ROWS_MAX, look)
-    end
-  end
+  rows.look_at(search, count, best.ROWS_MAX, look)
   return found.legal or found.spare
 end
 
@@ -168,10 +157,7 @@ end
 -- A request in the form of hold_best: what is wanted is in `wanted`, and `seats` is empty until
 -- they are found.
 function best.new(keys, key_at, args, at)
-  local request = claims.new(args[at + 2], args[at + 3], "", "")
-  request.digest, request.hold_key, request.request_key =
-    args[at + 4], keys[key_at + 1], keys[key_at + 2]
-  request.text_key = request.digest ~= "" and request.request_key or nil
+  local request = holds.request(keys, key_at, args, at, "", "")
   request.rows_key, request.order_key = keys[key_at + 3], keys[key_at + 4]
   request.places = tonumber(args[at + 5])
   request.wanted = { quantity = request.places, categories = bookings.words(args[at + 6]),

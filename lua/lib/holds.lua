@@ -8,13 +8,18 @@
 -- once, but for what must be in order: journal entries, and the end of overdue holds in the way.
 local holds = {}
 
--- A request in the form of hold_seats: a claim with { digest, hold_key, request_key }.
-function holds.new(keys, key_at, args, at)
-  local request = claims.new(args[at + 2], args[at + 3], args[at + 5], args[at + 6])
+-- A claim of these places with { digest, hold_key, request_key }: what requests of every kind have.
+function holds.request(keys, key_at, args, at, seat_text, area_text)
+  local request = claims.new(args[at + 2], args[at + 3], seat_text, area_text)
   request.digest, request.hold_key, request.request_key =
     args[at + 4], keys[key_at + 1], keys[key_at + 2]
   request.text_key = request.digest ~= "" and request.request_key or nil
   return request
+end
+
+-- A request in the form of hold_seats.
+function holds.new(keys, key_at, args, at)
+  return holds.request(keys, key_at, args, at, args[at + 5], args[at + 6])
 end
 
 -- The kinds of requests. `lib/best` adds one.

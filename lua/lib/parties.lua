@@ -177,18 +177,7 @@ function parties.find_windows(search, count)
     search.budget = search.budget - count * (#list - before)
     return #list > before
   end
-  if search.section_rows then
-    for _, index in ipairs(search.section_rows) do
-      if search.budget <= 0 then
-        break
-      end
-      look(index, rows.letters(search.box, index, index + rows.read(search, index).length - 1))
-    end
-  else
-    for _, stretch in ipairs(search.stretches) do
-      rows.scan(search, stretch, count, parties.ROWS_MAX, look)
-    end
-  end
+  rows.look_at(search, count, parties.ROWS_MAX, look)
   table.sort(list, function(one, other)
     if one.score == other.score then
       return one.row.index + one.first < other.row.index + other.first

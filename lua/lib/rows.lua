@@ -144,6 +144,20 @@ function rows.scan(search, stretch, count, rows_max, look)
   end
 end
 
+-- Look at the rows that the filters leave: all of the wanted sections, or those of each stretch
+-- that have `count` free letters side by side, `rows_max` of them that fit.
+function rows.look_at(search, count, rows_max, look)
+  for _, index in ipairs(search.section_rows or {}) do
+    if search.budget <= 0 then
+      return
+    end
+    look(index, rows.letters(search.box, index, index + rows.read(search, index).length - 1))
+  end
+  for _, stretch in ipairs(search.section_rows and {} or search.stretches) do
+    rows.scan(search, stretch, count, rows_max, look)
+  end
+end
+
 -- Read which seats overdue holds have: the earliest ones. A claim decides about each.
 function rows.overlay_overdue(box)
   local due = redis.call("ZRANGE", box.deadlines, "-inf", box.now_ms, "BYSCORE", "LIMIT", 0,

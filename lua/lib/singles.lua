@@ -25,18 +25,23 @@ function singles.refusal(box, claim)
     picked[indexes[i]] = true
   end
   table.sort(indexes)
-  local past = -1
+  local past, alone, instead = -1, {}, {}
   for _, index in ipairs(indexes) do
     if index >= past then
       local block = singles.block(box, picked, index, #indexes)
       past = block.past
-      local alone = singles.alone(picked, block)
       local count = singles.count(picked, block)
-      if #alone > 0 and block.past - block.first ~= count + 1 then
-        return { "LEAVES_SINGLE", table.concat(alone, " "), tostring(count),
-          table.concat(singles.instead(picked, block, count), " ") }
+      if block.past - block.first ~= count + 1 then
+        singles.add_alone(picked, block, alone)
+      end
+      if count == #indexes then
+        instead = singles.instead(picked, block, count)
       end
     end
+  end
+  if #alone > 0 then
+    return { "LEAVES_SINGLE", table.concat(alone, " "), table.concat(indexes, " "),
+      table.concat(instead, " ") }
   end
 end
 
@@ -75,9 +80,8 @@ function singles.count(picked, block)
   return count
 end
 
--- The seats of a block that are not picked, and have no free seat beside them any more.
-function singles.alone(picked, block)
-  local alone = {}
+-- Add the seats of a block that are not picked, and have no free seat beside them any more.
+function singles.add_alone(picked, block, alone)
   local function is_left(at)
     return at >= block.first and at < block.past and not picked[at]
   end
@@ -86,7 +90,6 @@ function singles.alone(picked, block)
       alone[#alone + 1] = string.format("%d", at)
     end
   end
-  return alone
 end
 
 -- The first indexes of so many seats side by side in the block that leave none alone: the two that

@@ -46,7 +46,7 @@ async def best(office: BoxOffice, quantity: int, customer: str = "ann", **more: 
 
 
 async def take(office: BoxOffice, *ids: str) -> None:
-    """Sell these seats to somebody."""
+    """Hold these seats for another customer."""
     for start in range(0, len(ids), 10):
         await office.hold("zoe", *ids[start : start + 10])
 
