@@ -273,11 +273,12 @@ def _times(outcome: "WarVerdict") -> Iterator[tuple[str, ...]]:
 def _show_verdicts(outcome: "WarVerdict") -> None:
     """One line for each check, and its findings."""
     paid = f"{outcome.summary.confirmed_count:,} receipts"
-    parties = f"{sum(outcome.summary.parties.values()):,} parties"
+    count = sum(outcome.summary.parties.values())
+    told = f"{count:,} parties: each sits as it was told"
     for check, found, praise in (
         ("receipts", outcome.broken_receipts, f"{paid}: nothing lost, nothing sold twice"),
         ("money", outcome.broken_payments, "; ".join(map(str, outcome.money)) or "none was paid"),
-        ("parties", outcome.broken_parties, f"{parties}: each sits as it was told"),
+        ("parties", outcome.broken_parties, told if count else "none asked for the best seats"),
         ("verify", outcome.violations, "every promise holds, nothing is left over"),
         ("reconcile", outcome.differences, "Redis and Postgres agree"),
     ):
